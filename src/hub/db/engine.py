@@ -1,0 +1,111 @@
+"""The one Piccolo engine of a process, made safe.
+
+Piccolo's own engine connects when it is imported, opens a connection a query when no pool runs, and leaks
+the connection of a transaction whose COMMIT fails. This one does none of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from asyncpg import Connection
+
+#: Seconds after which the database is asked to give up on one statement.
+COMMAND_TIMEOUT = 30.0
+
+
+class SafeTransaction(PostgresTransaction):
+    """A transaction that always gives its connection back, even when COMMIT or ROLLBACK fails."""
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._parent is not None:
+            return False
+        try:
+            if exception is None:
+                await self.commit()
+            elif not self.connection.is_closed():
+                await self.rollback()
+        finally:
+            self.engine.current_transaction.reset(self.context)
+            if self.engine.pool is not None:
+                await self.engine.pool.release(self.connection)
+        return False
+
+
+class HubEngine(PostgresEngine):
+    """A pool that is opened on purpose; without it every query fails at once."""
+
+    def __init__(self) -> None:
+        super().__init__(config={})
+
+    async def check_version(self) -> None:
+        """Do not connect at import; readiness checks the server instead."""
+
+    async def prep_database(self) -> None:
+        """Do not connect at import; migrations make what the schema needs."""
+
+    async def open(self, dsn: str, *, pool_size: int, lock_timeout: int = 0) -> None:
+        """Open the pool on the running event loop, where alone it may be used.
+
+        Args:
+            dsn: PostgreSQL address.
+            pool_size: most connections held at once.
+            lock_timeout: milliseconds after which a statement stops waiting for a lock; 0 waits on.
+        """
+        self.config = {"dsn": dsn}
+        self.pool = await asyncpg.create_pool(
+            dsn=dsn,
+            min_size=min(2, pool_size),
+            max_size=pool_size,
+            command_timeout=COMMAND_TIMEOUT,
+            max_inactive_connection_lifetime=300,
+            server_settings={"application_name": "companion-hub", "lock_timeout": str(lock_timeout)},
+        )
+
+    async def close(self) -> None:
+        """Close the pool; connections still busy after 3 seconds are cut."""
+        if self.pool is None:
+            return
+        pool, self.pool = self.pool, None
+        try:
+            async with asyncio.timeout(3):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    def transaction(self, allow_nested: bool = True) -> SafeTransaction:  # noqa: FBT001, FBT002 - Piccolo's signature
+        """Begin a transaction, or join the one that is open in this task."""
+        return SafeTransaction(engine=self, allow_nested=allow_nested)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend the open transaction's connection, or one of the pool's, for asyncpg's own calls."""
+        current = self.current_transaction.get()
+        if current is not None:
+            yield current.connection
+            return
+        if self.pool is None:
+            raise RuntimeError("the database pool is not open")
+        async with self.pool.acquire() as connection:
+            yield connection
+
+    async def _run_in_new_connection(self, query: str, args: Sequence[Any] | None = None) -> Any:
+        raise RuntimeError("the database pool is not open")
+
+
+#: Every table of the hub is bound to this engine.
+ENGINE = HubEngine()

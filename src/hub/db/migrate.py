@@ -1,0 +1,122 @@
+"""Bring the database's schema forward, one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import asyncpg
+from piccolo.apps.migrations.commands.forwards import run_forwards
+from piccolo.apps.migrations.commands.new import new as new_migration
+from structlog import get_logger
+
+from hub.db.engine import ENGINE
+from hub.db.piccolo_app import MIGRATIONS_FOLDER
+
+logger = get_logger(__name__)
+
+#: The advisory lock that whoever migrates holds ("hubm" in ASCII).
+MIGRATION_LOCK = 0x6875626D
+
+os.environ.setdefault("PICCOLO_CONF", "hub.db.piccolo_conf")
+
+
+class MigrationFailedError(Exception):
+    """A migration did not go through; the database is as it was before that migration."""
+
+
+async def connect_when_ready(dsn: str, *, wait: float) -> asyncpg.Connection:
+    """Connect to a database that may still be starting.
+
+    Args:
+        dsn: PostgreSQL address.
+        wait: seconds to go on trying.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the last refusal, when the time is over.
+    """
+    deadline = asyncio.get_running_loop().time() + wait
+    pause = 0.05
+    while True:
+        try:
+            return await asyncpg.connect(dsn, timeout=10)
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError):
+            raise
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+
+async def migrate(dsn: str, *, wait: float = 60.0) -> int:
+    """Run every migration that has not run yet, under the advisory lock.
+
+    Several processes may call this at once: one migrates, the others wait for it and find nothing to do.
+
+    Returns:
+        How many migrations ran.
+    """
+    guard = await connect_when_ready(dsn, wait=wait)
+    try:
+        await guard.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        done = await applied(guard)
+        missing = len(set(known()) - set(done))
+        if missing:
+            await _run_forwards(dsn)
+            logger.info("database migrated", migrations=missing)
+        return missing
+    finally:
+        await guard.close()
+
+
+async def _run_forwards(dsn: str) -> None:
+    # Piccolo prints as it goes and returns failures; both become one exception here.
+    opened_here = ENGINE.pool is None
+    if opened_here:
+        await ENGINE.open(dsn, pool_size=2, lock_timeout=10_000)
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            result = await run_forwards("hub")
+    except Exception as error:
+        raise MigrationFailedError(f"a migration failed: {error}") from error
+    finally:
+        if opened_here:
+            await ENGINE.close()
+    if not result.success:
+        raise MigrationFailedError(result.message or output.getvalue())
+
+
+def known() -> list[str]:
+    """Return the ids of the migrations that this version of the hub has, oldest first."""
+    ids = []
+    for path in sorted(Path(MIGRATIONS_FOLDER).glob("hub_*.py")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("ID = "):
+                ids.append(line.split('"')[1])
+                break
+    return ids
+
+
+async def applied(connection: asyncpg.Connection) -> list[str]:
+    """Return the ids of the migrations that the database has had, oldest first."""
+    if await connection.fetchval("SELECT to_regclass('migration')") is None:
+        return []
+    rows = await connection.fetch("SELECT name FROM migration WHERE app_name = 'hub' ORDER BY name")
+    return [row["name"] for row in rows]
+
+
+async def create_migration(dsn: str, name: str) -> str:
+    """Write a migration file for what changed in the tables; return what Piccolo says about it."""
+    output = io.StringIO()
+    await ENGINE.open(dsn, pool_size=2)
+    try:
+        with contextlib.redirect_stdout(output):
+            await new_migration("hub", auto=True, desc=name)
+    finally:
+        await ENGINE.close()
+    return output.getvalue()

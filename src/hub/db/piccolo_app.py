@@ -1,0 +1,22 @@
+"""Piccolo's view of the hub: which tables there are and where their migrations lie."""
+
+from pathlib import Path
+
+from piccolo.conf.apps import AppConfig, table_finder
+
+#: The project's own folder of forward-only migrations.
+MIGRATIONS_FOLDER = Path(__file__).resolve().parents[3] / "piccolo_migrations"
+
+APP_CONFIG = AppConfig(
+    app_name="hub",
+    migrations_folder_path=str(MIGRATIONS_FOLDER),
+    table_classes=table_finder(
+        modules=[
+            "hub.domain.accounts.tables",
+            "hub.domain.companions.tables",
+            "hub.domain.chat.tables",
+            "hub.domain.limits.tables",
+            "hub.jobs.tables",
+        ]
+    ),
+)

@@ -1,0 +1,27 @@
+"""Companions, each with the scene it is in."""
+
+from piccolo.columns import UUID, ForeignKey, Text, Timestamptz, Varchar
+from piccolo.columns.base import OnDelete
+from piccolo.table import Table
+
+from hub.db.engine import ENGINE
+from hub.domain.accounts.tables import User
+
+
+class Companion(Table, db=ENGINE, tablename="companions"):
+    """A companion that a user made; ``outfit`` to ``expression`` are the scene as it stands."""
+
+    id = UUID(primary_key=True, default=None)
+    user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
+    name = Varchar(length=100)
+    description = Text()
+    appearance = Text()
+    user_appearance = Text()
+    default_outfit = Text()
+    greeting = Text()
+    outfit = Text()
+    location = Text()
+    action = Text()
+    expression = Text()
+    created_at = Timestamptz()
+    updated_at = Timestamptz()

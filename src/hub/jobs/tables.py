@@ -1,0 +1,35 @@
+"""Jobs: PostgreSQL is the truth about them, a broker only rings the bell."""
+
+from piccolo.columns import JSONB, UUID, BigInt, Float, Integer, Text, Timestamptz, Varchar
+from piccolo.table import Table
+
+from hub.db.engine import ENGINE
+
+
+class Job(Table, db=ENGINE, tablename="jobs"):
+    """Work to do once. ``(id, attempt)`` is the fence that every write of a worker is checked against.
+
+    ``sequence`` orders the jobs of a ``lane``, of which one runs at a time. ``lease_until`` is when a
+    worker that no longer says anything is taken for dead. ``due_at`` is when it may run next.
+    """
+
+    id = UUID(primary_key=True, default=None)
+    sequence = BigInt(default=0)
+    kind = Varchar(length=20)
+    lane = Varchar(length=60)
+    user_id = UUID(null=True, default=None)
+    subject_id = UUID(default=None)
+    status = Varchar(length=12, default="queued")
+    attempt = Integer(default=0)
+    max_attempts = Integer(default=3)
+    progress = Float(default=0.0)
+    result = JSONB(null=True, default=None)
+    error_code = Varchar(length=60, null=True, default=None)
+    error_message = Text(null=True, default=None)
+    worker = Varchar(length=60, null=True, default=None)
+    due_at = Timestamptz()
+    published_at = Timestamptz(null=True, default=None)
+    lease_until = Timestamptz(null=True, default=None)
+    created_at = Timestamptz()
+    started_at = Timestamptz(null=True, default=None)
+    completed_at = Timestamptz(null=True, default=None)
