@@ -24,11 +24,12 @@ class Token(Table, db=ENGINE, tablename="tokens"):
     """A secret that was handed out, kept as its SHA-256 only.
 
     ``kind`` is ``session`` (a sign-in), ``ticket`` (one WebSocket, 30 seconds) or ``setup`` (creates the
-    administrator, belongs to nobody yet).
+    administrator, belongs to nobody yet). ``parent_id`` is the sign-in that a ticket came from.
     """
 
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(User, null=True, on_delete=OnDelete.cascade)
+    parent_id = UUID(null=True, default=None)
     kind = Varchar(length=10)
     token_hash = Bytea(unique=True)
     name = Varchar(length=100)

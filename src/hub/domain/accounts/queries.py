@@ -1,0 +1,159 @@
+"""Reading and writing of users and tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+
+from hub.core.ids import new_id
+from hub.db.engine import ENGINE
+from hub.domain.accounts.schemas import Identity, User
+from hub.domain.accounts.tables import Token
+from hub.domain.accounts.tables import User as UserRow
+
+_USER = "users.id, username, email, display_name, role, users.created_at"
+
+
+def _user(row: Record) -> User:
+    return User(
+        id=row["id"],
+        username=row["username"],
+        email=row["email"],
+        display_name=row["display_name"],
+        role=row["role"],
+        created_at=row["created_at"],
+    )
+
+
+async def insert_user(user: User, password_hash: str) -> None:
+    """Store a new user."""
+    await UserRow.insert(
+        UserRow(
+            id=user.id,
+            username=user.username,
+            email=user.email,
+            display_name=user.display_name,
+            password_hash=password_hash,
+            role=user.role,
+            created_at=user.created_at,
+        )
+    )
+
+
+async def taken(username: str, email: str) -> tuple[bool, bool]:
+    """Tell whether the username and the email address belong to somebody."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT EXISTS (SELECT FROM users WHERE username = $1) AS username,"
+            " EXISTS (SELECT FROM users WHERE lower(email) = lower($2)) AS email",
+            username,
+            email,
+        )
+    return row["username"], row["email"]
+
+
+async def by_login(login: str) -> tuple[User, str, bool] | None:
+    """Find a user by username or email address: (user, password hash, disabled)."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_USER}, password_hash, disabled_at FROM users"  # noqa: S608 - a constant
+            " WHERE username = $1 OR lower(email) = lower($1)",
+            login,
+        )
+    return (_user(row), row["password_hash"], row["disabled_at"] is not None) if row else None
+
+
+async def password_hash_of(user_id: UUID) -> str:
+    """Return the stored hash of a user that exists."""
+    async with ENGINE.connection() as connection:
+        stored = await connection.fetchval("SELECT password_hash FROM users WHERE id = $1", user_id)
+    return str(stored)
+
+
+async def update_user(user_id: UUID, **columns: str) -> User:
+    """Change columns of a user that exists and return it."""
+    await UserRow.update(columns).where(UserRow.id == user_id)
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(f"SELECT {_USER} FROM users WHERE id = $1", user_id)  # noqa: S608 - a constant
+    return _user(row)
+
+
+async def has_admin() -> bool:
+    """Tell whether an administrator exists."""
+    return await UserRow.exists().where(UserRow.role == "admin")
+
+
+async def insert_token(
+    *, kind: str, token_hash: bytes, expires_at: datetime, user_id: UUID | None, parent_id: UUID | None = None
+) -> UUID:
+    """Store a token's hash and return its id."""
+    token_id = new_id()
+    await Token.insert(
+        Token(
+            id=token_id,
+            user_id=user_id,
+            parent_id=parent_id,
+            kind=kind,
+            token_hash=token_hash,
+            expires_at=expires_at,
+        )
+    )
+    return token_id
+
+
+async def identify(token_hash: bytes) -> tuple[Identity, bool] | None:
+    """Find who holds a session token that has not expired: (identity, disabled)."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_USER}, disabled_at, tokens.id AS token_id FROM tokens JOIN users"  # noqa: S608 - a constant
+            " ON users.id = tokens.user_id WHERE token_hash = $1 AND kind = 'session' AND expires_at > now()",
+            token_hash,
+        )
+    if row is None:
+        return None
+    return Identity(user=_user(row), token_id=row["token_id"]), row["disabled_at"] is not None
+
+
+async def redeem_ticket(token_hash: bytes) -> tuple[Identity, bool] | None:
+    """Use up a WebSocket ticket; the identity is that of the sign-in it came from."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "WITH ticket AS (DELETE FROM tokens WHERE token_hash = $1 AND kind = 'ticket'"  # noqa: S608 - a constant
+            " AND expires_at > now() RETURNING parent_id)"
+            f" SELECT {_USER}, disabled_at, tokens.id AS token_id FROM ticket"
+            " JOIN tokens ON tokens.id = ticket.parent_id JOIN users ON users.id = tokens.user_id",
+            token_hash,
+        )
+    if row is None:
+        return None
+    return Identity(user=_user(row), token_id=row["token_id"]), row["disabled_at"] is not None
+
+
+async def use_setup_token(token_hash: bytes) -> bool:
+    """Use up a set-up link; False when there is none."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "DELETE FROM tokens WHERE token_hash = $1 AND kind = 'setup' AND expires_at > now()", token_hash
+        )
+    return bool(status == "DELETE 1")
+
+
+async def delete_setup_tokens() -> None:
+    """Forget every set-up link."""
+    await Token.delete().where(Token.kind == "setup")
+
+
+async def delete_token(token_id: UUID) -> None:
+    """End one sign-in."""
+    await Token.delete().where((Token.id == token_id) | (Token.parent_id == token_id))
+
+
+async def delete_other_tokens(user_id: UUID, *, keep: UUID) -> list[UUID]:
+    """End every sign-in of a user but one; return the ids of those that ended."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "DELETE FROM tokens WHERE user_id = $1 AND id <> $2 RETURNING id", user_id, keep
+        )
+    return [row["id"] for row in rows]

@@ -1,0 +1,224 @@
+"""Registering, signing in and out, and the passes that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+from msgspec import UNSET
+from structlog import get_logger
+
+from hub.core.clock import utc_now
+from hub.core.ids import new_id
+from hub.db.engine import ENGINE
+from hub.domain.accounts import passwords, queries
+from hub.domain.accounts.errors import (
+    AccountDisabledError,
+    CommonPasswordError,
+    EmailTakenError,
+    NotSignedInError,
+    SetupLinkInvalidError,
+    UsernameTakenError,
+    WrongLoginError,
+)
+from hub.domain.accounts.schemas import (
+    ChangePassword,
+    Identity,
+    LogIn,
+    Register,
+    SignIn,
+    UpdateMe,
+    User,
+    WebSocketTicket,
+)
+
+logger = get_logger(__name__)
+
+TICKET_LIFE = timedelta(seconds=30)
+SETUP_LINK_LIFE = timedelta(minutes=30)
+
+
+class AccountService:
+    """Accounts; ``token_life`` is how long a sign-in lasts."""
+
+    def __init__(self, *, token_life: timedelta) -> None:
+        self._token_life = token_life
+
+    async def register(self, command: Register, *, role: Literal["user", "admin"] = "user") -> SignIn:
+        """Create an account and sign in.
+
+        Raises:
+            UsernameTakenError, EmailTakenError, CommonPasswordError: as they say.
+        """
+        user, password_hash = await self._prepare(command, role)
+        async with ENGINE.transaction():
+            await self._store(user, password_hash)
+            sign_in = await self._sign_in(user)
+        logger.info("user registered", user_id=str(user.id))
+        return sign_in
+
+    async def create_admin(self, command: Register, *, setup_token: str | None = None) -> SignIn:
+        """Create an administrator, by a set-up link or (None) by the operator's own hand.
+
+        Raises:
+            SetupLinkInvalidError: the link is unknown, used or too old.
+        """
+        user, password_hash = await self._prepare(command, "admin")
+        async with ENGINE.transaction():
+            if setup_token is not None and not await queries.use_setup_token(_digest(setup_token)):
+                raise SetupLinkInvalidError("Start the hub again to get a new link.")
+            await self._store(user, password_hash)
+            await queries.delete_setup_tokens()
+            sign_in = await self._sign_in(user)
+        logger.info("administrator created", user_id=str(user.id))
+        return sign_in
+
+    async def log_in(self, command: LogIn) -> SignIn:
+        """Sign in.
+
+        Raises:
+            WrongLoginError: wrong login or password, which take the same time.
+            AccountDisabledError: right, but disabled.
+        """
+        found = await queries.by_login(command.login)
+        if not await passwords.verify_password(command.password, found[1] if found else None) or not found:
+            raise WrongLoginError("Check both and try again.")
+        user, _, disabled = found
+        if disabled:
+            raise AccountDisabledError("Ask the administrator of this server.")
+        return await self._sign_in(user)
+
+    async def log_out(self, identity: Identity) -> None:
+        """End the sign-in that asked."""
+        await queries.delete_token(identity.token_id)
+
+    async def identify(self, token: str) -> Identity:
+        """Return who holds a session token.
+
+        Raises:
+            NotSignedInError: nobody does (any more).
+        """
+        return _admit(await queries.identify(_digest(token)))
+
+    async def update(self, identity: Identity, command: UpdateMe) -> User:
+        """Change the caller's own account."""
+        columns = {
+            name: value
+            for name, value in (("email", command.email), ("display_name", command.display_name))
+            if value is not UNSET
+        }
+        if not columns:
+            return identity.user
+        try:
+            return await queries.update_user(identity.user.id, **columns)
+        except asyncpg.UniqueViolationError:
+            raise EmailTakenError("Choose another address.") from None
+
+    async def change_password(self, identity: Identity, command: ChangePassword) -> list[UUID]:
+        """Set a new password and end every other sign-in; return the ids of those."""
+        stored = await queries.password_hash_of(identity.user.id)
+        if not await passwords.verify_password(command.current_password, stored):
+            raise WrongLoginError("The current password is not right.")
+        _refuse_common(command.new_password, "/new_password")
+        password_hash = await passwords.hash_password(command.new_password)
+        async with ENGINE.transaction():
+            await queries.update_user(identity.user.id, password_hash=password_hash)
+            return await queries.delete_other_tokens(identity.user.id, keep=identity.token_id)
+
+    async def issue_ticket(self, identity: Identity) -> WebSocketTicket:
+        """Return a pass for one WebSocket."""
+        ticket, expires_at = _new_token(), utc_now() + TICKET_LIFE
+        await queries.insert_token(
+            kind="ticket",
+            token_hash=_digest(ticket),
+            expires_at=expires_at,
+            user_id=identity.user.id,
+            parent_id=identity.token_id,
+        )
+        return WebSocketTicket(ticket=ticket, expires_at=expires_at)
+
+    async def redeem_ticket(self, ticket: str) -> Identity:
+        """Use up a WebSocket ticket.
+
+        Raises:
+            NotSignedInError: unknown, used, or older than 30 seconds.
+        """
+        return _admit(await queries.redeem_ticket(_digest(ticket)))
+
+    async def issue_setup_token(self) -> str | None:
+        """Return a fresh secret for the set-up link, or None when an administrator exists."""
+        if await queries.has_admin():
+            return None
+        token = _new_token()
+        async with ENGINE.transaction():
+            await queries.delete_setup_tokens()
+            await queries.insert_token(
+                kind="setup",
+                token_hash=_digest(token),
+                expires_at=utc_now() + SETUP_LINK_LIFE,
+                user_id=None,
+            )
+        return token
+
+    async def _prepare(self, command: Register, role: Literal["user", "admin"]) -> tuple[User, str]:
+        _refuse_common(command.password, "/password")
+        await _refuse_taken(command)
+        user = User(
+            id=new_id(),
+            username=command.username,
+            email=command.email,
+            display_name=command.display_name or command.username,
+            role=role,
+            created_at=utc_now(),
+        )
+        return user, await passwords.hash_password(command.password)
+
+    async def _store(self, user: User, password_hash: str) -> None:
+        try:
+            await queries.insert_user(user, password_hash)
+        except asyncpg.UniqueViolationError as error:  # somebody was faster than the check
+            if error.constraint_name == "users_email":
+                raise EmailTakenError("Sign in, or use another address.") from None
+            raise UsernameTakenError("Choose another username.") from None
+
+    async def _sign_in(self, user: User) -> SignIn:
+        token, expires_at = _new_token(), utc_now() + self._token_life
+        await queries.insert_token(
+            kind="session", token_hash=_digest(token), expires_at=expires_at, user_id=user.id
+        )
+        return SignIn(user=user, access_token=token, expires_at=expires_at)
+
+
+def _admit(found: tuple[Identity, bool] | None) -> Identity:
+    if found is None:
+        raise NotSignedInError("Sign in and send the token as 'Authorization: Bearer <token>'.")
+    identity, disabled = found
+    if disabled:
+        raise AccountDisabledError("Ask the administrator of this server.")
+    return identity
+
+
+async def _refuse_taken(command: Register) -> None:
+    username_taken, email_taken = await queries.taken(command.username, command.email)
+    if username_taken:
+        raise UsernameTakenError("Choose another username.")
+    if email_taken:
+        raise EmailTakenError("Sign in, or use another address.")
+
+
+def _refuse_common(password: str, pointer: str) -> None:
+    if passwords.is_common(password):
+        raise CommonPasswordError(pointer, "This password is among the most common ones. Choose another.")
+
+
+def _new_token() -> str:
+    return "chub_" + secrets.token_urlsafe(32)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+

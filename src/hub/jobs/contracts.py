@@ -1,0 +1,80 @@
+"""What a job is to those who ask for it, run it and watch it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class JobKind(StrEnum):
+    """The kinds of jobs; each has an actor and a queue of its own."""
+
+    REPLY = "reply"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; the last three are ends."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: Attempts a job gets before it fails, and the pauses between them in seconds: 1, 2, 4 ... at most 10.
+MAX_ATTEMPTS = 3
+RETRY_FIRST = 1.0
+RETRY_FACTOR = 2.0
+RETRY_MOST = 10.0
+
+#: Seconds a worker may be silent before its job is given to another.
+LEASE = 30.0
+#: Seconds between two heartbeats of a running job.
+HEARTBEAT = 10.0
+
+
+def retry_delay(attempt: int) -> float:
+    """Return the pause in seconds after the given attempt (counted from 1)."""
+    return min(RETRY_MOST, RETRY_FIRST * RETRY_FACTOR ** (attempt - 1))
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job to be stored. ``subject_id`` is what it works on (for a reply, the response)."""
+
+    id: UUID
+    kind: JobKind
+    lane: str
+    user_id: UUID
+    subject_id: UUID
+    attempt: int = 0
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A worker's right to a job: valid for writes as long as the job's attempt is still this one."""
+
+    job_id: UUID
+    kind: str
+    lane: str
+    attempt: int
+    max_attempts: int
+    subject_id: UUID
+    user_id: UUID
+    created_at: datetime
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no further attempt would follow."""
+        return self.attempt >= self.max_attempts
+
+
+class Rescued(Struct, frozen=True, kw_only=True):
+    """A job whose worker fell silent; ``status`` is what became of it."""
+
+    job_id: UUID
+    kind: str
+    subject_id: UUID
+    status: str

@@ -1,0 +1,111 @@
+"""The relay rings for jobs that PostgreSQL holds: at once for a new one, by a sweep for all others.
+
+Publishing a job twice is harmless (only one claim succeeds) and not publishing it costs a second, so
+nothing here has to be exact. It only has to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+from structlog import get_logger
+
+from hub.jobs import store
+from hub.jobs.errors import BrokerUnavailableError
+
+logger = get_logger(__name__)
+
+#: Seconds between two sweeps, and between two rounds of stamping what was published.
+SWEEP_EVERY = 1.0
+#: Seconds for which a new job is left to the process that stored it.
+FRESH = 1.0
+#: Seconds after which a job that was published and still waits is published again.
+STALE = 15.0
+#: Jobs published in one sweep.
+SWEEP_LIMIT = 500
+
+
+class JobPublisher(Protocol):
+    """Whatever carries a job's id to an actor."""
+
+    async def publish(self, kind: str, job_id: UUID) -> None:
+        """Return when the broker has the message.
+
+        Raises:
+            BrokerUnavailableError: it does not.
+        """
+
+
+class Relay:
+    """Rings for jobs through a publisher, on the event loop that :meth:`start` was called on."""
+
+    def __init__(self, publisher: JobPublisher) -> None:
+        self._publisher = publisher
+        self._ringing: set[asyncio.Task[None]] = set()
+        self._published: list[UUID] = []
+        self._sweeper: asyncio.Task[None] | None = None
+        self._broker_is_down = False
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._sweeper = asyncio.create_task(self._sweep_forever(), name="relay")
+
+    async def stop(self) -> None:
+        """Stop sweeping and let what is being published finish for up to 2 seconds."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._ringing:
+            await asyncio.wait(self._ringing, timeout=2)
+
+    def ring(self, job_id: UUID, kind: str) -> None:
+        """Publish a job without waiting; call this only after its transaction has been committed."""
+        task = asyncio.create_task(self._publish(job_id, kind))
+        self._ringing.add(task)
+        task.add_done_callback(self._ringing.discard)
+
+    def ring_later(self, job_id: UUID, kind: str, delay: float) -> None:
+        """Publish a job after ``delay`` seconds; the sweep does it should this process be gone by then."""
+        asyncio.get_running_loop().call_later(delay, self.ring, job_id, kind)
+
+    async def ring_next(self, lane: str) -> None:
+        """Publish the job that now heads the lane, if there is one to run."""
+        following = await store.next_in_lane(lane)
+        if following is not None:
+            self.ring(*following)
+
+    async def _publish(self, job_id: UUID, kind: str) -> None:
+        try:
+            await self._publisher.publish(kind, job_id)
+        except BrokerUnavailableError as error:
+            if not self._broker_is_down:
+                logger.warning("broker unavailable, jobs wait", reason=str(error))
+            self._broker_is_down = True
+            return
+        if self._broker_is_down:
+            logger.info("broker available again")
+            self._broker_is_down = False
+        self._published.append(job_id)
+        logger.info("job dispatched", job_id=str(job_id), kind=kind)
+
+    async def _sweep_forever(self) -> None:
+        database_is_down = False
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await self._sweep()
+                database_is_down = False
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                if not database_is_down:
+                    logger.warning("database unavailable, the relay waits", reason=type(error).__name__)
+                database_is_down = True
+
+    async def _sweep(self) -> None:
+        published, self._published = self._published, []
+        if published:
+            await store.stamp(published)
+        for job_id, kind in await store.take_due(limit=SWEEP_LIMIT, fresh=FRESH, stale=STALE):
+            self.ring(job_id, kind)

@@ -1,0 +1,43 @@
+"""What one process tells the others while things happen. Each of these may get lost."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+
+class Delta(Struct, frozen=True, array_like=True, tag="d"):
+    """Text that a model has just said: ``text`` begins ``offset`` code points into the attempt's text."""
+
+    conversation_id: UUID
+    response_id: UUID
+    attempt: int
+    offset: int
+    text: str
+
+
+class Changed(Struct, frozen=True, array_like=True, tag="c"):
+    """Something in a conversation's rows has changed: look. ``response_id`` names a response if it is one."""
+
+    conversation_id: UUID
+    response_id: UUID | None = None
+
+
+class JobCancelled(Struct, frozen=True, array_like=True, tag="x"):
+    """A job was cancelled: whoever runs it should stop."""
+
+    job_id: UUID
+
+
+class UserSignedOut(Struct, frozen=True, array_like=True, tag="o"):
+    """A sign-in has ended: sockets that came in by this token close."""
+
+    token_id: UUID
+
+
+Event = Delta | Changed | JobCancelled | UserSignedOut
+
+encoder = msgspec.json.Encoder()
+decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
