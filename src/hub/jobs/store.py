@@ -137,6 +137,17 @@ async def cancel(job_id: UUID) -> bool:
     return bool(result == "UPDATE 1")
 
 
+async def cancel_lanes(lanes: list[str]) -> list[UUID]:
+    """End every job of some lanes that has not ended yet; return their ids."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL"
+            " WHERE lane = ANY($1) AND status IN ('queued', 'in_progress') RETURNING id",
+            lanes,
+        )
+    return [row["id"] for row in rows]
+
+
 _RESCUE = """
 UPDATE jobs SET lease_until = NULL, worker = NULL, published_at = NULL,
     status = CASE WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,

@@ -217,8 +217,6 @@ def _split(events: list[Event]) -> list[Event]:
         for start in range(0, len(event.text), DELTA_LIMIT):
             text = event.text[start : start + DELTA_LIMIT]
             pieces.append(
-                Delta(
-                    event.conversation_id, event.response_id, event.attempt, event.offset + start, text
-                )
+                Delta(event.conversation_id, event.response_id, event.attempt, event.offset + start, text)
             )
     return pieces

@@ -1,0 +1,353 @@
+"""Reading and writing of conversations, messages and responses.
+
+The reads and writes of a turn go straight through asyncpg: they are what a reply's time is made of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from msgspec import Struct
+
+from hub.core.pages import TimeCursor
+from hub.db.engine import ENGINE
+from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
+
+_CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at"
+_MESSAGE = "id, conversation_id, position, role, content, response_id, created_at"
+_RESPONSE = (
+    "responses.id, responses.conversation_id, status, output_text, message_id, attempt, error_code,"
+    " error_message, usage, responses.created_at, completed_at"
+)
+
+
+def _response(row: Record) -> Response:
+    code, usage = row["error_code"], row["usage"]
+    return Response(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        status=row["status"],
+        output_text=row["output_text"],
+        message_id=row["message_id"],
+        attempt=row["attempt"],
+        error=ResponseError(code=code, message=row["error_message"]) if code else None,
+        usage=msgspec.json.decode(usage, type=Usage) if usage else None,
+        created_at=row["created_at"],
+        completed_at=row["completed_at"],
+    )
+
+
+# Conversations
+
+
+async def insert_conversation(
+    conversation_id: UUID, *, user_id: UUID, companion_id: UUID, title: str
+) -> bool:
+    """Store a conversation with one of the user's companions; False when the companion is not theirs."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "INSERT INTO conversations (id, user_id, companion_id, title)"
+            " SELECT $1, user_id, id, $4 FROM companions WHERE id = $2 AND user_id = $3",
+            conversation_id,
+            companion_id,
+            user_id,
+            title,
+        )
+    return bool(status == "INSERT 0 1")
+
+
+async def insert_greeting(message_id: UUID, conversation_id: UUID) -> None:
+    """Let the companion speak first, if it has a greeting."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "WITH greeting AS (UPDATE conversations SET last_position = 1 FROM companions"
+            " WHERE conversations.id = $2 AND companions.id = companion_id AND trim(greeting) <> ''"
+            " RETURNING greeting)"
+            " INSERT INTO messages (id, conversation_id, position, role, content)"
+            " SELECT $1, $2, 1, 'assistant', greeting FROM greeting",
+            message_id,
+            conversation_id,
+        )
+
+
+async def get_conversation(conversation_id: UUID, *, user_id: UUID) -> Conversation | None:
+    """Return the owner's conversation, or None."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_CONVERSATION} FROM conversations WHERE id = $1 AND user_id = $2",  # noqa: S608 - a constant
+            conversation_id,
+            user_id,
+        )
+    return Conversation(**row) if row else None
+
+
+async def conversation_page(
+    *, user_id: UUID, companion_id: UUID | None, limit: int, after: TimeCursor | None
+) -> list[Conversation]:
+    """Return up to ``limit`` of the owner's conversations, the newest first."""
+    conditions, values = ["user_id = $1"], list[UUID | datetime]([user_id])
+    if companion_id is not None:
+        values.append(companion_id)
+        conditions.append(f"companion_id = ${len(values)}")
+    if after is not None:
+        values += [after.created_at, after.id]
+        conditions.append(f"(created_at, id) < (${len(values) - 1}, ${len(values)})")
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT {_CONVERSATION} FROM conversations WHERE {' AND '.join(conditions)}"  # noqa: S608 - constants
+            f" ORDER BY created_at DESC, id DESC LIMIT {limit:d}",
+            *values,
+        )
+    return [Conversation(**row) for row in rows]
+
+
+async def rename_conversation(conversation_id: UUID, *, user_id: UUID, title: str) -> Conversation | None:
+    """Change the title of the owner's conversation and return it, or None."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "UPDATE conversations SET title = $3, updated_at = now()"  # noqa: S608 - a constant
+            f" WHERE id = $1 AND user_id = $2 RETURNING {_CONVERSATION}",
+            conversation_id,
+            user_id,
+            title,
+        )
+    return Conversation(**row) if row else None
+
+
+async def delete_conversation(conversation_id: UUID, *, user_id: UUID) -> bool:
+    """Remove the owner's conversation with its messages; False when there is none."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "DELETE FROM conversations WHERE id = $1 AND user_id = $2", conversation_id, user_id
+        )
+    return bool(status == "DELETE 1")
+
+
+async def conversations_of(companion_id: UUID, *, user_id: UUID) -> list[UUID]:
+    """Return the ids of the owner's conversations with a companion."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT id FROM conversations WHERE companion_id = $1 AND user_id = $2", companion_id, user_id
+        )
+    return [row["id"] for row in rows]
+
+
+# Messages
+
+_HISTORY = f"""
+SELECT {_MESSAGE} FROM messages WHERE conversation_id = $1 AND position < $2
+ORDER BY position DESC LIMIT $3
+"""  # noqa: S608 - a constant
+
+
+async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Message]:
+    """Return up to ``limit`` messages before a position, the newest first."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_HISTORY, conversation_id, before, limit)
+    return [Message(*row) for row in rows]
+
+
+_STORE_MESSAGE = """
+WITH conversation AS (
+    UPDATE conversations SET last_position = last_position + 1, updated_at = now()
+    WHERE id = $1 AND user_id = $2 RETURNING id, last_position
+), message AS (
+    INSERT INTO messages (id, conversation_id, position, role, content)
+    SELECT $3, id, last_position, 'user', $4 FROM conversation RETURNING position, created_at
+), response AS (
+    INSERT INTO responses (id, conversation_id, request_message_id, job_id, generate_image)
+    SELECT $5, id, $3, $6, $7 FROM conversation WHERE $5::uuid IS NOT NULL
+)
+SELECT position, created_at FROM message
+"""
+
+
+class NewMessage(Struct, frozen=True, kw_only=True):
+    """A user's message to be stored, and the ids of the response and job that answer it."""
+
+    id: UUID
+    conversation_id: UUID
+    user_id: UUID
+    content: str
+    response_id: UUID | None
+    job_id: UUID | None
+    generate_image: bool
+
+
+async def store_message(new: NewMessage) -> Sent | None:
+    """Store a user's message at the next position, with its queued response.
+
+    Returns:
+        None when the conversation is not the user's.
+    """
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            _STORE_MESSAGE,
+            new.conversation_id,
+            new.user_id,
+            new.id,
+            new.content,
+            new.response_id,
+            new.job_id,
+            new.generate_image,
+        )
+    if row is None:
+        return None
+    created_at: datetime = row["created_at"]
+    message = Message(new.id, new.conversation_id, row["position"], "user", new.content, None, created_at)
+    return Sent(message=message, response=_queued(new, created_at))
+
+
+def _queued(new: NewMessage, created_at: datetime) -> Response | None:
+    if new.response_id is None:
+        return None
+    return Response(
+        id=new.response_id,
+        conversation_id=new.conversation_id,
+        status="queued",
+        output_text="",
+        message_id=None,
+        attempt=1,
+        error=None,
+        usage=None,
+        created_at=created_at,
+        completed_at=None,
+    )
+
+
+# Idempotency
+
+
+async def store_key(
+    key_id: UUID, *, user_id: UUID, key: str, request_hash: bytes, sent: Sent, expires_at: datetime
+) -> bool:
+    """Remember under which key a message was sent; False when the key is in use already."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "INSERT INTO idempotency_keys (id, user_id, key, request_hash, message_id, response_id, expires_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_id, key) DO NOTHING",
+            key_id,
+            user_id,
+            key,
+            request_hash,
+            sent.message.id,
+            sent.response.id if sent.response else None,
+            expires_at,
+        )
+    return bool(status == "INSERT 0 1")
+
+
+async def find_key(*, user_id: UUID, key: str) -> tuple[bytes, UUID, UUID | None] | None:
+    """Return what a key stands for: (request hash, message id, response id); expired keys are removed."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT request_hash, message_id, response_id, expires_at < now() AS expired"
+            " FROM idempotency_keys WHERE user_id = $1 AND key = $2",
+            user_id,
+            key,
+        )
+        if row is not None and row["expired"]:
+            await connection.execute(
+                "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2", user_id, key
+            )
+            return None
+    return (row["request_hash"], row["message_id"], row["response_id"]) if row else None
+
+
+async def get_message(message_id: UUID) -> Message:
+    """Return a message that exists."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(f"SELECT {_MESSAGE} FROM messages WHERE id = $1", message_id)  # noqa: S608 - a constant
+    return Message(*row)
+
+
+# Responses
+
+
+async def get_response(response_id: UUID, *, user_id: UUID) -> Response | None:
+    """Return the owner's response, or None."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            f"SELECT {_RESPONSE} FROM responses JOIN conversations"  # noqa: S608 - a constant
+            " ON conversations.id = responses.conversation_id WHERE responses.id = $1 AND user_id = $2",
+            response_id,
+            user_id,
+        )
+    return _response(row) if row else None
+
+
+async def job_of(response_id: UUID) -> UUID:
+    """Return the id of the job that works on a response."""
+    async with ENGINE.connection() as connection:
+        return UUID(str(await connection.fetchval("SELECT job_id FROM responses WHERE id = $1", response_id)))
+
+
+async def cancel_response(response_id: UUID) -> None:
+    """Mark a response cancelled; what it has said so far stays."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE responses SET status = 'cancelled', completed_at = now()"
+            " WHERE id = $1 AND status IN ('queued', 'in_progress')",
+            response_id,
+        )
+
+
+async def requeue_response(response_id: UUID, *, job_id: UUID) -> bool:
+    """Queue a response that failed or was cancelled under a new job; False when it did neither."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "UPDATE responses SET status = 'queued', job_id = $2, output_text = '', error_code = NULL,"
+            " error_message = NULL, completed_at = NULL"
+            " WHERE id = $1 AND status IN ('failed', 'cancelled')",
+            response_id,
+            job_id,
+        )
+    return bool(status == "UPDATE 1")
+
+
+# What a subscriber is told
+
+
+class ConversationState(Struct, frozen=True, kw_only=True):
+    """Where a conversation stands: messages after a position, and the responses asked about or under way."""
+
+    messages: list[Message]
+    responses: list[Response]
+
+
+_MESSAGES_AFTER = f"""
+SELECT {_MESSAGE} FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $3
+"""  # noqa: S608 - a constant
+_RESPONSES_NOW = f"""
+SELECT {_RESPONSE} FROM responses WHERE conversation_id = $1
+AND (status IN ('queued', 'in_progress') OR id = ANY($2)) ORDER BY created_at, id
+"""  # noqa: S608 - a constant
+
+
+async def read_state(
+    conversation_id: UUID, *, after: int, response_ids: list[UUID], limit: int
+) -> ConversationState:
+    """Read what is new for a subscriber.
+
+    Args:
+        conversation_id: whose state.
+        after: position of the last message that the subscriber has.
+        response_ids: responses to return whatever their status.
+        limit: most messages returned.
+    """
+    async with ENGINE.connection() as connection:
+        messages = await connection.fetch(_MESSAGES_AFTER, conversation_id, after, limit)
+        responses = await connection.fetch(_RESPONSES_NOW, conversation_id, response_ids)
+    return ConversationState(
+        messages=[Message(*row) for row in messages], responses=[_response(row) for row in responses]
+    )
+
+
+async def read_response(response_id: UUID) -> Response | None:
+    """Return a response whose owner was checked before, or None when it is gone."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(f"SELECT {_RESPONSE} FROM responses WHERE id = $1", response_id)  # noqa: S608 - a constant
+    return _response(row) if row else None

@@ -1,0 +1,106 @@
+"""What conversations, messages and responses look like from outside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from hub.core.text import NO_NUL, NOT_BLANK
+from hub.domain.companions.schemas import Image
+
+#: The longest message that any setting allows; how many really are allowed is a setting below it.
+MESSAGE_CEILING = 100_000
+
+Title = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+Content = Annotated[str, Meta(min_length=1, max_length=MESSAGE_CEILING, pattern=NOT_BLANK)]
+
+ResponseStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """A talk with one companion; ``last_position`` is 0 while nothing has been said."""
+
+    id: UUID
+    companion_id: UUID
+    title: str
+    last_position: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Message(Struct, frozen=True):
+    """What was said. ``response_id`` names the response that wrote it, null for the user's own."""
+
+    id: UUID
+    conversation_id: UUID
+    position: int
+    role: Literal["user", "assistant"]
+    content: str
+    response_id: UUID | None
+    created_at: datetime
+    image: Image | None = None
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens that the model's server counted for a reply."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ResponseError(Struct, frozen=True, kw_only=True):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """A reply on its way, or how it ended. ``attempt`` counts how often the model was asked, from 1."""
+
+    id: UUID
+    conversation_id: UUID
+    status: ResponseStatus
+    output_text: str
+    message_id: UUID | None
+    attempt: int
+    error: ResponseError | None
+    usage: Usage | None
+    created_at: datetime
+    completed_at: datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status not in ("queued", "in_progress")
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """A stored message and, if one was asked for, the response to it."""
+
+    message: Message
+    response: Response | None
+
+
+class CreateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Begin to talk with a companion."""
+
+    companion_id: UUID
+    title: Title = ""
+
+
+class UpdateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Rename a conversation."""
+
+    title: Title
+
+
+class SendMessage(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Say something to a companion."""
+
+    content: Content
+    generate_image: bool = False

@@ -1,0 +1,296 @@
+"""Conversations and what people do in them: talk, read, cancel, try again."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from uuid import UUID
+
+from msgspec import Struct
+from structlog import get_logger
+
+from hub.core.clock import utc_now
+from hub.core.errors import FieldError
+from hub.core.ids import new_id
+from hub.core.pages import Page, TimeCursor, decode_position, encode_position
+from hub.db.engine import ENGINE
+from hub.domain.chat import queries
+from hub.domain.chat.errors import (
+    ConversationNotFoundError,
+    IdempotencyKeyReusedError,
+    ResponseNotFoundError,
+    ResponseNotRetryableError,
+)
+from hub.domain.chat.schemas import (
+    Conversation,
+    CreateConversation,
+    Message,
+    Response,
+    SendMessage,
+    Sent,
+    UpdateConversation,
+)
+from hub.domain.companions import service as companions
+from hub.domain.companions.errors import CompanionNotFoundError
+from hub.jobs import store
+from hub.jobs.contracts import JobKind, NewJob
+from hub.jobs.relay import Relay
+from hub.live.bus import Bus
+from hub.live.events import Changed, JobCancelled
+
+logger = get_logger(__name__)
+
+#: How long the same send under the same key is recognised.
+KEY_LIFE = timedelta(hours=24)
+_BEYOND_ALL = 2**31 - 1
+
+
+class _KeyInUseError(Exception):
+    """Another send under the same key was faster; this one must leave no trace."""
+
+
+class Sending(Struct, frozen=True, kw_only=True):
+    """A message on its way in.
+
+    ``key`` makes the same send again harmless; ``message_id`` lets the caller know it beforehand.
+    """
+
+    conversation_id: UUID
+    user_id: UUID
+    command: SendMessage
+    wants_response: bool = True
+    key: str | None = None
+    message_id: UUID | None = None
+
+
+class ChatService:
+    """What people do in conversations. Each call checks that what it touches is the user's."""
+
+    def __init__(self, *, relay: Relay, bus: Bus, message_max_length: int) -> None:
+        self._relay = relay
+        self._bus = bus
+        self._message_max_length = message_max_length
+
+    # Conversations
+
+    async def create(self, command: CreateConversation, *, user_id: UUID) -> Conversation:
+        """Begin a conversation; a companion with a greeting speaks first."""
+        conversation_id = new_id()
+        async with ENGINE.transaction():
+            stored = await queries.insert_conversation(
+                conversation_id, user_id=user_id, companion_id=command.companion_id, title=command.title
+            )
+            if not stored:
+                raise CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
+            await queries.insert_greeting(new_id(), conversation_id)
+            return await self.get(conversation_id, user_id=user_id)
+
+    async def get(self, conversation_id: UUID, *, user_id: UUID) -> Conversation:
+        """Return the owner's conversation."""
+        conversation = await queries.get_conversation(conversation_id, user_id=user_id)
+        if conversation is None:
+            raise ConversationNotFoundError
+        return conversation
+
+    async def page(
+        self, *, user_id: UUID, companion_id: UUID | None, limit: int, cursor: str | None
+    ) -> Page[Conversation]:
+        """Return one page of the owner's conversations, the newest first."""
+        after = TimeCursor.decode(cursor) if cursor is not None else None
+        items = await queries.conversation_page(
+            user_id=user_id, companion_id=companion_id, limit=limit + 1, after=after
+        )
+        last = items[limit - 1] if len(items) > limit else None
+        return Page(
+            items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
+        )
+
+    async def rename(
+        self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID
+    ) -> Conversation:
+        """Change a conversation's title."""
+        conversation = await queries.rename_conversation(
+            conversation_id, user_id=user_id, title=command.title
+        )
+        if conversation is None:
+            raise ConversationNotFoundError
+        return conversation
+
+    async def delete(self, conversation_id: UUID, *, user_id: UUID) -> None:
+        """Remove a conversation; a reply under way is cancelled."""
+        await self.get(conversation_id, user_id=user_id)
+        async with ENGINE.transaction():
+            cancelled = await store.cancel_lanes([lane_of(conversation_id)])
+            if not await queries.delete_conversation(conversation_id, user_id=user_id):
+                raise ConversationNotFoundError
+        self._tell_cancelled(cancelled)
+
+    async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
+        """Remove a companion with its conversations; replies under way are cancelled."""
+        async with ENGINE.transaction():
+            conversations = await queries.conversations_of(companion_id, user_id=user_id)
+            cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
+            await companions.delete(companion_id, user_id=user_id)
+        self._tell_cancelled(cancelled)
+
+    # Messages
+
+    async def messages(
+        self, conversation_id: UUID, *, user_id: UUID, limit: int, cursor: str | None
+    ) -> Page[Message]:
+        """Return one page of a conversation's messages, the newest first."""
+        before = decode_position(cursor) if cursor is not None else _BEYOND_ALL
+        await self.get(conversation_id, user_id=user_id)
+        items = await queries.history(conversation_id, before=before, limit=limit + 1)
+        more = len(items) > limit
+        return Page(
+            items=items[:limit], next_cursor=encode_position(items[limit - 1].position) if more else None
+        )
+
+    async def send(self, sending: Sending) -> Sent:
+        """Store a message and queue the response to it, both or neither.
+
+        The same send under the same key returns what the first one stored.
+
+        Raises:
+            ConversationNotFoundError: not the user's.
+            FieldError: longer than this server allows.
+            IdempotencyKeyReusedError: the key stands for something else.
+        """
+        self._check_length(sending.command.content)
+        if sending.key is not None and (before := await self._sent_before(sending)):
+            return before
+        job = _reply_job(sending) if sending.wants_response else None
+        try:
+            sent = await self._store(sending, job)
+        except _KeyInUseError:
+            return await self.send(sending)
+        self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
+        if job is not None:
+            self._relay.ring(job.id, job.kind)
+        logger.info(
+            "message received",
+            conversation_id=str(sending.conversation_id),
+            job_id=str(job.id) if job else None,
+            length=len(sending.command.content),
+        )
+        return sent
+
+    async def _store(self, sending: Sending, job: NewJob | None) -> Sent:
+        async with ENGINE.transaction():
+            sent = await queries.store_message(
+                queries.NewMessage(
+                    id=sending.message_id or new_id(),
+                    conversation_id=sending.conversation_id,
+                    user_id=sending.user_id,
+                    content=sending.command.content,
+                    response_id=job.subject_id if job else None,
+                    job_id=job.id if job else None,
+                    generate_image=sending.command.generate_image,
+                )
+            )
+            if sent is None:
+                raise ConversationNotFoundError
+            if job is not None:
+                await store.insert(job)
+            if sending.key is not None and not await _store_key(sending, sent):
+                raise _KeyInUseError
+        return sent
+
+    async def _sent_before(self, sending: Sending) -> Sent | None:
+        found = await queries.find_key(user_id=sending.user_id, key=sending.key or "")
+        if found is None:
+            return None
+        request_hash, message_id, response_id = found
+        if request_hash != _request_hash(sending):
+            raise IdempotencyKeyReusedError
+        response = await queries.read_response(response_id) if response_id else None
+        return Sent(message=await queries.get_message(message_id), response=response)
+
+    def _check_length(self, content: str) -> None:
+        if len(content) > self._message_max_length:
+            raise FieldError(
+                "/content", f"A message may have up to {self._message_max_length} characters. Shorten it."
+            )
+
+    # Responses
+
+    async def response(self, response_id: UUID, *, user_id: UUID) -> Response:
+        """Return the owner's response."""
+        response = await queries.get_response(response_id, user_id=user_id)
+        if response is None:
+            raise ResponseNotFoundError
+        return response
+
+    async def cancel(self, response_id: UUID, *, user_id: UUID) -> Response:
+        """Stop a response; one that has ended is returned as it is."""
+        response = await self.response(response_id, user_id=user_id)
+        if response.has_ended:
+            return response
+        job_id = await queries.job_of(response_id)
+        async with ENGINE.transaction():
+            if await store.cancel(job_id):
+                await queries.cancel_response(response_id)
+        self._bus.publish(JobCancelled(job_id))
+        self._bus.publish(Changed(response.conversation_id, response_id))
+        await self._relay.ring_next(lane_of(response.conversation_id))
+        return await self.response(response_id, user_id=user_id)
+
+    async def retry(self, response_id: UUID, *, user_id: UUID) -> Response:
+        """Queue a response that failed or was cancelled once more, under the same id."""
+        response = await self.response(response_id, user_id=user_id)
+        job = NewJob(
+            id=new_id(),
+            kind=JobKind.REPLY,
+            lane=lane_of(response.conversation_id),
+            user_id=user_id,
+            subject_id=response_id,
+            attempt=response.attempt,
+        )
+        async with ENGINE.transaction():
+            if not await queries.requeue_response(response_id, job_id=job.id):
+                raise ResponseNotRetryableError
+            await store.insert(job)
+        self._bus.publish(Changed(response.conversation_id, response_id))
+        self._relay.ring(job.id, job.kind)
+        return await self.response(response_id, user_id=user_id)
+
+    def _tell_cancelled(self, job_ids: list[UUID]) -> None:
+        for job_id in job_ids:
+            self._bus.publish(JobCancelled(job_id))
+
+
+def lane_of(conversation_id: UUID) -> str:
+    """Return the lane that the replies of a conversation run in, one after the other."""
+    return f"conversation:{conversation_id}"
+
+
+def _reply_job(sending: Sending) -> NewJob:
+    return NewJob(
+        id=new_id(),
+        kind=JobKind.REPLY,
+        lane=lane_of(sending.conversation_id),
+        user_id=sending.user_id,
+        subject_id=new_id(),
+    )
+
+
+async def _store_key(sending: Sending, sent: Sent) -> bool:
+    return await queries.store_key(
+        new_id(),
+        user_id=sending.user_id,
+        key=sending.key or "",
+        request_hash=_request_hash(sending),
+        sent=sent,
+        expires_at=utc_now() + KEY_LIFE,
+    )
+
+
+def _request_hash(sending: Sending) -> bytes:
+    parts = (
+        str(sending.conversation_id),
+        "respond" if sending.wants_response else "store",
+        "image" if sending.command.generate_image else "text",
+        sending.command.content,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).digest()

@@ -1,0 +1,79 @@
+"""Reading and writing of companions; every query names the owner."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from piccolo.columns.combination import WhereRaw
+from piccolo.query.methods.select import Select
+
+from hub.core.clock import utc_now
+from hub.core.pages import TimeCursor
+from hub.domain.companions.schemas import Companion, Scene
+from hub.domain.companions.tables import Companion as CompanionRow
+
+
+def _companion(row: dict[str, object]) -> Companion:
+    scene = Scene(**{name: str(row.pop(name)) for name in ("outfit", "location", "action", "expression")})
+    row.pop("user_id")
+    return Companion(**row, scene=scene, header_image=None)  # type: ignore[arg-type]  # columns and fields agree, a test compares
+
+
+async def insert(companion: Companion, *, user_id: UUID) -> None:
+    """Store a new companion."""
+    scene = companion.scene
+    await CompanionRow.insert(
+        CompanionRow(
+            id=companion.id,
+            user_id=user_id,
+            name=companion.name,
+            description=companion.description,
+            appearance=companion.appearance,
+            user_appearance=companion.user_appearance,
+            default_outfit=companion.default_outfit,
+            greeting=companion.greeting,
+            outfit=scene.outfit,
+            location=scene.location,
+            action=scene.action,
+            expression=scene.expression,
+            created_at=companion.created_at,
+            updated_at=companion.updated_at,
+        )
+    )
+
+
+def _owned(user_id: UUID) -> Select[CompanionRow]:
+    return CompanionRow.select().where(CompanionRow.user_id == user_id)
+
+
+async def get(companion_id: UUID, *, user_id: UUID) -> Companion | None:
+    """Return the owner's companion, or None."""
+    row = await _owned(user_id).where(CompanionRow.id == companion_id).first()
+    return _companion(row) if row else None
+
+
+async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[Companion]:
+    """Return up to ``limit`` companions, the newest first."""
+    query = _owned(user_id)
+    if after is not None:
+        query = query.where(WhereRaw("(created_at, id) < ({}, {})", after.created_at, after.id))
+    rows = await query.order_by(CompanionRow.created_at, CompanionRow.id, ascending=False).limit(limit)
+    return [_companion(row) for row in rows]
+
+
+async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) -> Companion | None:
+    """Change columns of the owner's companion and return it, or None."""
+    await CompanionRow.update({**changes, "updated_at": utc_now()}).where(
+        (CompanionRow.id == companion_id) & (CompanionRow.user_id == user_id)
+    )
+    return await get(companion_id, user_id=user_id)
+
+
+async def delete(companion_id: UUID, *, user_id: UUID) -> bool:
+    """Remove the owner's companion with all that hangs on it; False when there is none."""
+    rows = await (
+        CompanionRow.delete()
+        .where((CompanionRow.id == companion_id) & (CompanionRow.user_id == user_id))
+        .returning(CompanionRow.id)
+    )
+    return bool(rows)

@@ -1,0 +1,76 @@
+"""What companions look like from outside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from hub.core.text import NO_NUL, NOT_BLANK
+
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
+Description = Annotated[str, Meta(min_length=10, max_length=8000, pattern=NOT_BLANK)]
+Detail = Annotated[str, Meta(max_length=4000, pattern=NO_NUL)]
+Outfit = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+Greeting = Annotated[str, Meta(max_length=4000, pattern=NO_NUL)]
+
+DEFAULT_OUTFIT = "casual clothes"
+DEFAULT_LOCATION = "living room"
+DEFAULT_ACTION = "looking at viewer"
+DEFAULT_EXPRESSION = "neutral"
+
+
+class Scene(Struct, frozen=True, kw_only=True):
+    """Where a companion is, what it wears, does and shows."""
+
+    outfit: str
+    location: str
+    action: str
+    expression: str
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """A stored picture."""
+
+    id: UUID
+    url: str
+
+
+class Companion(Struct, frozen=True, kw_only=True):
+    """A companion and the scene it is in."""
+
+    id: UUID
+    name: str
+    description: str
+    appearance: str
+    user_appearance: str
+    default_outfit: str
+    greeting: str
+    scene: Scene
+    header_image: Image | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class CreateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Make a companion. Companions are adults."""
+
+    name: Name
+    description: Description
+    appearance: Detail = ""
+    user_appearance: Detail = ""
+    default_outfit: Outfit = DEFAULT_OUTFIT
+    greeting: Greeting = ""
+
+
+class UpdateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Change a companion; what is left out stays."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    appearance: Detail | UnsetType = UNSET
+    user_appearance: Detail | UnsetType = UNSET
+    default_outfit: Outfit | UnsetType = UNSET
+    greeting: Greeting | UnsetType = UNSET

@@ -1,0 +1,103 @@
+"""Making, changing and removing companions."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from structlog import get_logger
+
+from hub.core.clock import utc_now
+from hub.core.ids import new_id
+from hub.core.pages import Page, TimeCursor
+from hub.domain.companions import queries
+from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.companions.schemas import (
+    DEFAULT_ACTION,
+    DEFAULT_EXPRESSION,
+    DEFAULT_LOCATION,
+    DEFAULT_OUTFIT,
+    Companion,
+    CreateCompanion,
+    Scene,
+    UpdateCompanion,
+)
+
+logger = get_logger(__name__)
+
+
+async def create(command: CreateCompanion, *, user_id: UUID) -> Companion:
+    """Make a companion in its default scene."""
+    now = utc_now()
+    outfit = command.default_outfit.strip() or DEFAULT_OUTFIT
+    companion = Companion(
+        id=new_id(),
+        name=command.name,
+        description=command.description,
+        appearance=command.appearance,
+        user_appearance=command.user_appearance,
+        default_outfit=outfit,
+        greeting=command.greeting,
+        scene=Scene(
+            outfit=outfit,
+            location=DEFAULT_LOCATION,
+            action=DEFAULT_ACTION,
+            expression=DEFAULT_EXPRESSION,
+        ),
+        header_image=None,
+        created_at=now,
+        updated_at=now,
+    )
+    await queries.insert(companion, user_id=user_id)
+    logger.info("companion created", companion_id=str(companion.id))
+    return companion
+
+
+async def get(companion_id: UUID, *, user_id: UUID) -> Companion:
+    """Return the owner's companion.
+
+    Raises:
+        CompanionNotFoundError: there is none.
+    """
+    companion = await queries.get(companion_id, user_id=user_id)
+    if companion is None:
+        raise _not_found()
+    return companion
+
+
+async def page(*, user_id: UUID, limit: int, cursor: str | None) -> Page[Companion]:
+    """Return one page of the owner's companions, the newest first."""
+    after = TimeCursor.decode(cursor) if cursor is not None else None
+    items = await queries.page(user_id=user_id, limit=limit + 1, after=after)
+    last = items[limit - 1] if len(items) > limit else None
+    return Page(
+        items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
+    )
+
+
+async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID) -> Companion:
+    """Change the owner's companion; the next reply knows.
+
+    Raises:
+        CompanionNotFoundError: there is none.
+    """
+    changes: dict[str, str] = msgspec.to_builtins(command)  # leaves out what is unset
+    companion = await queries.update(companion_id, user_id=user_id, changes=changes)
+    if companion is None:
+        raise _not_found()
+    return companion
+
+
+async def delete(companion_id: UUID, *, user_id: UUID) -> None:
+    """Remove the owner's companion with its conversations.
+
+    Raises:
+        CompanionNotFoundError: there is none.
+    """
+    if not await queries.delete(companion_id, user_id=user_id):
+        raise _not_found()
+    logger.info("companion deleted", companion_id=str(companion_id))
+
+
+def _not_found() -> CompanionNotFoundError:
+    return CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
