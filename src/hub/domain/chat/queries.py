@@ -5,7 +5,9 @@ The reads and writes of a turn go straight through asyncpg: they are what a repl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,7 +26,7 @@ _RESPONSE = (
 )
 
 
-def _response(row: Record) -> Response:
+def _response(row: Mapping[str, Any]) -> Response:
     code, usage = row["error_code"], row["usage"]
     return Response(
         id=row["id"],
@@ -196,24 +198,26 @@ async def store_message(new: NewMessage) -> Sent | None:
         )
     if row is None:
         return None
-    created_at: datetime = row["created_at"]
-    message = Message(new.id, new.conversation_id, row["position"], "user", new.content, None, created_at)
-    return Sent(message=message, response=_queued(new, created_at))
+    message = Message(
+        new.id, new.conversation_id, row["position"], "user", new.content, None, row["created_at"]
+    )
+    return Sent(message=message, response=queued_response(message, new.response_id))
 
 
-def _queued(new: NewMessage, created_at: datetime) -> Response | None:
-    if new.response_id is None:
+def queued_response(message: Message, response_id: UUID | None) -> Response | None:
+    """Return the response to a user's message as it was when the message was stored."""
+    if response_id is None:
         return None
     return Response(
-        id=new.response_id,
-        conversation_id=new.conversation_id,
+        id=response_id,
+        conversation_id=message.conversation_id,
         status="queued",
         output_text="",
         message_id=None,
         attempt=1,
         error=None,
         usage=None,
-        created_at=created_at,
+        created_at=message.created_at,
         completed_at=None,
     )
 
@@ -318,13 +322,18 @@ class ConversationState(Struct, frozen=True, kw_only=True):
     responses: list[Response]
 
 
-_MESSAGES_AFTER = f"""
-SELECT {_MESSAGE} FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $3
-"""  # noqa: S608 - a constant
-_RESPONSES_NOW = f"""
-SELECT {_RESPONSE} FROM responses WHERE conversation_id = $1
-AND (status IN ('queued', 'in_progress') OR id = ANY($2)) ORDER BY created_at, id
-"""  # noqa: S608 - a constant
+# One statement, so that a completed response is never seen without its message or the other way round.
+_STATE = """
+(SELECT true AS is_message, id, conversation_id, position, role, content AS text, response_id AS other_id,
+    created_at, NULL AS status, NULL AS attempt, NULL AS error_code, NULL AS error_message, NULL AS usage,
+    NULL AS completed_at
+FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4)
+UNION ALL
+(SELECT false, id, conversation_id, NULL, NULL, output_text, message_id,
+    created_at, status, attempt, error_code, error_message, usage, completed_at
+FROM responses WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
+ORDER BY created_at, id)
+"""
 
 
 async def read_state(
@@ -339,11 +348,27 @@ async def read_state(
         limit: most messages returned.
     """
     async with ENGINE.connection() as connection:
-        messages = await connection.fetch(_MESSAGES_AFTER, conversation_id, after, limit)
-        responses = await connection.fetch(_RESPONSES_NOW, conversation_id, response_ids)
+        rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit)
     return ConversationState(
-        messages=[Message(*row) for row in messages], responses=[_response(row) for row in responses]
+        messages=[_message_of_state(row) for row in rows if row["is_message"]],
+        responses=[_response_of_state(row) for row in rows if not row["is_message"]],
     )
+
+
+def _message_of_state(row: Record) -> Message:
+    return Message(
+        row["id"],
+        row["conversation_id"],
+        row["position"],
+        row["role"],
+        row["text"],
+        row["other_id"],
+        row["created_at"],
+    )
+
+
+def _response_of_state(row: Record) -> Response:
+    return _response({**row, "output_text": row["text"], "message_id": row["other_id"]})
 
 
 async def read_response(response_id: UUID) -> Response | None:

@@ -63,6 +63,13 @@ class Sending(Struct, frozen=True, kw_only=True):
     message_id: UUID | None = None
 
 
+class Accepted(Struct, frozen=True, kw_only=True):
+    """What a send stored, or what the same send stored before (``replayed``)."""
+
+    sent: Sent
+    replayed: bool
+
+
 class ChatService:
     """What people do in conversations. Each call checks that what it touches is the user's."""
 
@@ -147,7 +154,7 @@ class ChatService:
             items=items[:limit], next_cursor=encode_position(items[limit - 1].position) if more else None
         )
 
-    async def send(self, sending: Sending) -> Sent:
+    async def send(self, sending: Sending) -> Accepted:
         """Store a message and queue the response to it, both or neither.
 
         The same send under the same key returns what the first one stored.
@@ -159,7 +166,7 @@ class ChatService:
         """
         self._check_length(sending.command.content)
         if sending.key is not None and (before := await self._sent_before(sending)):
-            return before
+            return Accepted(sent=before, replayed=True)
         job = _reply_job(sending) if sending.wants_response else None
         try:
             sent = await self._store(sending, job)
@@ -174,7 +181,7 @@ class ChatService:
             job_id=str(job.id) if job else None,
             length=len(sending.command.content),
         )
-        return sent
+        return Accepted(sent=sent, replayed=False)
 
     async def _store(self, sending: Sending, job: NewJob | None) -> Sent:
         async with ENGINE.transaction():
@@ -204,8 +211,8 @@ class ChatService:
         request_hash, message_id, response_id = found
         if request_hash != _request_hash(sending):
             raise IdempotencyKeyReusedError
-        response = await queries.read_response(response_id) if response_id else None
-        return Sent(message=await queries.get_message(message_id), response=response)
+        message = await queries.get_message(message_id)
+        return Sent(message=message, response=queries.queued_response(message, response_id))
 
     def _check_length(self, content: str) -> None:
         if len(content) > self._message_max_length:

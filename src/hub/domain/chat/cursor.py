@@ -1,0 +1,131 @@
+"""How far one subscriber has been told about one response.
+
+Two sources feed it, in any order: live deltas, which may be missing, doubled or late, and the response's
+row, which is exact but behind. What comes out has no gap and no overlap.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from uuid import UUID
+
+import msgspec
+
+from hub.domain.chat.frames import (
+    Frame,
+    OutputTextDelta,
+    OutputTextDone,
+    ResponseCancelled,
+    ResponseCompleted,
+    ResponseFailed,
+    ResponseInProgress,
+    ResponseQueued,
+)
+from hub.domain.chat.schemas import Response
+from hub.live.events import Delta
+
+
+class Fit(Enum):
+    """How a live delta fits what has been told."""
+
+    TOLD = auto()
+    NEXT = auto()
+    AHEAD = auto()
+
+
+class ResponseCursor:
+    """One subscriber's place in one response: the attempt, and the code points told of its text."""
+
+    def __init__(self, conversation_id: UUID, response_id: UUID) -> None:
+        self._conversation_id = conversation_id
+        self._response_id = response_id
+        self._status: str | None = None
+        self._attempt = 0
+        self._told = 0
+
+    def resume(self, response: Response, *, offset: int) -> list[Frame]:
+        """Go on behind the first ``offset`` code points, which the client has from an earlier connection."""
+        self._status = "in_progress"
+        self._attempt = response.attempt
+        self._told = min(offset, len(response.output_text))
+        known = msgspec.structs.replace(
+            response, status="in_progress", output_text=response.output_text[: self._told]
+        )
+        started = ResponseInProgress(conversation_id=self._conversation_id, response=known)
+        return [started, *self.advance(response)]
+
+    def fit(self, delta: Delta) -> Fit:
+        """Tell whether a delta can be told now, was told already, or needs the row to be read first."""
+        if delta.attempt < self._attempt:
+            return Fit.TOLD
+        if delta.attempt > self._attempt or self._status != "in_progress" or delta.offset > self._told:
+            return Fit.AHEAD
+        return Fit.NEXT if delta.offset + len(delta.text) > self._told else Fit.TOLD
+
+    def take(self, delta: Delta) -> Frame:
+        """Tell what is new of a delta that fits next."""
+        return self._delta(delta.text[self._told - delta.offset :])
+
+    def advance(self, response: Response) -> list[Frame]:
+        """Tell what the row says beyond what has been told; ends of a completed text come apart."""
+        if response.attempt < self._attempt:
+            return []
+        if response.status == "queued":
+            return self._queued(response)
+        if response.status == "in_progress":
+            return self._text(response)
+        if response.status == "completed":
+            return [*self.finish_text(response), self.completed(response)]
+        self._status = response.status
+        frame = ResponseFailed if response.status == "failed" else ResponseCancelled
+        return [frame(conversation_id=self._conversation_id, response=response)]
+
+    def finish_text(self, response: Response) -> list[Frame]:
+        """Tell the rest of a completed text, and that it is complete."""
+        frames = self._text(msgspec.structs.replace(response, status="in_progress"), joined="")
+        done = OutputTextDone(
+            conversation_id=self._conversation_id,
+            response_id=self._response_id,
+            text=response.output_text,
+        )
+        return [*frames, done]
+
+    def completed(self, response: Response) -> Frame:
+        """Tell that the reply is stored."""
+        self._status = "completed"
+        return ResponseCompleted(conversation_id=self._conversation_id, response=response)
+
+    def _queued(self, response: Response) -> list[Frame]:
+        if self._status == "queued":
+            return []
+        self._status = "queued"
+        return [ResponseQueued(conversation_id=self._conversation_id, response=response)]
+
+    def _text(self, response: Response, *, joined: str | None = None) -> list[Frame]:
+        """Tell the start of an attempt, or what its row has beyond what was told.
+
+        Args:
+            response: the row, in progress.
+            joined: text to join an attempt with, instead of the row's; the row's rest follows as a delta.
+        """
+        frames: list[Frame] = []
+        if self._status != "in_progress" or response.attempt > self._attempt:
+            started = response if joined is None else msgspec.structs.replace(response, output_text=joined)
+            started = msgspec.structs.replace(started, completed_at=None, message_id=None, usage=None)
+            self._status = "in_progress"
+            self._attempt = response.attempt
+            self._told = len(started.output_text)
+            frames.append(ResponseInProgress(conversation_id=self._conversation_id, response=started))
+        if len(response.output_text) > self._told:
+            frames.append(self._delta(response.output_text[self._told :]))
+        return frames
+
+    def _delta(self, text: str) -> Frame:
+        frame = OutputTextDelta(
+            conversation_id=self._conversation_id,
+            response_id=self._response_id,
+            offset=self._told,
+            delta=text,
+        )
+        self._told += len(text)
+        return frame

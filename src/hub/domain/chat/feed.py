@@ -1,0 +1,244 @@
+"""Feeds: what happens, as one subscriber should see it.
+
+A feed takes live events from the bus and repairs whatever they lack by reading rows: after a gap, after a
+silence, after a reconnect. It holds a cursor a response and a bounded number of events, never a text, so a
+subscriber who does not keep up costs nothing but a later read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from uuid import UUID
+
+from hub.domain.chat import queries
+from hub.domain.chat.cursor import Fit, ResponseCursor
+from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
+from hub.domain.chat.schemas import Message, Response
+from hub.live.events import Changed, Delta
+
+#: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
+PENDING_LIMIT = 512
+#: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
+REPLAY_LIMIT = 200
+#: Ended responses remembered, so that a late event does not tell of their end again.
+ENDED_LIMIT = 64
+
+#: Seconds until the row is read again: after a gap, after a silence in a reply, and when all is quiet.
+GAP_PAUSE = 0.1
+SILENCE = 2.0
+QUIET = 15.0
+
+
+class Feed(ABC):
+    """Common part of both feeds. ``wake`` is called whenever :meth:`next_frames` has something to do."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._pending: list[Delta] = []
+        self._stale = True
+        self._behind = False
+        self._asked: set[UUID] = set()
+        self._looked_at = 0.0
+
+    def on_event(self, event: Delta | Changed) -> None:
+        """Take a live event."""
+        if isinstance(event, Changed):
+            self._stale = True
+            if event.response_id is not None:
+                self._asked.add(event.response_id)
+        elif len(self._pending) < PENDING_LIMIT:
+            self._pending.append(event)
+        else:
+            self._pending.clear()
+            self._stale = True
+        self._wake()
+
+    def on_gap(self) -> None:
+        """Learn that live events may have been missed."""
+        self._stale = True
+        self._wake()
+
+    @property
+    def look_again_in(self) -> float:
+        """Seconds after which to call :meth:`next_frames` though nothing woke it."""
+        if self._behind:
+            pause = GAP_PAUSE
+        else:
+            pause = SILENCE if self._is_active() else QUIET
+        return max(0.0, self._looked_at + pause - asyncio.get_running_loop().time())
+
+    async def next_frames(self) -> list[Frame]:
+        """Return what is to be told now, possibly nothing."""
+        now = asyncio.get_running_loop().time()
+        frames: list[Frame] = []
+        if self._stale or self.look_again_in <= 0:
+            self._stale = self._behind = False
+            self._looked_at = now
+            frames += await self._read()
+        frames += self._take_pending()
+        return frames
+
+    def _take_pending(self) -> list[Frame]:
+        frames: list[Frame] = []
+        kept: list[Delta] = []
+        pending, self._pending = self._pending, []
+        for delta in pending:
+            cursor = self._cursor_of(delta)
+            if cursor is None:
+                continue
+            fit = Fit.AHEAD if kept else cursor.fit(delta)
+            if fit is Fit.NEXT:
+                frames.append(cursor.take(delta))
+                self._looked_at = asyncio.get_running_loop().time()
+            elif fit is Fit.AHEAD:
+                kept.append(delta)
+        if kept:
+            self._behind = True
+            self._pending = kept + self._pending
+        return frames
+
+    @abstractmethod
+    async def _read(self) -> list[Frame]:
+        """Read the rows and return what they say beyond what was told."""
+
+    @abstractmethod
+    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
+        """Return the cursor that a delta belongs to; None drops it."""
+
+    @abstractmethod
+    def _is_active(self) -> bool:
+        """Tell whether a reply is under way."""
+
+
+class ConversationFeed(Feed):
+    """Everything about one conversation, from the message after ``after`` on."""
+
+    def __init__(self, conversation_id: UUID, *, after: int, wake: Callable[[], None]) -> None:
+        super().__init__(wake)
+        self.conversation_id = conversation_id
+        self._position = after
+        self._cursors: dict[UUID, ResponseCursor] = {}
+        self._ended: dict[UUID, int] = {}
+        self._event_ids: dict[UUID, str] = {}
+
+    async def open(self, *, last_position: int) -> list[Frame]:
+        """Return the first frames: where the conversation stands, what is missing, and what is under way."""
+        self._stale = False
+        self._position = min(self._position, last_position)
+        frames: list[Frame] = [Subscribed(conversation_id=self.conversation_id, last_position=last_position)]
+        if last_position - self._position > REPLAY_LIMIT:
+            frames.append(Resync(conversation_id=self.conversation_id, last_position=last_position))
+            self._position = last_position
+        return [*frames, *await self._read()]
+
+    def expect(self, message_id: UUID, event_id: str) -> None:
+        """Tell of this message with the event id under which this subscriber sent it."""
+        self._event_ids[message_id] = event_id
+
+    def has_told(self, message: Message) -> bool:
+        """Whether the message has been told of, or was known to the client before."""
+        return message.position <= self._position
+
+    async def _read(self) -> list[Frame]:
+        asked = list(self._asked | self._cursors.keys())
+        self._asked.clear()
+        state = await queries.read_state(
+            self.conversation_id, after=self._position, response_ids=asked, limit=REPLAY_LIMIT
+        )
+        self._stale = self._stale or len(state.messages) == REPLAY_LIMIT
+        responses = {response.id: response for response in state.responses}
+        frames: list[Frame] = []
+        for message in state.messages:
+            frames += self._tell_message(message, responses.pop(message.response_id, None))
+        for response in responses.values():
+            frames += self._tell_response(response)
+        return frames
+
+    def _tell_message(self, message: Message, response: Response | None) -> list[Frame]:
+        self._position = message.position
+        event_id = self._event_ids.pop(message.id, None)
+        added = (
+            ItemAdded(conversation_id=self.conversation_id, item=message)
+            if event_id is None
+            else ItemAdded(conversation_id=self.conversation_id, item=message, event_id=event_id)
+        )
+        if response is None:
+            return [added]
+        cursor = self._cursors.pop(response.id, None) or self._new_cursor(response.id)
+        self._remember_end(response)
+        return [*cursor.finish_text(response), added, cursor.completed(response)]
+
+    def _tell_response(self, response: Response) -> list[Frame]:
+        if self._ended.get(response.id) == response.attempt and response.has_ended:
+            return []
+        cursor = self._cursors.get(response.id)
+        if response.has_ended:
+            self._cursors.pop(response.id, None)
+            self._remember_end(response)
+            if cursor is None and response.status == "completed":  # its message was there before this feed
+                return []
+            return (cursor or self._new_cursor(response.id)).advance(response)
+        if cursor is None:
+            cursor = self._cursors[response.id] = self._new_cursor(response.id)
+        return cursor.advance(response)
+
+    def _remember_end(self, response: Response) -> None:
+        self._ended[response.id] = response.attempt
+        if len(self._ended) > ENDED_LIMIT:
+            del self._ended[next(iter(self._ended))]
+
+    def _new_cursor(self, response_id: UUID) -> ResponseCursor:
+        return ResponseCursor(self.conversation_id, response_id)
+
+    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
+        cursor = self._cursors.get(delta.response_id)
+        if cursor is None and delta.response_id not in self._ended:
+            # The reply began and this feed was not told: look, and find the text in the row.
+            self._stale = True
+        return cursor
+
+    def _is_active(self) -> bool:
+        return bool(self._cursors)
+
+
+class ResponseFeed(Feed):
+    """One response until it ends, for Server-Sent Events; ``offset`` is where the client's text ends."""
+
+    def __init__(self, response: Response, *, offset: int, wake: Callable[[], None]) -> None:
+        super().__init__(wake)
+        self.conversation_id = response.conversation_id
+        self.has_ended = False
+        self._response_id = response.id
+        self._offset = offset
+        self._give_up_at: float | None = None
+        self._cursor = ResponseCursor(response.conversation_id, response.id)
+
+    async def _read(self) -> list[Frame]:
+        response = await queries.read_response(self._response_id)
+        if response is None:
+            self.has_ended = True
+            return []
+        if self._offset and response.status in ("in_progress", "completed"):
+            return self._resume(response)
+        self.has_ended = response.has_ended
+        return self._cursor.advance(response)
+
+    def _resume(self, response: Response) -> list[Frame]:
+        """Go on behind the client's text, once the row, which may be behind what was streamed, has it too."""
+        now = asyncio.get_running_loop().time()
+        if len(response.output_text) < self._offset and response.status == "in_progress":
+            self._give_up_at = self._give_up_at or now + SILENCE
+            if now < self._give_up_at:
+                self._behind = True
+                return []
+        offset, self._offset = self._offset, 0
+        self.has_ended = response.has_ended
+        return self._cursor.resume(response, offset=offset)
+
+    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
+        return self._cursor if delta.response_id == self._response_id else None
+
+    def _is_active(self) -> bool:
+        return True

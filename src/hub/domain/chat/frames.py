@@ -1,0 +1,79 @@
+"""What subscribers are told, as it stands on the wire: ``type`` names the frame."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from hub.domain.chat.schemas import Message, Response
+
+
+class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """One event of a conversation."""
+
+    conversation_id: UUID
+
+
+class Subscribed(Frame, frozen=True, kw_only=True, tag="conversation.subscribed"):
+    """The subscription stands; what is missing follows."""
+
+    last_position: int
+
+
+class Resync(Frame, frozen=True, kw_only=True, tag="companion_hub.resync"):
+    """Too much is missing to be sent here: read the messages with GET."""
+
+    last_position: int
+
+
+class ItemAdded(Frame, frozen=True, kw_only=True, tag="conversation.item.added"):
+    """A message was stored; ``event_id`` is that of the frame that sent it, for its sender."""
+
+    item: Message
+    event_id: str | UnsetType = UNSET
+
+
+class ResponseQueued(Frame, frozen=True, kw_only=True, tag="response.queued"):
+    """A response waits for its turn."""
+
+    response: Response
+
+
+class ResponseInProgress(Frame, frozen=True, kw_only=True, tag="response.in_progress"):
+    """An attempt begins or is joined; ``output_text`` replaces whatever partial text was shown."""
+
+    response: Response
+
+
+class OutputTextDelta(Frame, frozen=True, kw_only=True, tag="response.output_text.delta"):
+    """Text to append; ``offset`` is how many code points came before it."""
+
+    response_id: UUID
+    offset: int
+    delta: str
+
+
+class OutputTextDone(Frame, frozen=True, kw_only=True, tag="response.output_text.done"):
+    """The whole text, now that it is complete."""
+
+    response_id: UUID
+    text: str
+
+
+class ResponseCompleted(Frame, frozen=True, kw_only=True, tag="response.completed"):
+    """The reply is stored."""
+
+    response: Response
+
+
+class ResponseFailed(Frame, frozen=True, kw_only=True, tag="response.failed"):
+    """No reply came; the error says why."""
+
+    response: Response
+
+
+class ResponseCancelled(Frame, frozen=True, kw_only=True, tag="response.cancelled"):
+    """Somebody stopped the reply; what was said until then stays on the response."""
+
+    response: Response
