@@ -63,6 +63,8 @@ class Feed(ABC):
     @property
     def look_again_in(self) -> float:
         """Seconds after which to call :meth:`next_frames` though nothing woke it."""
+        if self._stale:
+            return 0.0
         if self._behind:
             pause = GAP_PAUSE
         else:
@@ -73,7 +75,7 @@ class Feed(ABC):
         """Return what is to be told now, possibly nothing."""
         now = asyncio.get_running_loop().time()
         frames: list[Frame] = []
-        if self._stale or self.look_again_in <= 0:
+        if self.look_again_in <= 0:
             self._stale = self._behind = False
             self._looked_at = now
             frames += await self._read()
