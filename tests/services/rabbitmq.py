@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -72,10 +73,8 @@ class RabbitMQNode:
         """Stop the node in good order, and the port mapper with it."""
         if self._node is not None:
             self._node.signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._node.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
             self._node.end()
         if self._epmd is not None:
             self._epmd.end()
@@ -133,6 +132,7 @@ class RabbitMQNode:
 
     def _answers(self) -> bool:
         try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()  # pika would log failures
             pika.BlockingConnection(pika.URLParameters(self.url)).close()
         except (AMQPError, OSError):
             return False
