@@ -1,0 +1,202 @@
+"""The one list of settings: names, types, bounds, defaults and what each is for."""
+
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hub.core.settings.addresses import Secret, SecretUrl
+
+Form = Literal["plain", "text", "host", "folder", "secret", "key", "database", "broker", "http", "origins"]
+"""How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
+
+_SECRET_FORMS = {"secret": Secret, "key": Secret}
+_URL_FORMS = {"database": SecretUrl, "broker": SecretUrl, "http": SecretUrl}
+
+
+def _is(form: Form) -> dict[str, Form]:
+    return {"form": form}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything an operator can choose. The constructor wraps secrets so that no repr shows them."""
+
+    env: Annotated[
+        Literal["development", "production"],
+        Meta(description="development fills in what is missing; production refuses weak settings."),
+    ] = "development"
+    host: Annotated[
+        str, Meta(description="The address that the web server listens on.", extra=_is("host"))
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="The TCP port of the web server; 0 takes any free one.")
+    ] = 8000
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="The folder for pictures, the embedded database and generated secrets.",
+            extra=_is("folder"),
+        ),
+    ] = Path("data")
+    secret_key: Annotated[
+        str | None,
+        Meta(
+            description="Signs links and cookies: 32 random characters or more. "
+            "Absent: made once in the data folder (development only).",
+            extra=_is("secret"),
+        ),
+    ] = None
+    database_url: Annotated[
+        str | None,
+        Meta(description="The PostgreSQL server. Absent: the embedded one.", extra=_is("database")),
+    ] = None
+    database_pool_size: Annotated[
+        int, Meta(ge=1, le=1000, description="Most database connections that a process opens.")
+    ] = 20
+    broker_url: Annotated[
+        str | None,
+        Meta(description="The RabbitMQ server. Absent: the in-process broker.", extra=_is("broker")),
+    ] = None
+    llm_url: Annotated[
+        str | None,
+        Meta(
+            description="An OpenAI-compatible server, ending in /v1. Absent: the embedded model.",
+            extra=_is("http"),
+        ),
+    ] = None
+    llm_key: Annotated[
+        str | None, Meta(description="The key for that server, if it wants one.", extra=_is("key"))
+    ] = None
+    llm_model: Annotated[
+        str | None, Meta(description="The model to ask for, as that server names it.", extra=_is("text"))
+    ] = None
+    llm_timeout: Annotated[
+        float, Meta(gt=0, le=86_400, description="Seconds of silence after which an attempt is given up.")
+    ] = 60.0
+    llm_temperature: Annotated[
+        float, Meta(ge=0, le=2, description="How freely the model chooses its words: 0 is strict.")
+    ] = 0.9
+    llm_top_p: Annotated[
+        float, Meta(gt=0, le=1, description="The share of likely words that the model chooses from.")
+    ] = 0.9
+    llm_max_tokens: Annotated[int, Meta(ge=1, le=100_000, description="The longest reply, in tokens.")] = 300
+    llm_context_tokens: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=10_000_000,
+            description="The context window of an outside model, in tokens: prompt and reply together.",
+        ),
+    ] = 8192
+    sd_url: Annotated[
+        str | None,
+        Meta(
+            description="A Stable Diffusion server for pictures. Absent: the built-in painter.",
+            extra=_is("http"),
+        ),
+    ] = None
+    limits: Annotated[
+        bool,
+        Meta(
+            description="Rate limits, caps on sockets and turns, login delay: on or off. "
+            "Off is for development and load tests."
+        ),
+    ] = True
+    worker_threads: Annotated[
+        int, Meta(ge=1, le=1024, description="How many turns a worker runs at the same time.")
+    ] = 128
+    message_max_length: Annotated[
+        int, Meta(ge=1, le=100_000, description="The longest message of a user, in characters.")
+    ] = 4000
+    token_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days after which a sign-in has to be renewed.")
+    ] = 30
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important line to log.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "pretty", "json"],
+        Meta(description="How lines look. auto: json in production, else pretty (coloured on a terminal)."),
+    ] = "auto"
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Other web origins whose pages may use a visitor's cookie, like https://chat.example.",
+            extra=_is("origins"),
+        ),
+    ] = ()
+    embedded_llm_threads: Annotated[
+        int, Meta(ge=1, le=256, description="CPU threads that the embedded model uses.")
+    ] = 2
+
+    def __post_init__(self) -> None:
+        for name, field in FIELDS.items():
+            value = getattr(self, name)
+            if field.wrapper is not None and type(value) is str:
+                msgspec.structs.force_setattr(self, name, field.wrapper(value))
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # Pretty printers cut long strings before they ask for a repr, which would lose the mask.
+        values = [(name, getattr(self, name)) for name in FIELDS]
+        return [(name, value.masked() if isinstance(value, Secret) else value) for name, value in values]
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """What the rest of the package needs to know of one setting."""
+
+    name: str
+    variable: str
+    """The name in the environment."""
+    aliases: tuple[str, ...]
+    """Other names in the environment that are accepted, from the guide of the original."""
+    target: object
+    """The type to convert to, with its bounds, without ``None``."""
+    meta: Meta
+    form: Form
+    default: object
+
+    @property
+    def wrapper(self) -> type[Secret] | None:
+        """The string type that hides the value, if it may hold a secret."""
+        return _SECRET_FORMS.get(self.form) or _URL_FORMS.get(self.form)
+
+    @property
+    def doc(self) -> str:
+        """What the setting is for, in a line or two."""
+        return self.meta.description or ""
+
+
+_ALIASES = {"database_url": ("DATABASE_URL",), "llm_key": ("NOVITA_KEY",), "sd_url": ("SD_API_URL",)}
+
+
+def _without_none(hint: object) -> object:
+    if get_origin(hint) is not UnionType:
+        return hint
+    return next(part for part in get_args(hint) if part is not type(None))
+
+
+def _fields() -> dict[str, Field]:
+    hints = get_type_hints(Settings, include_extras=True)
+    return {
+        field.name: _field(field.name, hints[field.name], field.default)
+        for field in msgspec.structs.fields(Settings)
+    }
+
+
+def _field(name: str, hint: object, default: object) -> Field:
+    base, meta = get_args(hint)
+    target = _without_none(base)
+    return Field(
+        name=name,
+        variable=f"HUB_{name.upper()}",
+        aliases=_ALIASES.get(name, ()),
+        target=hint if target is base else target,
+        meta=meta,
+        form=(meta.extra or {}).get("form", "plain"),
+        default=default,
+    )
+
+
+FIELDS: dict[str, Field] = _fields()
