@@ -1,15 +1,17 @@
-"""The one root of everything that can go wrong in a way a user is told about."""
+"""The root of everything that can go wrong in a way a user is told about."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from msgspec import Struct
+
 
 class HubError(Exception):
     """A business fact that stops a request.
 
-    ``status`` is the HTTP status, ``code`` a stable machine word (snake case, also the problem type's
-    last segment), ``title`` the short name of the fact. The exception's own text is the one sentence the
+    ``status`` is the HTTP status, ``code`` a stable machine word in snake case (also the end of the
+    problem's type), ``title`` the short name of the fact. The exception's own text is the sentence that the
     user reads: what happened and what to do.
     """
 
@@ -18,14 +20,27 @@ class HubError(Exception):
     title: ClassVar[str] = "Something went wrong"
 
 
-class FieldError(HubError):
-    """A value that is well-formed JSON but not acceptable; ``pointer`` is its RFC 6901 JSON pointer."""
+class InvalidPart(Struct, frozen=True):
+    """What is wrong with one part of a request; ``pointer`` is its RFC 6901 JSON pointer."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidRequestError(HubError):
+    """A request whose form or values are not acceptable; ``errors`` has every part that was found wrong."""
 
     status = 400
     code = "invalid_request"
-    title = "The request is invalid"
+    title = "The request is not valid"
+
+    def __init__(self, detail: str, errors: list[InvalidPart]) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class FieldError(InvalidRequestError):
+    """One value that is not acceptable."""
 
     def __init__(self, pointer: str, detail: str) -> None:
-        super().__init__(detail)
-        self.pointer = pointer
-        self.detail = detail
+        super().__init__(detail, [InvalidPart(pointer, detail)])

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.apps.migrations.commands.new import new as new_migration
-from structlog import get_logger
 
+from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.db.piccolo_app import MIGRATIONS_FOLDER
 

@@ -7,14 +7,14 @@ nothing here has to be exact. It only has to go on.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 from uuid import UUID
 
 import asyncpg
-from structlog import get_logger
 
+from hub.core.logging import get_logger
 from hub.jobs import store
 from hub.jobs.errors import BrokerUnavailableError
+from hub.jobs.messages import JobPublisher
 
 logger = get_logger(__name__)
 
@@ -26,17 +26,6 @@ FRESH = 1.0
 STALE = 15.0
 #: Jobs published in one sweep.
 SWEEP_LIMIT = 500
-
-
-class JobPublisher(Protocol):
-    """Whatever carries a job's id to an actor."""
-
-    async def publish(self, kind: str, job_id: UUID) -> None:
-        """Return when the broker has the message.
-
-        Raises:
-            BrokerUnavailableError: it does not.
-        """
 
 
 class Relay:

@@ -14,8 +14,8 @@ from typing import Protocol
 from uuid import UUID
 
 import asyncpg
-from structlog import get_logger
 
+from hub.core.logging import get_logger
 from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder, encoder
 
 logger = get_logger(__name__)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import UNSET
-from structlog import get_logger
 
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
+from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.accounts import passwords, queries
 from hub.domain.accounts.errors import (

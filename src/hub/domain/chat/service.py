@@ -7,11 +7,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from msgspec import Struct
-from structlog import get_logger
 
 from hub.core.clock import utc_now
 from hub.core.errors import FieldError
 from hub.core.ids import new_id
+from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, decode_position, encode_position
 from hub.db.engine import ENGINE
 from hub.domain.chat import queries

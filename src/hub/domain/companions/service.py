@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 import msgspec
-from structlog import get_logger
 
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
+from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor
 from hub.domain.companions import queries
 from hub.domain.companions.errors import CompanionNotFoundError

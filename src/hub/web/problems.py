@@ -1,0 +1,117 @@
+"""Errors as clients see them: RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import UNSET, Struct, UnsetType
+from structlog.contextvars import get_contextvars
+
+from hub.core.errors import HubError, InvalidPart, InvalidRequestError
+from hub.core.logging import get_logger
+
+logger = get_logger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """RFC 9457. ``type`` names the kind of problem; ``errors`` points at the parts of a bad request."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[InvalidPart] | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+
+_TITLES = {
+    400: ("invalid_request", "The request is not valid"),
+    401: ("not_signed_in", "You are not signed in"),
+    403: ("not_allowed", "You may not do this"),
+    404: ("not_found", "There is nothing here"),
+    405: ("method_not_allowed", "This cannot be done here"),
+    413: ("too_large", "The request is too large"),
+    415: ("unsupported_media_type", "This kind of content is not taken here"),
+    429: ("too_many_requests", "Too many requests"),
+    503: ("not_ready", "The server is not ready"),
+}
+
+
+def render(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    errors: list[InvalidPart] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[bytes]:
+    """Return a problem document as a response."""
+    problem = Problem(
+        type=f"/problems/{code.replace('_', '-')}",
+        title=title,
+        status=status,
+        detail=detail,
+        request_id=str(get_contextvars().get("request_id", "")),
+        errors=errors or UNSET,
+    )
+    return Response(
+        _encoder.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers or {}
+    )
+
+
+def handle_hub_error(_request: Request[Any, Any, Any], error: HubError) -> Response[bytes]:
+    """Render a business fact."""
+    errors = error.errors if isinstance(error, InvalidRequestError) else None
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return render(error.status, error.code, error.title, str(error), errors=errors, headers=headers)
+
+
+def handle_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Render what the framework refuses: unknown routes, wrong methods, bad parameters."""
+    status = error.status_code
+    code, title = _TITLES.get(status, ("http_error", HTTPStatus(status).phrase))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request failed", exc_info=error)
+    if isinstance(error, ValidationException):
+        return render(status, code, title, "A parameter is not valid.", errors=_parameters(error))
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return render(status, code, title, _detail(status, error.detail), headers=headers)
+
+
+def handle_unexpected(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Render a defect of ours: the log has the details, the client its request id."""
+    logger.error("request failed", exc_info=error)
+    return render(
+        500,
+        "internal_error",
+        "Something went wrong",
+        "This is an error of the server. Tell its operator the request id.",
+    )
+
+
+def _parameters(error: ValidationException) -> list[InvalidPart]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    return [
+        InvalidPart(f"/{str(each.get('key', '')).replace('.', '/')}", str(each.get("message", "")))
+        for each in extra
+        if isinstance(each, dict)
+    ]
+
+
+def _detail(status: int, detail: str) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return "Check the address; /docs lists all there is."
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "Send less at once."
+    return detail
+
+

@@ -1,0 +1,99 @@
+"""Requests whose JSON bodies are read strictly, straight into the type that the route declares."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+
+from hub.core.errors import HubError, InvalidPart, InvalidRequestError
+from hub.domain.accounts.schemas import Identity
+
+
+class UnsupportedMediaTypeError(HubError):
+    """The body is not JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "This kind of content is not taken here"
+
+
+class HubRequest(Request[Identity, None, State]):
+    """A request; ``json()`` gives a value of the handler's own type or raises the contract's error.
+
+    Litestar would read JSON first and convert it loosely afterwards ("true" as a boolean, for one).
+    """
+
+    async def json(self) -> Any:
+        """Decode the body into the type of the handler's ``data``."""
+        media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise UnsupportedMediaTypeError("Send JSON, with 'Content-Type: application/json'.")
+        field = self.route_handler.parsed_data_field
+        return decode(await self.body(), field.annotation if field is not None else Any)
+
+
+@cache
+def _decoder(target: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(target)
+
+
+def decode(body: bytes, target: Any) -> Any:
+    """Decode JSON into a type, strictly.
+
+    Raises:
+        InvalidRequestError: naming every field that is wrong.
+    """
+    try:
+        return _decoder(target).decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError("A part of the request is not valid.", _every_error(body, target, error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequestError(
+            "The body is not JSON.", [InvalidPart("", "The body is not well-formed JSON in UTF-8.")]
+        ) from None
+
+
+def _every_error(body: bytes, target: Any, first: msgspec.ValidationError) -> list[InvalidPart]:
+    """Look at each field by itself, since decoding stops at the first that is wrong."""
+    given = msgspec.json.decode(body)
+    if not isinstance(given, dict) or not isinstance(target, type) or not issubclass(target, msgspec.Struct):
+        return [_part("", first)]
+    errors: list[InvalidPart] = []
+    fields = {field.encode_name: field for field in msgspec.structs.fields(target)}
+    errors += [InvalidPart(f"/{_escape(name)}", "This field is not known.") for name in given if name not in fields]
+    for name, field in fields.items():
+        if name in given:
+            try:
+                msgspec.convert(given[name], field.type)
+            except msgspec.ValidationError as error:
+                errors.append(_part(f"/{name}", error))
+        elif field.required:
+            errors.append(InvalidPart(f"/{name}", "This field is missing."))
+    return errors or [_part("", first)]
+
+
+def _part(prefix: str, error: msgspec.ValidationError) -> InvalidPart:
+    text, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "")
+    return InvalidPart(prefix + path.replace(".", "/"), _plain(text))
+
+
+def _plain(text: str) -> str:
+    """Say what a pattern is for, which clients cannot guess from its text."""
+    if "matching regex" in text:
+        if "a-z0-9_" in text:
+            return "Only the letters a-z, digits and _ may stand here."
+        if "@" in text:
+            return "This is not an email address."
+        if r"\s" in text:
+            return "This must hold more than white space, and no NUL character."
+        return "A NUL character may not stand here."
+    return text + "."
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
