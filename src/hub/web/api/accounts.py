@@ -1,0 +1,73 @@
+"""Routes of accounts and sign-ins."""
+
+from __future__ import annotations
+
+from litestar import Controller, get, patch, post
+from litestar.params import JSONBody
+
+from hub.domain.accounts.schemas import (
+    ChangePassword,
+    LogIn,
+    Register,
+    SignIn,
+    UpdateMe,
+    User,
+    WebSocketTicket,
+)
+from hub.live.events import UserSignedOut
+from hub.web.api.dependencies import ProcessDependency
+from hub.web.requests import HubRequest
+
+
+class AccountController(Controller):
+    """Registering, signing in and out, and one's own account."""
+
+    path = "/api"
+    tags = ("Accounts",)
+
+    @post("/auth/register", operation_id="register", summary="Create an account", opt={"exclude_from_auth": True})
+    async def register(self, data: JSONBody[Register], process: ProcessDependency) -> SignIn:
+        """Create an account and sign in."""
+        return await process.accounts.register(data)
+
+    @post(
+        "/auth/login",
+        operation_id="logIn",
+        summary="Sign in",
+        status_code=200,
+        opt={"exclude_from_auth": True},
+    )
+    async def log_in(self, data: JSONBody[LogIn], process: ProcessDependency) -> SignIn:
+        """Sign in with a username or an email address."""
+        return await process.accounts.log_in(data)
+
+    @post("/auth/logout", operation_id="logOut", summary="Sign out", status_code=204)
+    async def log_out(self, request: HubRequest, process: ProcessDependency) -> None:
+        """End the sign-in whose token is sent; its WebSockets are closed."""
+        await process.accounts.log_out(request.user)
+        process.bus.publish(UserSignedOut(request.user.token_id))
+
+    @get("/me", operation_id="getMe", summary="Who am I?")
+    async def me(self, request: HubRequest) -> User:
+        """Return the caller's account."""
+        return request.user.user
+
+    @patch("/me", operation_id="updateMe", summary="Change my account")
+    async def update_me(
+        self, request: HubRequest, data: JSONBody[UpdateMe], process: ProcessDependency
+    ) -> User:
+        """Change the caller's email address or display name."""
+        return await process.accounts.update(request.user, data)
+
+    @post("/me/password", operation_id="changePassword", summary="Change my password", status_code=204)
+    async def change_password(
+        self, request: HubRequest, data: JSONBody[ChangePassword], process: ProcessDependency
+    ) -> None:
+        """Set a new password; every other sign-in ends."""
+        for token_id in await process.accounts.change_password(request.user, data):
+            process.bus.publish(UserSignedOut(token_id))
+
+    @post("/ws-tickets", operation_id="createWebSocketTicket", summary="Get a pass for one WebSocket")
+    async def create_ticket(self, request: HubRequest, process: ProcessDependency) -> WebSocketTicket:
+        """Return a ticket for `/api/ws?ticket=`, good once and for 30 seconds."""
+        return await process.accounts.issue_ticket(request.user)

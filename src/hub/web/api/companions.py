@@ -1,0 +1,51 @@
+"""Routes of companions."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from hub.core.pages import Page
+from hub.domain.companions import service as companions
+from hub.domain.companions.schemas import Companion, CreateCompanion, UpdateCompanion
+from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
+from hub.web.requests import HubRequest
+
+
+class CompanionController(Controller):
+    """Making, changing and removing companions."""
+
+    path = "/api/companions"
+    tags = ("Companions",)
+
+    @post(operation_id="createCompanion", summary="Create a companion")
+    async def create(self, request: HubRequest, data: JSONBody[CreateCompanion]) -> Response[Companion]:
+        """Make a companion; it is an adult, in its default scene."""
+        companion = await companions.create(data, user_id=request.user.user.id)
+        return Response(companion, status_code=201, headers={"Location": f"/api/companions/{companion.id}"})
+
+    @get(operation_id="listCompanions", summary="List my companions")
+    async def page(self, request: HubRequest, limit: Limit = 50, cursor: Cursor = None) -> Page[Companion]:
+        """Return one page of the caller's companions, the newest first."""
+        return await companions.page(user_id=request.user.user.id, limit=limit, cursor=cursor)
+
+    @get("/{companion_id:uuid}", operation_id="getCompanion", summary="Get a companion")
+    async def get(self, request: HubRequest, companion_id: FromPath[UUID]) -> Companion:
+        """Return one of the caller's companions."""
+        return await companions.get(companion_id, user_id=request.user.user.id)
+
+    @patch("/{companion_id:uuid}", operation_id="updateCompanion", summary="Change a companion")
+    async def update(
+        self, request: HubRequest, companion_id: FromPath[UUID], data: JSONBody[UpdateCompanion]
+    ) -> Companion:
+        """Change a companion; what is left out stays."""
+        return await companions.update(companion_id, data, user_id=request.user.user.id)
+
+    @delete("/{companion_id:uuid}", operation_id="deleteCompanion", summary="Delete a companion")
+    async def delete(
+        self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
+    ) -> None:
+        """Remove a companion with its conversations; replies under way are cancelled."""
+        await process.chat.delete_companion(companion_id, user_id=request.user.user.id)

@@ -1,0 +1,135 @@
+"""Routes of conversations and their messages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
+
+from hub.core.pages import Page
+from hub.domain.chat.schemas import (
+    Conversation,
+    CreateConversation,
+    Message,
+    SendMessage,
+    Sent,
+    UpdateConversation,
+)
+from hub.domain.chat.service import Sending
+from hub.web.api.dependencies import Cursor, Limit, MessageLimit, ProcessDependency
+from hub.web.requests import HubRequest
+
+IdempotencyKey = Annotated[
+    str | None,
+    Parameter(
+        header="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+\Z",
+        description="Makes sending again harmless: the same key and body give the same answer for 24 hours.",
+    ),
+]
+
+_encoder = msgspec.json.Encoder()
+
+
+class ConversationController(Controller):
+    """Talking with companions."""
+
+    path = "/api/conversations"
+    tags = ("Conversations",)
+
+    @post(operation_id="createConversation", summary="Begin a conversation")
+    async def create(
+        self, request: HubRequest, data: JSONBody[CreateConversation], process: ProcessDependency
+    ) -> Response[Conversation]:
+        """Begin to talk with a companion; if it has a greeting, that is the first message."""
+        conversation = await process.chat.create(data, user_id=request.user.user.id)
+        location = f"/api/conversations/{conversation.id}"
+        return Response(conversation, status_code=201, headers={"Location": location})
+
+    @get(operation_id="listConversations", summary="List my conversations")
+    async def page(
+        self,
+        request: HubRequest,
+        process: ProcessDependency,
+        companion_id: FromQuery[UUID | None] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Page[Conversation]:
+        """Return one page of the caller's conversations, the newest first, of one companion or of all."""
+        return await process.chat.page(
+            user_id=request.user.user.id, companion_id=companion_id, limit=limit, cursor=cursor
+        )
+
+    @get("/{conversation_id:uuid}", operation_id="getConversation", summary="Get a conversation")
+    async def get(
+        self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
+    ) -> Conversation:
+        """Return one of the caller's conversations."""
+        return await process.chat.get(conversation_id, user_id=request.user.user.id)
+
+    @patch("/{conversation_id:uuid}", operation_id="updateConversation", summary="Rename a conversation")
+    async def update(
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        data: JSONBody[UpdateConversation],
+        process: ProcessDependency,
+    ) -> Conversation:
+        """Change a conversation's title."""
+        return await process.chat.rename(conversation_id, data, user_id=request.user.user.id)
+
+    @delete("/{conversation_id:uuid}", operation_id="deleteConversation", summary="Delete a conversation")
+    async def delete(
+        self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
+    ) -> None:
+        """Remove a conversation with its messages; a reply under way is cancelled."""
+        await process.chat.delete(conversation_id, user_id=request.user.user.id)
+
+    @get("/{conversation_id:uuid}/messages", operation_id="listMessages", summary="Read messages")
+    async def messages(
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        process: ProcessDependency,
+        limit: MessageLimit = 50,
+        cursor: Cursor = None,
+    ) -> Page[Message]:
+        """Return one page of a conversation's messages, the newest first."""
+        page = await process.chat.messages(
+            conversation_id, user_id=request.user.user.id, limit=limit, cursor=cursor
+        )
+        # Ready bytes: the framework's own serialisation would walk a thousand messages once more.
+        return Response(_encoder.encode(page), media_type="application/json")  # type: ignore[return-value]
+
+    @post(
+        "/{conversation_id:uuid}/messages",
+        operation_id="sendMessage",
+        summary="Say something",
+        status_code=202,
+    )
+    async def send(
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        data: JSONBody[SendMessage],
+        process: ProcessDependency,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[Sent]:
+        """Store a message and ask the companion for its reply, which is then written in the background."""
+        accepted = await process.chat.send(
+            Sending(
+                conversation_id=conversation_id,
+                user_id=request.user.user.id,
+                command=data,
+                key=f"http:{idempotency_key}" if idempotency_key is not None else None,
+            )
+        )
+        headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
+        if accepted.sent.response is not None:
+            headers["Location"] = f"/api/responses/{accepted.sent.response.id}"
+        return Response(accepted.sent, status_code=202, headers=headers)
