@@ -1,0 +1,92 @@
+"""What the hub asks of a language model, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+
+class ChatMessage(Struct, frozen=True, kw_only=True):
+    """One message of the prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One question to the model; ``stop`` ends the answer before any of its texts."""
+
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: tuple[str, ...] = ()
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens as the server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Delta(Struct, frozen=True):
+    """A piece of the answer: never empty, free of NUL and of lone surrogates."""
+
+    text: str
+
+
+class Finish(Struct, frozen=True):
+    """The end of a whole answer. ``reason`` is "stop" or "length"; ``usage`` if the server told."""
+
+    reason: str
+    usage: Usage | None
+
+
+class LanguageModelError(Exception):
+    """The model gave no whole answer.
+
+    ``code`` is a stable machine word ("llm_timeout"), ``message`` (also the exception's text) one sentence
+    for the user, ``transient`` says that the same question may succeed later, ``retry_after`` is the
+    server's own wish in seconds, ``detail`` a few technical words for the log. None of them ever holds the
+    key or anything that the server wrote freely, since servers echo keys and prompts.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        transient: bool,
+        retry_after: float | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.transient = transient
+        self.retry_after = retry_after
+        self.detail = detail
+
+
+class LanguageModel(Protocol):
+    """A model that answers in a stream."""
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
+        """Ask; yields deltas as they come and one ``Finish``, last, or raises ``LanguageModelError``.
+
+        Use it in ``contextlib.aclosing``: closing or cancelling ends the server's work at once.
+        """
+
+    async def check(self) -> None:
+        """Return if the model can be asked now, else raise ``LanguageModelError``."""
+
+    async def close(self) -> None:
+        """Give back connections and processes."""
