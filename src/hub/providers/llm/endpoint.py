@@ -1,0 +1,63 @@
+"""The address and the key of a server, checked once and kept out of every text."""
+
+from __future__ import annotations
+
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpcore2
+
+
+
+class Endpoint:
+    """Makes the URL and the headers of each request."""
+
+    def __init__(self, *, scheme: str, host: str, port: int | None, path: str, query: str, key: str) -> None:
+        self._scheme = scheme.encode()
+        self._host = host.encode("ascii")
+        self._port = port
+        self._path = path
+        self._query = f"?{query}" if query else ""
+        named = f"[{host}]" if ":" in host else host
+        self._name = (f"{named}:{port}" if port is not None else named).encode("ascii")
+        self._authorization = f"Bearer {key}".encode("ascii") if key else b""
+
+    @classmethod
+    def parse(cls, base_url: str, key: str | None) -> Self:
+        """Check both; raises ``ValueError`` with a sentence that never holds the key."""
+        key = (key or "").strip()
+        if not (key.isascii() and (key + "x").isprintable()):
+            raise ValueError("the language model's key holds characters that no HTTP header can carry")
+        try:
+            parts = urlsplit(base_url.strip())
+            host = (parts.hostname or "").encode("idna").decode()
+            port = parts.port
+        except ValueError:  # UnicodeError is one too
+            raise ValueError("the language model's address is no URL") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise ValueError("the language model's address has to start with http:// or https:// and a host")
+        if parts.username or parts.password:
+            raise ValueError("the language model's address holds a password: put it into the key instead")
+        path = parts.path.rstrip("/")
+        if not (path + parts.query).isascii() or not (path + parts.query).isprintable() or " " in path:
+            raise ValueError("the language model's address holds characters that have to be percent-encoded")
+        return cls(scheme=parts.scheme, host=host, port=port, path=path, query=parts.query, key=key)
+
+    def url(self, path: str) -> httpcore2.URL:
+        """Return the URL of ``path`` below the base address."""
+        target = f"{self._path}{path}{self._query}".encode("ascii")
+        return httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
+
+    def headers(self, length: int) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a request with a body of ``length`` bytes."""
+        headers = [
+            (b"Host", self._name),
+            (b"Accept", b"text/event-stream, application/json"),
+            (b"Accept-Encoding", b"identity"),  # compression would hold tokens back
+            (b"User-Agent", b"companion-hub"),
+        ]
+        if length:
+            headers += [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length)]
+        if self._authorization:
+            headers.append((b"Authorization", self._authorization))
+        return headers

@@ -1,0 +1,221 @@
+"""Every way in which a language model fails, as a code, a sentence and whether to try again."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpcore2
+import msgspec
+
+from hub.providers.llm.protocol import LanguageModelError
+
+_AGAIN = "Please try again in a moment."
+
+# code: (sentence, transient)
+_FAILURES: dict[str, tuple[str, bool]] = {
+    "llm_timeout": (f"The language model did not answer in time. {_AGAIN}", True),
+    "llm_unreachable": (f"The language model cannot be reached right now. {_AGAIN}", True),
+    "llm_overloaded": (f"The language model is busy right now. {_AGAIN}", True),
+    "llm_server_error": (f"The language model's server has a problem of its own. {_AGAIN}", True),
+    "llm_truncated": ("The language model's answer broke off before its end. Please try again.", True),
+    "llm_garbled": ("The language model's answer became unreadable. Please try again.", True),
+    "llm_bad_answer": (
+        "The language model's server sent something that is not an answer. "
+        "Ask the operator to check HUB_LLM_URL.",
+        False,
+    ),
+    "llm_quota": (
+        "The account at the language model's provider has no credit left. Ask the operator to check it.",
+        False,
+    ),
+    "llm_refused_key": (
+        "The language model's server refused the key. Ask the operator to check HUB_LLM_KEY.",
+        False,
+    ),
+    "llm_forbidden": (
+        "The language model's server does not allow this model to this account. "
+        "Ask the operator to check HUB_LLM_MODEL and the account.",
+        False,
+    ),
+    "llm_not_found": (
+        "The language model's server does not know this model or address. "
+        "Ask the operator to check HUB_LLM_MODEL and HUB_LLM_URL.",
+        False,
+    ),
+    "llm_context_exceeded": (
+        "The conversation is too long for the language model. "
+        "Ask the operator to check HUB_LLM_CONTEXT_TOKENS.",
+        False,
+    ),
+    "llm_content_filter": (
+        "The language model's provider held this answer back by its content filter. "
+        "Try to say it differently.",
+        False,
+    ),
+    "llm_redirected": (
+        "The language model's server points to another address. Ask the operator to correct HUB_LLM_URL.",
+        False,
+    ),
+    "llm_certificate": (
+        "The language model's server could not prove who it is. "
+        "Ask the operator to check HUB_LLM_URL and the server's certificate.",
+        False,
+    ),
+    "llm_bad_request": (
+        "The language model's server refused the request. Ask the operator to look into the log.",
+        False,
+    ),
+}
+
+_BY_STATUS = {
+    401: "llm_refused_key",
+    402: "llm_quota",
+    403: "llm_forbidden",
+    404: "llm_not_found",
+    408: "llm_timeout",
+    409: "llm_overloaded",  # a model that is being loaded or swapped
+    413: "llm_context_exceeded",
+    425: "llm_overloaded",
+    429: "llm_overloaded",
+    503: "llm_overloaded",
+    504: "llm_timeout",
+}
+
+# Words in a server's error (code, type or message), where they say more than its status. First match wins.
+_BY_WORD = (
+    ("insufficient_quota", "llm_quota"),
+    ("insufficient credit", "llm_quota"),
+    ("billing_not_active", "llm_quota"),
+    ("billing_hard_limit", "llm_quota"),
+    ("context_length", "llm_context_exceeded"),
+    ("exceed_context_size", "llm_context_exceeded"),
+    ("context length", "llm_context_exceeded"),
+    ("context size", "llm_context_exceeded"),
+    ("context window", "llm_context_exceeded"),
+    ("content_filter", "llm_content_filter"),
+    ("content_policy", "llm_content_filter"),
+    ("invalid_api_key", "llm_refused_key"),
+    ("api_key_invalid", "llm_refused_key"),
+    ("model_not_found", "llm_not_found"),
+    ("rate_limit", "llm_overloaded"),
+    ("overloaded", "llm_overloaded"),
+    ("timeout", "llm_timeout"),
+)
+_WORDS_OF_4XX = frozenset({"llm_quota", "llm_context_exceeded", "llm_content_filter"})
+_WORDS_OF_400 = _WORDS_OF_4XX | {"llm_refused_key", "llm_not_found"}
+_OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR, _BEYOND = 200, 300, 400, 500, 600
+_LONGEST_RETRY_AFTER = 3600.0  # seconds; a wish beyond is no wish but a refusal
+
+
+# What a connection may raise; ``failure_of_transport`` takes them.
+TRANSPORT_ERRORS = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+    TimeoutError,
+)
+
+
+class ServerError(msgspec.Struct, frozen=True):
+    """A server's own error: HTTP status if it gave one, and all its words in one lower-case text."""
+
+    status: int | None
+    words: str
+
+
+def failure(code: str, *, detail: str = "", retry_after: float | None = None) -> LanguageModelError:
+    """Make the error of this code."""
+    message, transient = _FAILURES[code]
+    return LanguageModelError(code, message, transient=transient, retry_after=retry_after, detail=detail)
+
+
+def failure_of_answer(
+    status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+) -> LanguageModelError:
+    """Say what an answer other than 200 means."""
+    detail = f"HTTP {status}"
+    if status < _REDIRECT:
+        return failure("llm_bad_answer", detail=detail)
+    if status < _CLIENT_ERROR:
+        return failure("llm_redirected", detail=detail)
+    error = read_error(body)
+    code = _code_of_status(status)
+    if status < _SERVER_ERROR:
+        by_word = _code_of_words(error.words) or ""
+        if by_word in (_WORDS_OF_400 if status == _CLIENT_ERROR else _WORDS_OF_4XX):
+            code = by_word
+    return failure(code, detail=detail, retry_after=_retry_after(headers))
+
+
+def failure_of_event(error: object) -> LanguageModelError:
+    """Say what an error in the middle of a stream means: one that is not understood is the server's."""
+    told = _server_error(error)
+    code = _code_of_words(told.words)
+    if code is None and told.status is not None and _CLIENT_ERROR <= told.status < _BEYOND:
+        code = _code_of_status(told.status)
+    detail = "error in the stream" + (f" ({told.status})" if told.status is not None else "")
+    return failure(code or "llm_server_error", detail=detail)
+
+
+def failure_of_transport(error: Exception, *, answering: bool) -> LanguageModelError:
+    """Say what a broken connection means; ``answering``: the answer had begun."""
+    cause = error.__cause__
+    detail = type(error).__name__ + (f": {cause}" if isinstance(cause, OSError) else "")
+    if isinstance(error, httpcore2.PoolTimeout):
+        return failure("llm_overloaded", detail=detail)
+    if isinstance(error, (httpcore2.TimeoutException, TimeoutError)):
+        return failure("llm_timeout", detail=detail)
+    if isinstance(error, (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol)):
+        return failure("llm_bad_request", detail=detail)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return failure("llm_certificate", detail=type(error).__name__)
+    return failure("llm_truncated" if answering else "llm_unreachable", detail=detail)
+
+
+def read_error(body: bytes) -> ServerError:
+    """Read the body of an error in any of the shapes that servers use; plain text and HTML too."""
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ServerError(None, body.decode("utf-8", "replace").lower())
+    if isinstance(decoded, dict) and decoded.get("error"):
+        decoded = decoded["error"]
+    return _server_error(decoded)
+
+
+def _server_error(error: object) -> ServerError:
+    words = msgspec.json.encode(error).decode() if not isinstance(error, str) else error
+    status = error.get("code") if isinstance(error, dict) else None
+    if isinstance(status, str) and status.isdecimal() and status.isascii():
+        status = int(status[:4])
+    return ServerError(status if isinstance(status, int) else None, words.lower())
+
+
+def _code_of_status(status: int) -> str:
+    by_status = _BY_STATUS.get(status)
+    if by_status is not None:
+        return by_status
+    return "llm_bad_request" if status < _SERVER_ERROR else "llm_server_error"
+
+
+def _code_of_words(words: str) -> str | None:
+    return next((code for word, code in _BY_WORD if word in words), None)
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    value = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1")
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN

@@ -1,0 +1,180 @@
+"""Any server that speaks OpenAI's chat completions: Novita, Ollama, vLLM, llama.cpp, LM Studio, OpenRouter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import httpcore2
+import msgspec
+
+from hub.providers.llm.endpoint import Endpoint
+from hub.providers.llm.failures import TRANSPORT_ERRORS, failure, failure_of_answer, failure_of_transport
+from hub.providers.llm.network import open_pool
+from hub.providers.llm.payload import Dialect, encode_request
+from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
+from hub.providers.llm.stream_parser import StreamParser
+
+CONNECT_SECONDS = 5.0
+TOTAL_SECONDS = 600.0
+MAX_CHARACTERS = 64_000
+_USAGE_SECONDS = 2.0  # after the finish: how long the usage and the end may take
+_DRAIN_SECONDS = 0.05  # after [DONE]: how long the end of the body may take, for the connection's reuse
+_ERROR_SECONDS = 5.0
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_DIALECTS = 4
+_OK = 200
+# GET /models is missing on some servers that answer chats well.
+_NO_MODELS_PAGE = frozenset({404, 405, 501})
+
+
+class OpenAICompatible:
+    """A ``LanguageModel`` behind an address that ends in /v1 (or what the server has instead).
+
+    ``timeout`` is in seconds of silence, also before the first byte. A comment or an empty chunk breaks the
+    silence, but ``total_seconds`` ends any answer. Redirects are not followed, proxies of the environment
+    not used. ``pool`` may be shared; one that is made here is closed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        key: str | None,
+        model: str | None,
+        timeout: float,
+        context_tokens: int,
+        pool: httpcore2.AsyncConnectionPool | None = None,
+        total_seconds: float = TOTAL_SECONDS,
+        max_characters: int = MAX_CHARACTERS,
+    ) -> None:
+        """Raises ``ValueError`` (without the key in it) for an address or key that cannot be used."""
+        self._endpoint = Endpoint.parse(base_url, key)
+        self._model = model or "default"
+        self._timeout = timeout
+        self._context_tokens = context_tokens
+        self._own_pool = pool is None
+        self._pool = pool or open_pool()
+        self._total_seconds = total_seconds
+        self._max_characters = max_characters
+        self._dialect = Dialect()
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+        return self._context_tokens
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
+        """Ask; see ``LanguageModel.stream``."""
+        parser = StreamParser(max_characters=self._max_characters)
+        deadline = asyncio.get_running_loop().time() + self._total_seconds
+        response = await self._ask(request, deadline)
+        try:
+            async with (
+                contextlib.aclosing(response.aiter_stream()) as body,
+                contextlib.aclosing(_texts(body, parser, deadline)) as texts,
+            ):
+                async for text in texts:
+                    yield Delta(text)
+            yield Finish(parser.reason or "stop", parser.usage)
+        finally:
+            await response.aclose()
+
+    async def check(self) -> None:
+        """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good."""
+        patience = min(self._timeout, _ERROR_SECONDS)
+        try:
+            async with asyncio.timeout(patience + CONNECT_SECONDS):
+                response = await self._send("GET", "/models", b"", patience)
+                body = await _read_body(response)
+        except TRANSPORT_ERRORS as error:
+            raise failure_of_transport(error, answering=False) from None
+        if response.status != _OK and response.status not in _NO_MODELS_PAGE:
+            raise failure_of_answer(response.status, response.headers, body)
+
+    async def close(self) -> None:
+        """Close the connections, if they are its own."""
+        if self._own_pool:
+            await self._pool.aclose()
+
+    async def _ask(self, request: ChatRequest, deadline: float) -> httpcore2.Response:
+        """Send the request, in a dialect that the server takes; returns its 200 with the body unread."""
+        dialect = self._dialect
+        for _ in range(_MAX_DIALECTS):
+            body = encode_request(request, self._model, dialect)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    response = await self._send("POST", "/chat/completions", body, self._timeout)
+            except TRANSPORT_ERRORS as error:
+                raise failure_of_transport(error, answering=False) from None
+            if response.status == _OK:
+                self._dialect = dialect  # only what worked is remembered
+                return response
+            told = await _read_body(response)
+            simpler = dialect.simpler(response.status, told)
+            if simpler is None:
+                raise failure_of_answer(response.status, response.headers, told)
+            dialect = simpler
+        raise failure("llm_bad_request", detail="no dialect fits")
+
+    async def _send(self, method: str, path: str, body: bytes, patience: float) -> httpcore2.Response:
+        limits = {"connect": CONNECT_SECONDS, "read": patience, "write": patience, "pool": patience}
+        return await self._pool.handle_async_request(
+            httpcore2.Request(
+                method,
+                self._endpoint.url(path),
+                headers=self._endpoint.headers(len(body)),
+                content=body,
+                extensions={"timeout": limits},
+            )
+        )
+
+
+async def _texts(
+    body: AsyncIterator[bytes], parser: StreamParser, deadline: float
+) -> AsyncGenerator[str, None]:
+    """Yield the answer's text as it comes; when it ends, the parser knows the reason."""
+    now = asyncio.get_running_loop().time
+    try:
+        while not parser.done and parser.reason is None:
+            piece = await anext(body, None)
+            if now() > deadline:
+                raise failure("llm_timeout", detail="the whole answer took too long")
+            text = parser.end() if piece is None else parser.feed(piece)
+            if text:
+                yield text
+    except TRANSPORT_ERRORS as error:
+        raise failure_of_transport(error, answering=True) from None
+    # The answer is whole: what follows (usage, [DONE], the end of the body) is welcome, not needed.
+    with contextlib.suppress(*TRANSPORT_ERRORS, LanguageModelError):
+        await _read_rest(body, parser)
+    if rest := parser.flush():
+        yield rest
+
+
+async def _read_rest(body: AsyncIterator[bytes], parser: StreamParser) -> None:
+    if not parser.done:
+        async with asyncio.timeout(_USAGE_SECONDS):
+            while not parser.done and (piece := await anext(body, None)) is not None:
+                parser.feed(piece)
+    if not parser.cut:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while await anext(body, None) is not None:
+                pass
+
+
+async def _read_body(response: httpcore2.Response) -> bytes:
+    """Read an error's body, as much as is sensible; a broken one counts as far as it came."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_ERROR_SECONDS), contextlib.aclosing(response.aiter_stream()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > _MAX_ERROR_BYTES:
+                    break
+    except TRANSPORT_ERRORS:
+        pass
+    finally:
+        await response.aclose()
+    return bytes(body)
