@@ -1,0 +1,73 @@
+"""The web application: routes, middleware and error handling around one process."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+
+from hub.core.errors import HubError
+from hub.process import Process
+from hub.web.access import Access
+from hub.web.api.accounts import AccountController
+from hub.web.api.companions import CompanionController
+from hub.web.api.conversations import ConversationController
+from hub.web.api.health import HealthController
+from hub.web.api.responses import ResponseController
+from hub.web.auth import Authentication
+from hub.web.docs import assets_router, openapi_config
+from hub.web.pages.setup import index, set_up, setup_form
+from hub.web.problems import handle_http_error, handle_hub_error, handle_unexpected
+from hub.web.requests import HubRequest
+from hub.web.ws.route import OpenSessions, socket_route
+
+#: JSON bodies may have this many bytes.
+BODY_LIMIT = 1_048_576
+
+
+def create_app(process: Process) -> Litestar:
+    """Build the application around an open process."""
+    open_sessions = OpenSessions()
+    closing: set[asyncio.Task[None]] = set()
+
+    def on_signed_out(token_id: UUID) -> None:
+        task = asyncio.create_task(open_sessions.close_signed_out(token_id))
+        closing.add(task)
+        task.add_done_callback(closing.discard)
+
+    process.bus.on_signed_out(on_signed_out)
+    return Litestar(
+        route_handlers=[
+            AccountController,
+            CompanionController,
+            ConversationController,
+            ResponseController,
+            HealthController,
+            socket_route,
+            index,
+            setup_form,
+            set_up,
+            assets_router,
+        ],
+        dependencies={
+            "process": Provide(lambda: process, sync_to_thread=False),
+            "open_sessions": Provide(lambda: open_sessions, sync_to_thread=False),
+        },
+        middleware=[Access, DefineMiddleware(Authentication, exclude="^/docs")],
+        exception_handlers={
+            HubError: handle_hub_error,
+            HTTPException: handle_http_error,
+            Exception: handle_unexpected,
+        },
+        request_class=HubRequest,
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=openapi_config,
+        state=State({"process": process}),
+        logging_config=None,
+        path="",
+    )

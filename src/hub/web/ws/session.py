@@ -1,0 +1,251 @@
+"""One WebSocket from its first frame to its last."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect
+from msgspec import UNSET, Struct
+
+from hub.core.errors import HubError, InvalidRequestError
+from hub.core.ids import new_id
+from hub.core.logging import get_logger
+from hub.domain.accounts.schemas import Identity
+from hub.domain.chat.feed import ConversationFeed
+from hub.domain.chat.frames import ItemAdded
+from hub.domain.chat.schemas import SendMessage
+from hub.domain.chat.service import Sending
+from hub.process import Process
+from hub.web.ws.frames import (
+    AnyClientFrame,
+    ConversationItemCreate,
+    ConversationSubscribe,
+    ConversationUnsubscribe,
+    Error,
+    ErrorInfo,
+    ResponseCancel,
+    SessionCreated,
+    SessionInfo,
+)
+
+logger = get_logger(__name__)
+
+#: Conversations that one socket may follow.
+SUBSCRIPTION_LIMIT = 200
+#: Seconds that a client may take to accept one frame before it is cut off.
+SEND_TIMEOUT = 30.0
+#: Seconds until feeds are tried again after the database failed them.
+DATABASE_PAUSE = 0.5
+
+CLOSE_BAD_FRAME = 4400
+CLOSE_NOT_SIGNED_IN = 4401
+CLOSE_TOO_SLOW = 1013
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
+
+
+class _TooSlowError(Exception):
+    """The client does not read what it is sent."""
+
+
+class Session:
+    """A signed-in socket: reads frames, answers them, and tells of what it follows."""
+
+    def __init__(self, socket: WebSocket[Identity, None, object], identity: Identity, process: Process) -> None:
+        self._socket = socket
+        self._identity = identity
+        self._process = process
+        self._feeds: dict[UUID, ConversationFeed] = {}
+        self._woken = asyncio.Event()
+        self._sending = asyncio.Lock()
+
+    @property
+    def token_id(self) -> UUID:
+        """The sign-in that the socket came in by."""
+        return self._identity.token_id
+
+    async def run(self) -> None:
+        """Serve the socket until either side closes it."""
+        info = SessionInfo(id=new_id(), user_id=self._identity.user.id)
+        await self._send(SessionCreated(session=info))
+        teller = asyncio.create_task(self._tell_forever(), name="socket teller")
+        reader = asyncio.create_task(self._read_forever(), name="socket reader")
+        try:
+            done, _ = await asyncio.wait({teller, reader}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await self._end(task.exception())
+        finally:
+            teller.cancel()
+            reader.cancel()
+            await asyncio.gather(teller, reader, return_exceptions=True)
+            for conversation_id in tuple(self._feeds):
+                self._unsubscribe(conversation_id)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket from our side."""
+        try:
+            async with asyncio.timeout(1):
+                await self._socket.close(code=code, reason=reason)
+        except (TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
+            logger.debug("socket was gone already")
+
+    async def _end(self, error: BaseException | None) -> None:
+        if isinstance(error, _TooSlowError):
+            logger.info("socket closed, client too slow")
+            await self.close(CLOSE_TOO_SLOW, "too slow")
+        elif error is not None and not isinstance(error, WebSocketDisconnect):
+            logger.error("socket failed", exc_info=error)
+            await self.close(1011, "internal error")
+
+    # Telling
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await self._wait()
+            try:
+                for feed in tuple(self._feeds.values()):
+                    for frame in await feed.next_frames():
+                        await self._send(frame)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
+                logger.warning("feed waits for the database", reason=type(error).__name__)
+                await asyncio.sleep(DATABASE_PAUSE)
+                for feed in self._feeds.values():
+                    feed.on_gap()
+
+    async def _wait(self) -> None:
+        pauses = [feed.look_again_in for feed in self._feeds.values()]
+        try:
+            async with asyncio.timeout(min(pauses, default=None)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    async def _send(self, frame: Struct) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT), self._sending:
+                await self._socket.send_data(_encoder.encode(frame), mode="text")
+        except TimeoutError:
+            raise _TooSlowError from None
+
+    # Reading
+
+    async def _read_forever(self) -> None:
+        while True:
+            event = await self._socket.receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            text = event.get("text")
+            if not isinstance(text, str):
+                await self.close(CLOSE_BAD_FRAME, "frames are JSON text")
+                return
+            await self._answer(text)
+
+    async def _answer(self, text: str) -> None:
+        try:
+            frame = _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+            await self._refuse("invalid_frame", _reason(error), _event_id_of(text))
+            return
+        try:
+            await self._obey(frame)
+        except HubError as error:
+            detail = error.errors[0].detail if isinstance(error, InvalidRequestError) else str(error)
+            await self._refuse(error.code, f"{error.title}. {detail}", frame.event_id)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            logger.exception("frame failed")
+            await self._refuse("not_ready", "The server cannot do this now. Try again.", frame.event_id)
+
+    async def _obey(self, frame: AnyClientFrame) -> None:
+        if isinstance(frame, ConversationSubscribe):
+            await self._subscribe(frame)
+        elif isinstance(frame, ConversationUnsubscribe):
+            self._unsubscribe(frame.conversation_id)
+        elif isinstance(frame, ConversationItemCreate):
+            await self._create(frame)
+        else:
+            await self._cancel(frame)
+
+    async def _subscribe(self, frame: ConversationSubscribe) -> None:
+        chat, user_id = self._process.chat, self._identity.user.id
+        await chat.get(frame.conversation_id, user_id=user_id)
+        self._unsubscribe(frame.conversation_id)
+        if len(self._feeds) >= SUBSCRIPTION_LIMIT:
+            await self._refuse(
+                "too_many_subscriptions",
+                f"One socket follows at most {SUBSCRIPTION_LIMIT} conversations. Open another.",
+                frame.event_id,
+            )
+            return
+        feed = ConversationFeed(frame.conversation_id, after=frame.after, wake=self._woken.set)
+        self._process.bus.subscribe(frame.conversation_id, feed)
+        try:
+            conversation = await chat.get(frame.conversation_id, user_id=user_id)
+            for told in await feed.open(last_position=conversation.last_position):
+                await self._send(told)
+        except BaseException:
+            self._process.bus.unsubscribe(frame.conversation_id, feed)
+            raise
+        self._feeds[frame.conversation_id] = feed
+        self._woken.set()
+
+    def _unsubscribe(self, conversation_id: UUID) -> None:
+        feed = self._feeds.pop(conversation_id, None)
+        if feed is not None:
+            self._process.bus.unsubscribe(conversation_id, feed)
+
+    async def _create(self, frame: ConversationItemCreate) -> None:
+        options = frame.response
+        message_id = new_id()
+        feed = self._feeds.get(frame.conversation_id)
+        if feed is not None:
+            feed.expect(message_id, frame.event_id)
+        accepted = await self._process.chat.send(
+            Sending(
+                conversation_id=frame.conversation_id,
+                user_id=self._identity.user.id,
+                command=SendMessage(
+                    content=frame.item.content,
+                    generate_image=bool(options and options.generate_image),
+                ),
+                wants_response=options is not None,
+                key=f"ws:{frame.event_id}",
+                message_id=message_id,
+            )
+        )
+        if accepted.replayed or feed is None:
+            await self._send(
+                ItemAdded(
+                    conversation_id=frame.conversation_id,
+                    item=accepted.sent.message,
+                    event_id=frame.event_id,
+                )
+            )
+
+    async def _cancel(self, frame: ResponseCancel) -> None:
+        await self._process.chat.cancel(frame.response_id, user_id=self._identity.user.id)
+
+    async def _refuse(self, code: str, message: str, event_id: object = UNSET) -> None:
+        known = event_id if isinstance(event_id, str) else UNSET
+        await self._send(Error(error=ErrorInfo(code=code, message=message, event_id=known)))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return f"This frame is not valid: {error}."
+    return "This frame is not a JSON object."
+
+
+def _event_id_of(text: str) -> object:
+    """Find the event id of a frame that is otherwise wrong, so that its sender knows which one it was."""
+    try:
+        given = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return UNSET
+    event_id = given.get("event_id") if isinstance(given, dict) else None
+    return event_id if isinstance(event_id, str) and 0 < len(event_id) <= 200 else UNSET  # noqa: PLR2004 - EventId's bound
