@@ -29,9 +29,12 @@ SWEEP_LIMIT = 500
 
 
 class Relay:
-    """Rings for jobs through a publisher, on the event loop that :meth:`start` was called on."""
+    """Rings for jobs through a publisher, on the event loop that :meth:`start` was called on.
 
-    def __init__(self, publisher: JobPublisher) -> None:
+    Without a publisher (None) it does nothing: the sweep of a worker's own relay finds the jobs.
+    """
+
+    def __init__(self, publisher: JobPublisher | None) -> None:
         self._publisher = publisher
         self._ringing: set[asyncio.Task[None]] = set()
         self._published: list[UUID] = []
@@ -40,6 +43,8 @@ class Relay:
 
     def start(self) -> None:
         """Begin to sweep."""
+        if self._publisher is None:
+            return
         self._sweeper = asyncio.create_task(self._sweep_forever(), name="relay")
 
     async def stop(self) -> None:
@@ -52,7 +57,9 @@ class Relay:
 
     def ring(self, job_id: UUID, kind: str) -> None:
         """Publish a job without waiting; call this only after its transaction has been committed."""
-        task = asyncio.create_task(self._publish(job_id, kind))
+        if self._publisher is None:
+            return
+        task = asyncio.create_task(self._publish(self._publisher, job_id, kind))
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
@@ -66,9 +73,9 @@ class Relay:
         if following is not None:
             self.ring(*following)
 
-    async def _publish(self, job_id: UUID, kind: str) -> None:
+    async def _publish(self, publisher: JobPublisher, job_id: UUID, kind: str) -> None:
         try:
-            await self._publisher.publish(kind, job_id)
+            await publisher.publish(kind, job_id)
         except BrokerUnavailableError as error:
             if not self._broker_is_down:
                 logger.warning("broker unavailable, jobs wait", reason=str(error))

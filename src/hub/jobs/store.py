@@ -96,15 +96,19 @@ async def _end(claim: Claim, status: JobStatus, code: str | None, message: str |
     return bool(result == "UPDATE 1")
 
 
-async def retry_later(claim: Claim, *, retry_after: float | None = None) -> bool:
-    """Put the job back in its queue, due after the pause of its attempt; False when it is lost.
+async def retry_later(claim: Claim, *, retry_after: float | None = None) -> float | None:
+    """Put the job back in its queue, due after the pause of its attempt.
 
     Args:
         claim: the caller's right to the job.
-        retry_after: a longer pause in seconds that the provider asked for.
+        retry_after: a longer pause in seconds that the provider asked for, heeded up to a minute.
+
+    Returns:
+        The pause in seconds, or None when the job is lost.
     """
-    pause = max(retry_delay(claim.attempt), min(retry_after or 0.0, 60.0))
-    return await _requeue(claim, pause=pause, more_attempts=0)
+    tries = claim.attempt - (claim.max_attempts - MAX_ATTEMPTS)
+    pause = max(retry_delay(max(tries, 1)), min(retry_after or 0.0, 60.0))
+    return pause if await _requeue(claim, pause=pause, more_attempts=0) else None
 
 
 async def release(claim: Claim) -> bool:

@@ -36,7 +36,9 @@ openapi_config = OpenAPIConfig(
         )
     ],
     components=Components(
-        security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description="An access token.")}
+        security_schemes={
+            "token": SecurityScheme(type="http", scheme="bearer", description="An access token.")
+        }
     ),
     security=[{"token": []}],
 )

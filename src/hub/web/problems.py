@@ -113,5 +113,3 @@ def _detail(status: int, detail: str) -> str:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return "Send less at once."
     return detail
-
-

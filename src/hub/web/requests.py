@@ -50,7 +50,9 @@ def decode(body: bytes, target: Any) -> Any:
     try:
         return _decoder(target).decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError("A part of the request is not valid.", _every_error(body, target, error)) from None
+        raise InvalidRequestError(
+            "A part of the request is not valid.", _every_error(body, target, error)
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequestError(
             "The body is not JSON.", [InvalidPart("", "The body is not well-formed JSON in UTF-8.")]
@@ -64,7 +66,9 @@ def _every_error(body: bytes, target: Any, first: msgspec.ValidationError) -> li
         return [_part("", first)]
     errors: list[InvalidPart] = []
     fields = {field.encode_name: field for field in msgspec.structs.fields(target)}
-    errors += [InvalidPart(f"/{_escape(name)}", "This field is not known.") for name in given if name not in fields]
+    errors += [
+        InvalidPart(f"/{_escape(name)}", "This field is not known.") for name in given if name not in fields
+    ]
     for name, field in fields.items():
         if name in given:
             try:

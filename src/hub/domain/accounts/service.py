@@ -154,14 +154,9 @@ class AccountService:
         if await queries.has_admin():
             return None
         token = _new_token()
-        async with ENGINE.transaction():
-            await queries.delete_setup_tokens()
-            await queries.insert_token(
-                kind="setup",
-                token_hash=_digest(token),
-                expires_at=utc_now() + SETUP_LINK_LIFE,
-                user_id=None,
-            )
+        await queries.insert_token(
+            kind="setup", token_hash=_digest(token), expires_at=utc_now() + SETUP_LINK_LIFE, user_id=None
+        )
         return token
 
     async def _prepare(self, command: Register, role: Literal["user", "admin"]) -> tuple[User, str]:

@@ -165,16 +165,21 @@ async def fail(turn: Turn, *, code: str, message: str) -> None:
         await _end_response(turn.response_id, code=code, message=message)
 
 
-async def retry_later(turn: Turn, *, retry_after: float | None) -> None:
+async def retry_later(turn: Turn, *, retry_after: float | None) -> float:
     """Give the turn back for a later attempt; the text of this one is dropped.
+
+    Returns:
+        Seconds until it is due.
 
     Raises:
         TurnLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
-        if not await store.retry_later(turn.claim, retry_after=retry_after):
+        pause = await store.retry_later(turn.claim, retry_after=retry_after)
+        if pause is None:
             raise TurnLostError
         await _requeue_response(turn.response_id)
+    return pause
 
 
 async def release(turn: Turn) -> None:

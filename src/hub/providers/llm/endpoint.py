@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import httpcore2
 
 
-
 class Endpoint:
     """Makes the URL and the headers of each request."""
 

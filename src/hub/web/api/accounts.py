@@ -25,7 +25,12 @@ class AccountController(Controller):
     path = "/api"
     tags = ("Accounts",)
 
-    @post("/auth/register", operation_id="register", summary="Create an account", opt={"exclude_from_auth": True})
+    @post(
+        "/auth/register",
+        operation_id="register",
+        summary="Create an account",
+        opt={"exclude_from_auth": True},
+    )
     async def register(self, data: JSONBody[Register], process: ProcessDependency) -> SignIn:
         """Create an account and sign in."""
         return await process.accounts.register(data)

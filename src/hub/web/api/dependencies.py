@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import NamedDependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import Parameter
 
 from hub.process import Process
 
@@ -14,5 +15,6 @@ ProcessDependency = NamedDependency[Process]
 Limit = Annotated[int, Parameter(ge=1, le=200, description="How many entries the page has at most.")]
 MessageLimit = Annotated[int, Parameter(ge=1, le=1000, description="How many messages the page has at most.")]
 Cursor = Annotated[
-    str | None, Parameter(max_length=200, description="`next_cursor` of the page before; leave out for the first.")
+    str | None,
+    Parameter(max_length=200, description="`next_cursor` of the page before; leave out for the first."),
 ]

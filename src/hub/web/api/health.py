@@ -73,10 +73,10 @@ def _answer(checks: dict[str, Status]) -> Response[Health]:
 async def _check(process: Process) -> dict[str, Status]:
     database, broker, migrations, storage, llm = await asyncio.gather(
         _try(_database(), "fail"),
-        _try(process.publisher.check(), "fail"),
+        _try(_broker(process), "fail"),
         _try(_migrations(), "fail"),
         _try(asyncio.to_thread(check_writable, process.settings.data_dir), "fail"),
-        _try(process.check_language_model(), "warn"),
+        _try(_language_model(process), "warn"),
     )
     return {
         "database": database,
@@ -107,3 +107,13 @@ async def _migrations() -> None:
         applied = await migrate.applied(connection)
     if set(migrate.known()) - set(applied):
         raise HubError("The database lacks migrations.")
+
+
+async def _language_model(process: Process) -> None:
+    if process.language_model is not None:
+        await process.language_model.check()
+
+
+async def _broker(process: Process) -> None:
+    if process.publisher is not None:
+        await process.publisher.check()

@@ -63,14 +63,23 @@ async def setup_form(token: Token = "") -> Response[str]:
 @post("/setup", opt={"exclude_from_auth": True}, include_in_schema=False, status_code=200)
 async def set_up(request: Request[object, object, object], process: ProcessDependency) -> Response[str]:
     """Create the administrator."""
-    fields = {name: values[0] for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
+    fields = {
+        name: values[0]
+        for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()
+    }
     try:
-        command = msgspec.convert({name: fields.get(name, "") for name in ("username", "email", "password")}, Register)
+        command = msgspec.convert(
+            {name: fields.get(name, "") for name in ("username", "email", "password")}, Register
+        )
         sign_in = await process.accounts.create_admin(command, setup_token=fields.get("token", ""))
     except (HubError, msgspec.ValidationError) as error:
-        return _page("Set up Companion Hub", _form(fields.get("token", ""), fields, _sentence(error)), status=400)
+        return _page(
+            "Set up Companion Hub", _form(fields.get("token", ""), fields, _sentence(error)), status=400
+        )
     name = escape(sign_in.user.username)
-    return _page("Welcome", f'<p>{name} is the administrator now.</p><p><a href="/docs">Go on to the API</a></p>')
+    return _page(
+        "Welcome", f'<p>{name} is the administrator now.</p><p><a href="/docs">Go on to the API</a></p>'
+    )
 
 
 def _form(token: str, fields: dict[str, str] | None = None, problem: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import WebSocket, websocket
-from litestar.params import NamedDependency
+from litestar.di import NamedDependency
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from hub.core.errors import HubError

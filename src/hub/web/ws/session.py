@@ -56,7 +56,9 @@ class _TooSlowError(Exception):
 class Session:
     """A signed-in socket: reads frames, answers them, and tells of what it follows."""
 
-    def __init__(self, socket: WebSocket[Identity, None, object], identity: Identity, process: Process) -> None:
+    def __init__(
+        self, socket: WebSocket[Identity, None, object], identity: Identity, process: Process
+    ) -> None:
         self._socket = socket
         self._identity = identity
         self._process = process

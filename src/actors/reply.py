@@ -1,0 +1,256 @@
+"""The reply actor: asks the language model and carries what it says to the bus and into the row."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import aclosing
+from enum import Enum, auto
+from uuid import UUID
+
+import asyncpg
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from hub.core.logging import get_logger
+from hub.domain.chat import prompt, turns
+from hub.domain.chat.reply_text import ReplyText
+from hub.domain.chat.turns import Turn, TurnLostError
+from hub.jobs import store
+from hub.jobs.contracts import HEARTBEAT, Claim
+from hub.live.events import Changed, Delta
+from hub.process import Process
+from hub.providers.llm.failures import failure
+from hub.providers.llm.protocol import ChatRequest, Finish, LanguageModel, LanguageModelError
+
+logger = get_logger(__name__)
+
+#: Seconds between two saves of the text so far.
+SAVE_EVERY = 0.5
+#: Seconds that one attempt may take in all.
+ATTEMPT_LIMIT = 600.0
+#: How often the prompt is halved when the model's server finds it too long.
+SHORTENINGS = 3
+
+
+class Stop(Enum):
+    """Why an attempt is stopped from outside."""
+
+    LOST = auto()
+    SHUTDOWN = auto()
+
+
+class Replies:
+    """The replies that this process is writing."""
+
+    def __init__(self, process: Process, model: LanguageModel) -> None:
+        self._process = process
+        self._model = model
+        self._running: dict[UUID, Attempt] = {}
+        process.bus.on_job_cancelled(self._on_job_cancelled)
+
+    async def run(self, job_id: UUID) -> None:
+        """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
+        if self._process.is_stopping:
+            return
+        claim = await store.claim(job_id, worker=self._process.name)
+        if claim is None:
+            return
+        clear_contextvars()
+        bind_contextvars(job_id=str(job_id), user_id=str(claim.user_id), attempt=claim.attempt)
+        attempt = Attempt(self._process, self._model, claim)
+        self._running[job_id] = attempt
+        try:
+            await attempt.run()
+        finally:
+            del self._running[job_id]
+            clear_contextvars()
+        if not self._process.is_stopping:
+            await self._process.relay.ring_next(claim.lane)
+
+    async def hand_over(self) -> None:
+        """Give every running reply back to its queue, for a process that stops."""
+        for attempt in tuple(self._running.values()):
+            attempt.stop(Stop.SHUTDOWN)
+        while self._running:
+            await asyncio.sleep(0.01)
+
+    def _on_job_cancelled(self, job_id: UUID) -> None:
+        attempt = self._running.get(job_id)
+        if attempt is not None:
+            attempt.stop(Stop.LOST)
+
+
+class Attempt:
+    """One attempt at one reply: three tasks that end together.
+
+    The writer asks the model and publishes what it says at once; the saver stores the text so far, at most
+    every half second, and the keeper prolongs the lease. Whoever finds the turn lost stops the writer.
+    """
+
+    def __init__(self, process: Process, model: LanguageModel, claim: Claim) -> None:
+        self._process = process
+        self._model = model
+        self._claim = claim
+        self._text = ReplyText()
+        self._unsaved = asyncio.Event()
+        self._stopped: Stop | None = None
+        self._writer: asyncio.Task[Finish] | None = None
+        self._started = time.perf_counter()
+
+    def stop(self, why: Stop) -> None:
+        """Close the upstream and write nothing more but, at a shutdown, the hand-over."""
+        self._stopped = self._stopped or why
+        if self._writer is not None:
+            self._writer.cancel()
+
+    async def run(self) -> None:
+        """Make the attempt and end it one way or another."""
+        try:
+            turn = await turns.begin(self._claim)
+        except TurnLostError:
+            await store.cancel(self._claim.job_id)  # its conversation is gone, or it was cancelled just now
+            return
+        bind_contextvars(conversation_id=str(turn.conversation_id), companion_id=str(turn.companion_id))
+        try:
+            await self._attempt(turn)
+        except TurnLostError:
+            if self._stopped is not Stop.SHUTDOWN:
+                logger.info("reply dropped, its job was taken away")
+        finally:
+            self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
+
+    async def _attempt(self, turn: Turn) -> None:
+        self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
+        logger.info("reply started", duration_ms=round(turn.waited.total_seconds() * 1000, 1))
+        try:
+            finish = await self._write(turn)
+        except LanguageModelError as error:
+            await self._fail(turn, error)
+        except TimeoutError:
+            await self._fail(turn, failure("llm_timeout", detail="attempt limit"))
+        else:
+            await self._finish(turn, finish)
+
+    async def _write(self, turn: Turn) -> Finish:
+        self._writer = asyncio.create_task(self._ask(turn))
+        others = [
+            asyncio.create_task(self._save_forever(turn)),
+            asyncio.create_task(self._keep_forever(turn)),
+        ]
+        if self._stopped is not None:
+            self._writer.cancel()
+        try:
+            async with asyncio.timeout(ATTEMPT_LIMIT):
+                return await self._writer
+        except asyncio.CancelledError:
+            if self._stopped is not Stop.LOST:
+                await self._release(turn)
+            if self._stopped is None:
+                raise
+            raise TurnLostError from None
+        finally:
+            for task in (self._writer, *others):
+                task.cancel()
+            await asyncio.gather(self._writer, *others, return_exceptions=True)
+
+    async def _ask(self, turn: Turn) -> Finish:
+        """Stream one answer; a prompt that the server finds too long is asked again, shorter."""
+        settings = self._process.settings
+        budget = max(self._model.context_tokens - settings.llm_max_tokens, self._model.context_tokens // 2)
+        for shortening in range(SHORTENINGS + 1):
+            request = ChatRequest(
+                messages=prompt.build(turn.persona, turn.talk, budget=budget >> shortening),
+                max_tokens=settings.llm_max_tokens,
+                temperature=settings.llm_temperature,
+                top_p=settings.llm_top_p,
+            )
+            try:
+                return await self._stream(turn, request)
+            except LanguageModelError as error:
+                if error.code != "llm_context_exceeded" or shortening == SHORTENINGS:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    async def _stream(self, turn: Turn, request: ChatRequest) -> Finish:
+        async with aclosing(self._model.stream(request)) as answer:
+            async for piece in answer:
+                if isinstance(piece, Finish):
+                    return piece
+                offset = self._text.length
+                shown = self._text.add(piece.text)
+                if not shown:
+                    continue
+                self._process.bus.publish(
+                    Delta(turn.conversation_id, turn.response_id, self._claim.attempt, offset, shown)
+                )
+                self._unsaved.set()
+                if offset == 0:
+                    logger.info("first token", duration_ms=self._elapsed_ms())
+        raise failure("llm_truncated")
+
+    async def _save_forever(self, turn: Turn) -> None:
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            if not await _survive(turns.save(turn, str(self._text))):
+                self.stop(Stop.LOST)
+                return
+            await asyncio.sleep(SAVE_EVERY)
+
+    async def _keep_forever(self, turn: Turn) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            if not await _survive(store.heartbeat(turn.claim)):
+                self.stop(Stop.LOST)
+                return
+
+    async def _finish(self, turn: Turn, finish: Finish) -> None:
+        text = str(self._text)
+        if not text:
+            error = LanguageModelError(
+                "llm_empty_reply", "The language model said nothing. Try again.", transient=False
+            )
+            await self._fail(turn, error)
+            return
+        await turns.complete(turn, text, finish.usage)
+        logger.info(
+            "reply completed",
+            duration_ms=self._elapsed_ms(),
+            length=len(text),
+            completion_tokens=finish.usage.completion_tokens if finish.usage else None,
+        )
+
+    async def _fail(self, turn: Turn, error: LanguageModelError) -> None:
+        again = error.transient and not turn.claim.is_last
+        logger.warning(
+            "reply failed",
+            code=error.code,
+            detail=error.detail,
+            will_retry=again,
+            duration_ms=self._elapsed_ms(),
+        )
+        if not again:
+            await turns.fail(turn, code=error.code, message=error.message)
+            return
+        delay = await turns.retry_later(turn, retry_after=error.retry_after)
+        self._process.relay.ring_later(turn.claim.job_id, turn.claim.kind, delay)
+
+    async def _release(self, turn: Turn) -> None:
+        try:
+            await turns.release(turn)
+            logger.info("reply handed over")
+        except TurnLostError:
+            logger.debug("nothing to hand over")
+
+    def _elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 1)
+
+
+async def _survive(write: Awaitable[bool]) -> bool:
+    """Take a database that is away for a while as no loss: the fence is checked again at the next write."""
+    try:
+        return await write
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        logger.warning("database unavailable while replying", reason=type(error).__name__)
+        return True

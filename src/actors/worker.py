@@ -1,0 +1,74 @@
+"""A worker: the actors of one process, run by Dramatiq's threads on the process's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import dramatiq
+
+from actors.reply import Replies
+from actors.runtime import ActorRuntime, declare_actor
+from hub.core.logging import get_logger
+from hub.domain.chat import turns
+from hub.jobs.contracts import JobKind
+from hub.live.events import Changed
+from hub.process import Process
+from hub.providers.llm.protocol import LanguageModel
+
+logger = get_logger(__name__)
+
+#: Seconds between two looks for jobs whose worker fell silent.
+RESCUE_EVERY = 5.0
+#: Seconds that running actors get to hand their work over.
+STOP_TIMEOUT = 5.0
+
+
+class Worker:
+    """Runs jobs until it is stopped."""
+
+    def __init__(self, process: Process, broker: dramatiq.Broker, model: LanguageModel) -> None:
+        self._process = process
+        self._replies = Replies(process, model)
+        declare_actor(broker, self._replies.run, kind=JobKind.REPLY)
+        loop = asyncio.get_running_loop()
+        self._runtime = ActorRuntime(broker, loop, threads=process.settings.worker_threads)
+        self._rescuer: asyncio.Task[None] | None = None
+
+    async def start(self, *, alone: bool) -> None:
+        """Begin to take jobs.
+
+        Args:
+            alone: no other worker can be alive, so whatever seems to be running is taken back at once.
+        """
+        if alone:
+            await self._rescue(everything=True)
+        self._runtime.start()
+        self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
+
+    async def stop(self) -> None:
+        """Take no more jobs and hand over those that run."""
+        self._process.is_stopping = True
+        if self._rescuer is not None:
+            self._rescuer.cancel()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._replies.hand_over()
+        except TimeoutError:
+            logger.warning("some replies could not be handed over in time; their leases will end")
+        await self._runtime.stop(timeout=2.0)
+
+    async def _rescue_forever(self) -> None:
+        while True:
+            await asyncio.sleep(RESCUE_EVERY)
+            try:
+                await self._rescue()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("rescue waits for the database", reason=type(error).__name__)
+
+    async def _rescue(self, *, everything: bool = False) -> None:
+        for conversation_id, response_id in await turns.rescue(everything=everything):
+            logger.warning(
+                "reply rescued", conversation_id=str(conversation_id), response_id=str(response_id)
+            )
+            self._process.bus.publish(Changed(conversation_id, response_id))
