@@ -78,9 +78,10 @@ class Cluster:
 
     def _check_version(self) -> None:
         version = read_private(self.layout.data / "PG_VERSION").strip()[:20]
-        if not version:
+        lost = [name for name in ("PG_VERSION", "base", "global") if not (self.layout.data / name).exists()]
+        if lost or not version:
             raise EmbeddedPostgresError(
-                f"The database folder {self.layout.data} is damaged: it has no PG_VERSION file."
+                f"The database folder {self.layout.data} is damaged: it has no {(lost or ['version'])[0]}."
                 " Restore the data folder from a backup, or move it away to begin anew."
             )
         if version != MAJOR:

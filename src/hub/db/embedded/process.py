@@ -24,6 +24,7 @@ the folder with its own rights, the child inherits it, and this link of the kern
 _LAUNCH = Path(__file__).with_name("launch.py")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}  # no PG* variable of the operator's
 _LEVEL = re.compile(r"\b(?:error|fatal|panic):\s+(.*)", re.IGNORECASE)
+_NOT_NOW = "the database system is "  # starting up, shutting down: what our own knocking is told
 
 
 def launch(
@@ -95,10 +96,14 @@ def run(
 
 
 def last_words(text: str, folder: Path) -> str:
-    """Return the line of a program's output that tells most, with ``folder`` in place of the link to it."""
+    """Return the line of a program's output that tells most, with ``folder`` in place of the link to it.
+
+    That is the first error, which the others follow from; without an error the last line.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    serious = [match.group(1) for line in lines if (match := _LEVEL.search(line))]
-    line = (serious or lines or ["it said nothing"])[-1]
+    errors = [match.group(1) for line in lines if (match := _LEVEL.search(line))]
+    causes = [error for error in errors if not error.startswith(_NOT_NOW)]
+    line = causes[0] if causes else (lines or ["it said nothing"])[-1]
     return line.replace(HERE, str(folder)).rstrip(".")
 
 

@@ -21,7 +21,7 @@ from hub.db.embedded.programs import Programs, programs_for
 
 _READY_TIMEOUT = 120.0  # seconds; after a crash the server first replays its log
 _GONE_TIMEOUT = 30.0  # seconds for a server without a hub to finish its shutdown
-_POLL = 0.01
+_POLL = 0.01  # seconds, growing to ten times as much: every early knock is a line in the log
 _LOG_LIMIT = 1 << 20  # bytes; a longer log is set aside at the next start
 _SPACE_FLOOR = 1 << 20  # bytes; below it a silent failure is blamed on the disk
 
@@ -83,6 +83,7 @@ class EmbeddedPostgres:
             raise RuntimeError(
                 "EmbeddedPostgres.start() needs the main thread: the server ends with the thread"
             )
+        self.stop()  # what is left of a server that ended by itself
         try:
             account = server_account()
             self._make_root(account)
@@ -188,6 +189,7 @@ class EmbeddedPostgres:
 
     def _wait_until_ready(self, folder: Path) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT
+        pause = _POLL
         while probe(folder) is not State.READY:
             if self._process is None or self._process.poll() is not None:
                 raise EmbeddedPostgresError(f"The embedded database did not start: {self._why()}.")
@@ -195,7 +197,8 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(
                     f"The embedded database was not ready within {_READY_TIMEOUT:.0f} s: {self._why()}."
                 )
-            time.sleep(_POLL)
+            time.sleep(pause)
+            pause = min(pause * 1.2, _POLL * 10)
 
     def _why(self) -> str:
         if shutil.disk_usage(self._layout.root).free < _SPACE_FLOOR:

@@ -36,13 +36,13 @@ def make(layout: Layout, account: Account) -> SocketFolder:
         _remove_sockets(layout.run)
         return SocketFolder(layout.run, "../run", temporary=False)
     folder = _make_temporary(account)
-    write_private(layout.socket_record, str(folder))
+    write_private(layout.socket_record, f"{folder}\n{_identity(layout)}")
     return SocketFolder(folder, f'"{str(folder).replace(chr(34), 2 * chr(34))}"', temporary=True)
 
 
 def current(layout: Layout) -> Path:
     """Return the folder that the running server, if any, listens in."""
-    recorded = read_private(layout.socket_record)
+    recorded = read_private(layout.socket_record).partition("\n")[0]
     return Path(recorded) if recorded else layout.run
 
 
@@ -80,21 +80,25 @@ def _make_temporary(account: Account) -> Path:
 
 def _remove_recorded(layout: Layout, account: Account) -> None:
     """Remove the temporary folder of a server that was killed, if it is still the one that we made."""
-    recorded = read_private(layout.socket_record)
+    recorded, _, identity = read_private(layout.socket_record).partition("\n")
     if not recorded:
         return
     folder = Path(recorded)
     try:
         status = folder.lstat()
-        ours = (
-            stat.S_ISDIR(status.st_mode) and status.st_uid == account.uid and folder.name.startswith(_PREFIX)
-        )
-        if ours:
+        ours = folder.name.startswith(_PREFIX) and identity == _identity(layout)
+        if ours and stat.S_ISDIR(status.st_mode) and status.st_uid == account.uid:
             _remove_sockets(folder)
             folder.rmdir()
     except OSError:
         pass  # gone, or not ours: a new one gets a new name anyway
     layout.socket_record.unlink()
+
+
+def _identity(layout: Layout) -> str:
+    """Tell this database's folder from a copy of it, whose record names the socket of the original."""
+    status = layout.root.stat()
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def _remove_sockets(folder: Path) -> None:
