@@ -122,7 +122,7 @@ def test_the_folders_are_closed(shared: tuple[Path, str]) -> None:
     assert socket_folder(shared[1]) == root / "run"
     for folder in (root / "run", root / "data"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for name in ("password", "server.log", "server.lock", "start.lock"):
+    for name in ("password", "server.log", "server.lock"):
         assert stat.S_IMODE((root / name).stat().st_mode) == 0o600, name
 
 

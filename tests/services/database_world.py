@@ -82,6 +82,14 @@ def process(
             child.kill()
 
 
+@contextmanager
+def program_of(uid: int) -> Iterator[int]:
+    """Run a program that has nothing to do with the database as ``uid``; yield its process number."""
+    with subprocess.Popen(["sleep", "60"], user=uid) as program:
+        yield program.pid
+        program.kill()
+
+
 def report(child: subprocess.Popen[str]) -> Report:
     assert child.stdout is not None
     line = child.stdout.readline()

@@ -46,13 +46,8 @@ class Layout:
         return self.root / "server.log"
 
     @property
-    def start_lock(self) -> Path:
-        """Held by a hub process while it starts or attaches."""
-        return self.root / "start.lock"
-
-    @property
     def server_lock(self) -> Path:
-        """Held by the server and all its children as long as one of them lives."""
+        """Held from before the server's start until the last of its processes has ended."""
         return self.root / "server.lock"
 
     @property

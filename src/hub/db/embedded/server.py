@@ -20,7 +20,7 @@ from hub.db.embedded.probe import PORT, State, probe
 from hub.db.embedded.programs import Programs, programs_for
 
 _READY_TIMEOUT = 120.0  # seconds; after a crash the server first replays its log
-_GONE_TIMEOUT = 30.0  # seconds for a server without a hub to finish its shutdown
+_OTHER_TIMEOUT = 60.0  # seconds for another process's server to become ready, or to be gone
 _POLL = 0.01  # seconds, growing to ten times as much: every early knock is a line in the log
 _LOG_LIMIT = 1 << 20  # bytes; a longer log is set aside at the next start
 _SPACE_FLOOR = 1 << 20  # bytes; below it a silent failure is blamed on the disk
@@ -87,8 +87,7 @@ class EmbeddedPostgres:
         try:
             account = server_account()
             self._make_root(account)
-            with locks.holding(self._layout.start_lock, _READY_TIMEOUT):
-                self._dsn = self._start(account)
+            self._dsn = self._start(account)
         except OSError as error:
             raise explain(error, self._layout.root) from error
         return self._dsn
@@ -122,9 +121,9 @@ class EmbeddedPostgres:
         root.chmod(0o711 if account.foreign else 0o700)
 
     def _start(self, account: Account) -> str:
-        lock_fd = self._lock_or_find()
+        lock_fd = self._lock_or_find(account)
         if lock_fd is None:
-            return self._address(sockets.current(self._layout), read_private(self._layout.password))
+            return self._address(sockets.current(self._layout, account), read_private(self._layout.password))
         try:
             programs = programs_for(account)
             cluster = Cluster(self._layout, account, programs, lock_fd, self._durable)
@@ -140,14 +139,14 @@ class EmbeddedPostgres:
             raise
         return self._address(self._socket.path, password)
 
-    def _lock_or_find(self) -> int | None:
+    def _lock_or_find(self, account: Account) -> int | None:
         """Return the server's lock, or None when a server is there and ready.
 
-        One that is starting or stopping without an owner is waited for.
+        One that is being made, started or stopped is waited for.
         """
-        deadline = time.monotonic() + _GONE_TIMEOUT
+        deadline = time.monotonic() + _OTHER_TIMEOUT
         while (lock_fd := locks.try_lock(self._layout.server_lock)) is None:
-            state = probe(sockets.current(self._layout))
+            state = probe(sockets.current(self._layout, account))
             if state is State.READY:
                 return None
             if time.monotonic() > deadline:

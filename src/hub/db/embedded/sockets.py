@@ -15,6 +15,7 @@ from hub.db.embedded.probe import socket_path
 
 _LIMIT = 107  # bytes, of sun_path in unix(7) without its closing NUL
 _PREFIX = "companion-hub-"
+_PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ def make(layout: Layout, account: Account) -> SocketFolder:
     """Make the folder for a server that is about to start; what an earlier one left is removed."""
     _remove_recorded(layout, account)
     if _fits(layout.run):
-        layout.run.mkdir(mode=0o700, exist_ok=True)
-        layout.run.chmod(0o700)
+        layout.run.mkdir(mode=_PRIVATE, exist_ok=True)
+        layout.run.chmod(_PRIVATE)
         account.give(layout.run)
         _remove_sockets(layout.run)
         return SocketFolder(layout.run, "../run", temporary=False)
@@ -40,10 +41,9 @@ def make(layout: Layout, account: Account) -> SocketFolder:
     return SocketFolder(folder, f'"{str(folder).replace(chr(34), 2 * chr(34))}"', temporary=True)
 
 
-def current(layout: Layout) -> Path:
+def current(layout: Layout, account: Account) -> Path:
     """Return the folder that the running server, if any, listens in."""
-    recorded = read_private(layout.socket_record).partition("\n")[0]
-    return Path(recorded) if recorded else layout.run
+    return _recorded(layout, account) or layout.run
 
 
 def discard(folder: SocketFolder) -> None:
@@ -78,21 +78,26 @@ def _make_temporary(account: Account) -> Path:
     )
 
 
-def _remove_recorded(layout: Layout, account: Account) -> None:
-    """Remove the temporary folder of a server that was killed, if it is still the one that we made."""
-    recorded, _, identity = read_private(layout.socket_record).partition("\n")
-    if not recorded:
-        return
-    folder = Path(recorded)
+def _recorded(layout: Layout, account: Account) -> Path | None:
+    """Return the recorded temporary folder if it is still the one that was made for this database."""
+    name, _, identity = read_private(layout.socket_record).partition("\n")
+    folder = Path(name)
+    if not folder.name.startswith(_PREFIX) or identity != _identity(layout):
+        return None
     try:
         status = folder.lstat()
-        ours = folder.name.startswith(_PREFIX) and identity == _identity(layout)
-        if ours and stat.S_ISDIR(status.st_mode) and status.st_uid == account.uid:
-            _remove_sockets(folder)
-            folder.rmdir()
     except OSError:
-        pass  # gone, or not ours: a new one gets a new name anyway
-    layout.socket_record.unlink()
+        return None
+    private = status.st_mode == stat.S_IFDIR | _PRIVATE and status.st_uid == account.uid
+    return folder if private else None
+
+
+def _remove_recorded(layout: Layout, account: Account) -> None:
+    """Remove the temporary folder of a server that was killed."""
+    folder = _recorded(layout, account)
+    layout.socket_record.unlink(missing_ok=True)
+    if folder is not None:
+        discard(SocketFolder(folder, "", temporary=True))
 
 
 def _identity(layout: Layout) -> str:
