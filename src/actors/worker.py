@@ -64,7 +64,7 @@ class Worker:
             try:
                 await self._rescue()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("rescue waits for the database", reason=type(error).__name__)
+                logger.debug("rescue waits for the database", reason=type(error).__name__)
 
     async def _rescue(self, *, everything: bool = False) -> None:
         for conversation_id, response_id in await turns.rescue(everything=everything):

@@ -84,8 +84,8 @@ async def fail(claim: Claim, *, code: str, message: str) -> bool:
 async def _end(claim: Claim, status: JobStatus, code: str | None, message: str | None) -> bool:
     async with ENGINE.connection() as connection:
         result = await connection.execute(
-            "UPDATE jobs SET status = $3, error_code = $4, error_message = $5, completed_at = now(),"
-            " lease_until = NULL, progress = CASE WHEN $3 = 'completed' THEN 1.0 ELSE progress END"
+            "UPDATE jobs SET status = $3::text, error_code = $4, error_message = $5, completed_at = now(),"
+            " lease_until = NULL, progress = CASE WHEN $3::text = 'completed' THEN 1.0 ELSE progress END"
             " WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
             claim.job_id,
             claim.attempt,

@@ -142,7 +142,9 @@ class Bus:
             try:
                 await self._listen(missed=missed)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                logger.warning("live connection lost, reconnecting", reason=type(error).__name__)
+                if self._listening.is_set():
+                    logger.warning("live connection lost, reconnecting", reason=type(error).__name__)
+            self._listening.clear()
             missed = True
             await asyncio.sleep(0.2)
 
@@ -154,6 +156,7 @@ class Bus:
             await connection.add_listener(CHANNEL, self._receive)
             self._listening.set()
             if missed:
+                logger.info("live connection stands again")
                 self._tell_gap()
             while not closed.is_set():
                 try:

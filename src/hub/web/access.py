@@ -18,7 +18,10 @@ _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
 
 class Access:
-    """ASGI middleware: binds ``request_id`` to the logs, sends it back, and logs how the request went."""
+    """ASGI middleware: binds ``request_id`` to the logs, sends it back, and logs how the request went.
+
+    It stands around the whole application, so that what the application itself refuses is seen too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

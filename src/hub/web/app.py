@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
+from litestar.types import ASGIApp
 
 from hub.core.errors import HubError
 from hub.process import Process
@@ -30,7 +31,7 @@ from hub.web.ws.route import OpenSessions, socket_route
 BODY_LIMIT = 1_048_576
 
 
-def create_app(process: Process) -> Litestar:
+def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
     open_sessions = OpenSessions()
     closing: set[asyncio.Task[None]] = set()
@@ -41,7 +42,7 @@ def create_app(process: Process) -> Litestar:
         task.add_done_callback(closing.discard)
 
     process.bus.on_signed_out(on_signed_out)
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             AccountController,
             CompanionController,
@@ -58,7 +59,7 @@ def create_app(process: Process) -> Litestar:
             "process": Provide(lambda: process, sync_to_thread=False),
             "open_sessions": Provide(lambda: open_sessions, sync_to_thread=False),
         },
-        middleware=[Access, DefineMiddleware(Authentication, exclude="^/docs")],
+        middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={
             HubError: handle_hub_error,
             HTTPException: handle_http_error,
@@ -71,3 +72,4 @@ def create_app(process: Process) -> Litestar:
         logging_config=None,
         path="",
     )
+    return Access(app)

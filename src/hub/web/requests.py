@@ -49,19 +49,20 @@ def decode(body: bytes, target: Any) -> Any:
     """
     try:
         return _decoder(target).decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(
-            "A part of the request is not valid.", _every_error(body, target, error)
-        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError("The body is not as it should be.", _errors(body, target, error)) from None
+
+
+def _errors(body: bytes, target: Any, first: Exception) -> list[InvalidPart]:
+    try:
+        given = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRequestError(
-            "The body is not JSON.", [InvalidPart("", "The body is not well-formed JSON in UTF-8.")]
-        ) from None
+        return [InvalidPart("", "The body is not well-formed JSON in UTF-8.")]
+    return _every_error(given, target, first)
 
 
-def _every_error(body: bytes, target: Any, first: msgspec.ValidationError) -> list[InvalidPart]:
+def _every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]:
     """Look at each field by itself, since decoding stops at the first that is wrong."""
-    given = msgspec.json.decode(body)
     if not isinstance(given, dict) or not isinstance(target, type) or not issubclass(target, msgspec.Struct):
         return [_part("", first)]
     errors: list[InvalidPart] = []
@@ -80,7 +81,7 @@ def _every_error(body: bytes, target: Any, first: msgspec.ValidationError) -> li
     return errors or [_part("", first)]
 
 
-def _part(prefix: str, error: msgspec.ValidationError) -> InvalidPart:
+def _part(prefix: str, error: Exception) -> InvalidPart:
     text, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "")
     return InvalidPart(prefix + path.replace(".", "/"), _plain(text))

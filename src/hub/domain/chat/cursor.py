@@ -48,11 +48,7 @@ class ResponseCursor:
         self._status = "in_progress"
         self._attempt = response.attempt
         self._told = min(offset, len(response.output_text))
-        known = msgspec.structs.replace(
-            response, status="in_progress", output_text=response.output_text[: self._told]
-        )
-        started = ResponseInProgress(conversation_id=self._conversation_id, response=known)
-        return [started, *self.advance(response)]
+        return [self._started(response, response.output_text[: self._told]), *self.advance(response)]
 
     def fit(self, delta: Delta) -> Fit:
         """Tell whether a delta can be told now, was told already, or needs the row to be read first."""
@@ -82,7 +78,7 @@ class ResponseCursor:
 
     def finish_text(self, response: Response) -> list[Frame]:
         """Tell the rest of a completed text, and that it is complete."""
-        frames = self._text(msgspec.structs.replace(response, status="in_progress"), joined="")
+        frames = self._text(response, joined="")
         done = OutputTextDone(
             conversation_id=self._conversation_id,
             response_id=self._response_id,
@@ -105,20 +101,31 @@ class ResponseCursor:
         """Tell the start of an attempt, or what its row has beyond what was told.
 
         Args:
-            response: the row, in progress.
+            response: the row, in progress or completed.
             joined: text to join an attempt with, instead of the row's; the row's rest follows as a delta.
         """
         frames: list[Frame] = []
         if self._status != "in_progress" or response.attempt > self._attempt:
-            started = response if joined is None else msgspec.structs.replace(response, output_text=joined)
-            started = msgspec.structs.replace(started, completed_at=None, message_id=None, usage=None)
+            text = response.output_text if joined is None else joined
             self._status = "in_progress"
             self._attempt = response.attempt
-            self._told = len(started.output_text)
-            frames.append(ResponseInProgress(conversation_id=self._conversation_id, response=started))
+            self._told = len(text)
+            frames.append(self._started(response, text))
         if len(response.output_text) > self._told:
             frames.append(self._delta(response.output_text[self._told :]))
         return frames
+
+    def _started(self, response: Response, text: str) -> Frame:
+        """Show the response as it was while it was being written, also when it has been completed since."""
+        shown = msgspec.structs.replace(
+            response,
+            status="in_progress",
+            output_text=text,
+            message_id=None,
+            usage=None,
+            completed_at=None,
+        )
+        return ResponseInProgress(conversation_id=self._conversation_id, response=shown)
 
     def _delta(self, text: str) -> Frame:
         frame = OutputTextDelta(

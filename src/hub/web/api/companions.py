@@ -32,7 +32,7 @@ class CompanionController(Controller):
         return await companions.page(user_id=request.user.user.id, limit=limit, cursor=cursor)
 
     @get("/{companion_id:uuid}", operation_id="getCompanion", summary="Get a companion")
-    async def get(self, request: HubRequest, companion_id: FromPath[UUID]) -> Companion:
+    async def show(self, request: HubRequest, companion_id: FromPath[UUID]) -> Companion:
         """Return one of the caller's companions."""
         return await companions.get(companion_id, user_id=request.user.user.id)
 
@@ -44,7 +44,7 @@ class CompanionController(Controller):
         return await companions.update(companion_id, data, user_id=request.user.user.id)
 
     @delete("/{companion_id:uuid}", operation_id="deleteCompanion", summary="Delete a companion")
-    async def delete(
+    async def remove(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Remove a companion with its conversations; replies under way are cancelled."""

@@ -66,7 +66,7 @@ class ConversationController(Controller):
         )
 
     @get("/{conversation_id:uuid}", operation_id="getConversation", summary="Get a conversation")
-    async def get(
+    async def show(
         self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
     ) -> Conversation:
         """Return one of the caller's conversations."""
@@ -84,7 +84,7 @@ class ConversationController(Controller):
         return await process.chat.rename(conversation_id, data, user_id=request.user.user.id)
 
     @delete("/{conversation_id:uuid}", operation_id="deleteConversation", summary="Delete a conversation")
-    async def delete(
+    async def remove(
         self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Remove a conversation with its messages; a reply under way is cancelled."""

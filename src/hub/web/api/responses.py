@@ -42,7 +42,7 @@ class ResponseController(Controller):
     tags = ("Responses",)
 
     @get(operation_id="getResponse", summary="Get a response")
-    async def get(
+    async def show(
         self, request: HubRequest, response_id: FromPath[UUID], process: ProcessDependency
     ) -> Response:
         """Return a response as it stands, with what is written so far."""

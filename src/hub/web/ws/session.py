@@ -114,7 +114,7 @@ class Session:
                     for frame in await feed.next_frames():
                         await self._send(frame)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
-                logger.warning("feed waits for the database", reason=type(error).__name__)
+                logger.debug("feed waits for the database", reason=type(error).__name__)
                 await asyncio.sleep(DATABASE_PAUSE)
                 for feed in self._feeds.values():
                     feed.on_gap()
