@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import httpcore2
 
 
-
 class Endpoint:
     """Makes the URL and the headers of each request."""
 
@@ -42,6 +41,11 @@ class Endpoint:
         if not (path + parts.query).isascii() or not (path + parts.query).isprintable() or " " in path:
             raise ValueError("the language model's address holds characters that have to be percent-encoded")
         return cls(scheme=parts.scheme, host=host, port=port, path=path, query=parts.query, key=key)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the address is https."""
+        return self._scheme == b"https"
 
     def url(self, path: str) -> httpcore2.URL:
         """Return the URL of ``path`` below the base address."""
