@@ -33,7 +33,7 @@ class Recorded:
     body: Body
 
 
-class _ConnectionOver(Exception):
+class _ConnectionOverError(Exception):
     """The script ends the connection."""
 
 
@@ -104,7 +104,7 @@ class FakeLLM:
         self.connections += 1
         try:
             # A client that leaves between or within requests is a normal end here.
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, _ConnectionOver):
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, _ConnectionOverError):
                 while True:
                     await self._serve_one(reader, writer)
         except asyncio.CancelledError:
@@ -124,7 +124,7 @@ class FakeLLM:
             if not playing.done():
                 self.disconnects += 1
                 await self._tell()
-                raise _ConnectionOver
+                raise _ConnectionOverError
             await playing
         finally:
             for task in (playing, leaving):
@@ -151,7 +151,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Recorded:
 async def _play(script: Script, writer: asyncio.StreamWriter) -> None:
     await _play_steps(script.before_head, writer, chunked=False)
     if script.status is None:
-        raise _ConnectionOver
+        raise _ConnectionOverError
     writer.write(_head(script))
     chunked = script.framing == "chunked"
     await _play_steps(script.steps, writer, chunked=chunked)
@@ -159,7 +159,7 @@ async def _play(script: Script, writer: asyncio.StreamWriter) -> None:
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     if script.framing == "close":
-        raise _ConnectionOver
+        raise _ConnectionOverError
 
 
 def _head(script: Script) -> bytes:
@@ -195,7 +195,7 @@ async def _end(how: End, writer: asyncio.StreamWriter) -> None:
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
-    raise _ConnectionOver
+    raise _ConnectionOverError
 
 
 async def _run(port: int, first_delay: float, tokens_per_second: float, tokens: int) -> None:

@@ -14,7 +14,7 @@ from hub.providers.llm.protocol import LanguageModelError
 
 _AGAIN = "Please try again in a moment."
 
-# code: (sentence, transient)
+# For each code the sentence, and whether the same question may succeed later.
 _FAILURES: dict[str, tuple[str, bool]] = {
     "llm_timeout": (f"The language model did not answer in time. {_AGAIN}", True),
     "llm_unreachable": (f"The language model cannot be reached right now. {_AGAIN}", True),
@@ -23,8 +23,10 @@ _FAILURES: dict[str, tuple[str, bool]] = {
     "llm_truncated": ("The language model's answer broke off before its end. Please try again.", True),
     "llm_garbled": ("The language model's answer became unreadable. Please try again.", True),
     "llm_bad_answer": (
-        "The language model's server sent something that is not an answer. "
-        "Ask the operator to check HUB_LLM_URL.",
+        (
+            "The language model's server sent something that is not an answer. "
+            "Ask the operator to check HUB_LLM_URL."
+        ),
         False,
     ),
     "llm_quota": (
@@ -36,23 +38,31 @@ _FAILURES: dict[str, tuple[str, bool]] = {
         False,
     ),
     "llm_forbidden": (
-        "The language model's server does not allow this model to this account. "
-        "Ask the operator to check HUB_LLM_MODEL and the account.",
+        (
+            "The language model's server does not allow this model to this account. "
+            "Ask the operator to check HUB_LLM_MODEL and the account."
+        ),
         False,
     ),
     "llm_not_found": (
-        "The language model's server does not know this model or address. "
-        "Ask the operator to check HUB_LLM_MODEL and HUB_LLM_URL.",
+        (
+            "The language model's server does not know this model or address. "
+            "Ask the operator to check HUB_LLM_MODEL and HUB_LLM_URL."
+        ),
         False,
     ),
     "llm_context_exceeded": (
-        "The conversation is too long for the language model. "
-        "Ask the operator to check HUB_LLM_CONTEXT_TOKENS.",
+        (
+            "The conversation is too long for the language model. "
+            "Ask the operator to check HUB_LLM_CONTEXT_TOKENS."
+        ),
         False,
     ),
     "llm_content_filter": (
-        "The language model's provider held this answer back by its content filter. "
-        "Try to say it differently.",
+        (
+            "The language model's provider held this answer back by its content filter. "
+            "Try to say it differently."
+        ),
         False,
     ),
     "llm_redirected": (
@@ -60,8 +70,10 @@ _FAILURES: dict[str, tuple[str, bool]] = {
         False,
     ),
     "llm_certificate": (
-        "The language model's server could not prove who it is. "
-        "Ask the operator to check HUB_LLM_URL and the server's certificate.",
+        (
+            "The language model's server could not prove who it is. "
+            "Ask the operator to check HUB_LLM_URL and the server's certificate."
+        ),
         False,
     ),
     "llm_bad_request": (

@@ -205,11 +205,15 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         """Connect to the first of the host's addresses that answers."""
         del local_address, socket_options  # the pool is made without them
         loop = asyncio.get_running_loop()
-        # uvloop has no happy eyeballs: there the addresses are tried one after the other.
-        racing = {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
+        if isinstance(loop, asyncio.BaseEventLoop):
+            connecting = loop.create_connection(
+                lambda: _Protocol(loop), host, port, happy_eyeballs_delay=0.25
+            )
+        else:  # uvloop tries the addresses one after the other
+            connecting = loop.create_connection(lambda: _Protocol(loop), host, port)
         try:
             async with asyncio.timeout(timeout):
-                _, protocol = await loop.create_connection(lambda: _Protocol(loop), host, port, **racing)
+                _, protocol = await connecting
         except TimeoutError:
             raise httpcore2.ConnectTimeout("no connection in time") from None
         except (OSError, UnicodeError) as error:
@@ -217,9 +221,14 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         return AsyncioStream(protocol)
 
 
-def open_pool() -> httpcore2.AsyncConnectionPool:
-    """Make the connections of one process: HTTP/1.1, no proxy, kept alive. Close it with ``aclose``."""
+def open_pool(*, tls: bool) -> httpcore2.AsyncConnectionPool:
+    """Make the connections of one process: HTTP/1.1, no proxy, kept alive. Close it with ``aclose``.
+
+    ``tls``: read the certificates to trust (the system's, or ``SSL_CERT_FILE``'s) once, now, instead of for
+    each connection.
+    """
     return httpcore2.AsyncConnectionPool(
+        ssl_context=httpcore2.default_ssl_context() if tls else None,
         max_connections=_MAX_CONNECTIONS,
         max_keepalive_connections=_MAX_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,

@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions: Novita, Ollama, vLLM, llama.cpp, LM Studio, OpenRouter."""
+"""Any server that speaks OpenAI's chat completions: Novita, Ollama, vLLM, llama.cpp, OpenRouter, OpenAI."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
-import msgspec
 
 from hub.providers.llm.endpoint import Endpoint
-from hub.providers.llm.failures import TRANSPORT_ERRORS, failure, failure_of_answer, failure_of_transport
+from hub.providers.llm.failures import (
+    TRANSPORT_ERRORS,
+    failure,
+    failure_of_answer,
+    failure_of_transport,
+)
 from hub.providers.llm.network import open_pool
 from hub.providers.llm.payload import Dialect, encode_request
 from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
@@ -55,7 +59,7 @@ class OpenAICompatible:
         self._timeout = timeout
         self._context_tokens = context_tokens
         self._own_pool = pool is None
-        self._pool = pool or open_pool()
+        self._pool = pool or open_pool(tls=self._endpoint.tls)
         self._total_seconds = total_seconds
         self._max_characters = max_characters
         self._dialect = Dialect()
@@ -119,16 +123,38 @@ class OpenAICompatible:
         raise failure("llm_bad_request", detail="no dialect fits")
 
     async def _send(self, method: str, path: str, body: bytes, patience: float) -> httpcore2.Response:
+        """Send one request; on a kept connection that the server was just closing, send it again."""
         limits = {"connect": CONNECT_SECONDS, "read": patience, "write": patience, "pool": patience}
-        return await self._pool.handle_async_request(
-            httpcore2.Request(
+        while True:
+            journey = _Journey()
+            request = httpcore2.Request(
                 method,
                 self._endpoint.url(path),
                 headers=self._endpoint.headers(len(body)),
                 content=body,
-                extensions={"timeout": limits},
+                extensions={"timeout": limits, "trace": journey.note},
             )
-        )
+            try:
+                return await self._pool.handle_async_request(request)
+            except (httpcore2.NetworkError, httpcore2.RemoteProtocolError):
+                # Each round takes one kept connection out of the pool, so this ends.
+                if journey.connected or journey.answered:
+                    raise
+
+
+class _Journey:
+    """What became of one request: llama.cpp closes connections that it promised to keep."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.answered = False
+
+    async def note(self, event: str, _info: object) -> None:
+        """Take a trace event of httpcore2."""
+        if event == "connection.connect_tcp.started":
+            self.connected = True
+        elif event == "http11.receive_response_headers.complete":
+            self.answered = True
 
 
 async def _texts(
@@ -154,11 +180,14 @@ async def _texts(
 
 
 async def _read_rest(body: AsyncIterator[bytes], parser: StreamParser) -> None:
-    if not parser.done:
-        async with asyncio.timeout(_USAGE_SECONDS):
-            while not parser.done and (piece := await anext(body, None)) is not None:
-                parser.feed(piece)
-    if not parser.cut:
+    """Read on for the usage, then to the end of the body, so that the connection can serve again."""
+    async with asyncio.timeout(_USAGE_SECONDS):
+        while not parser.done:
+            piece = await anext(body, None)
+            if piece is None:
+                return
+            parser.feed(piece)
+    if not parser.cut:  # else the server is still writing
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await anext(body, None) is not None:
                 pass
