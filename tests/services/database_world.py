@@ -86,8 +86,10 @@ def process(
 def program_of(uid: int) -> Iterator[int]:
     """Run a program that has nothing to do with the database as ``uid``; yield its process number."""
     with subprocess.Popen(["sleep", "60"], user=uid) as program:
-        yield program.pid
-        program.kill()
+        try:
+            yield program.pid
+        finally:
+            program.kill()
 
 
 def report(child: subprocess.Popen[str]) -> Report:
