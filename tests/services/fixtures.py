@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
+from hub.db.embedded import EmbeddedPostgres
+from tests.fakes.llm import FakeLLM
+from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.rabbitmq import INSTALL, RabbitMQNode, find_server
 
 
@@ -26,3 +32,67 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the address of the test run's own PostgreSQL, which is thrown away afterwards."""
+    database = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
+    dsn = database.start()
+    yield dsn
+    database.stop()
+
+
+async def new_database(postgres: str) -> str:
+    """Make an empty database and return its address."""
+    name = f"hub_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(postgres)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
+
+
+@pytest.fixture
+async def empty_database(postgres: str) -> str:
+    """Return the address of an empty database."""
+    return await new_database(postgres)
+
+
+@pytest.fixture(scope="session")
+async def llm() -> AsyncIterator[FakeLLM]:
+    """Yield the language model's server that the shared hub asks."""
+    async with FakeLLM() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+async def hub(
+    postgres: str, llm: FakeLLM, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[HubServer]:
+    """Yield a hub that many tests share: everything in one process, the fake language model."""
+    server = HubServer(
+        tmp_path_factory.mktemp("hub"),
+        HUB_DATABASE_URL=await new_database(postgres),
+        **llm_settings(llm.url),
+    )
+    await server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def client(hub: HubServer) -> AsyncIterator[Client]:
+    """Yield a user of the shared hub."""
+    user = await Client(hub.url).register()
+    yield user
+    await user.close()
+
+
+@pytest.fixture
+async def other(hub: HubServer) -> AsyncIterator[Client]:
+    """Yield another user of the shared hub."""
+    user = await Client(hub.url).register()
+    yield user
+    await user.close()

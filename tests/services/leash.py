@@ -24,13 +24,21 @@ class Leashed:
         FileNotFoundError: the program does not exist.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         self.log = log
         self._holder = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, str(log), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=env,
+            cwd=cwd,
             start_new_session=True,  # Ctrl-C on the terminal is the test run's business
         )
         assert self._holder.stdout is not None
