@@ -34,7 +34,7 @@ check: .venv/installed-dev ## Lint, types and import rules, then the tests: what
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
 	@$(MAKE) --no-print-directory test
 
 migrate: .venv/installed ## Bring the database's schema up to date

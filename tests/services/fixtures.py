@@ -18,7 +18,8 @@ from tests.services.rabbitmq import INSTALL, RabbitMQNode, find_server
 
 def require_or_skip(service: str, reason: str) -> None:
     """Skip the test, or fail it where HUB_TEST_REQUIRE (a comma-separated list) names the service."""
-    if service in os.environ.get("HUB_TEST_REQUIRE", "").split(","):
+    required = os.environ.get("HUB_TEST_REQUIRE", "")
+    if service in (each.strip() for each in required.split(",")):
         pytest.fail(reason)
     pytest.skip(reason)
 
