@@ -47,6 +47,8 @@ class Replies:
         self._process = process
         self._model = model
         self._running: dict[UUID, Attempt] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
         process.bus.on_job_cancelled(self._on_job_cancelled)
 
     async def run(self, job_id: UUID) -> None:
@@ -60,10 +62,13 @@ class Replies:
         bind_contextvars(job_id=str(job_id), user_id=str(claim.user_id), attempt=claim.attempt)
         attempt = Attempt(self._process, self._model, claim)
         self._running[job_id] = attempt
+        self._idle.clear()
         try:
             await attempt.run()
         finally:
             del self._running[job_id]
+            if not self._running:
+                self._idle.set()
             clear_contextvars()
         if not self._process.is_stopping:
             await self._process.relay.ring_next(claim.lane)
@@ -72,8 +77,7 @@ class Replies:
         """Give every running reply back to its queue, for a process that stops."""
         for attempt in tuple(self._running.values()):
             attempt.stop(Stop.SHUTDOWN)
-        while self._running:
-            await asyncio.sleep(0.01)
+        await self._idle.wait()
 
     def _on_job_cancelled(self, job_id: UUID) -> None:
         attempt = self._running.get(job_id)
@@ -109,7 +113,10 @@ class Attempt:
         try:
             turn = await turns.begin(self._claim)
         except TurnLostError:
-            await store.cancel(self._claim.job_id)  # its conversation is gone, or it was cancelled just now
+            # Its conversation is gone, or it ended just now; through the fence, since it may also run elsewhere.
+            await store.fail(
+                self._claim, code="response_gone", message="There is nothing to answer any more."
+            )
             return
         bind_contextvars(conversation_id=str(turn.conversation_id), companion_id=str(turn.companion_id))
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-import dramatiq
 
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
 from hub.domain.chat import turns
+from hub.jobs.broker import Broker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
 from hub.process import Process
@@ -27,7 +27,7 @@ STOP_TIMEOUT = 5.0
 class Worker:
     """Runs jobs until it is stopped."""
 
-    def __init__(self, process: Process, broker: dramatiq.Broker, model: LanguageModel) -> None:
+    def __init__(self, process: Process, broker: Broker, model: LanguageModel) -> None:
         self._process = process
         self._replies = Replies(process, model)
         declare_actor(broker, self._replies.run, kind=JobKind.REPLY)

@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 
 import asyncpg
-import dramatiq
 import uvicorn
 import uvloop
 from msgspec import Struct
@@ -25,7 +24,7 @@ from hub.core.settings import Settings
 from hub.db.address import without_prisma_parameters
 from hub.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from hub.db.migrate import MigrationFailedError, migrate
-from hub.jobs.broker import make_broker, make_publisher
+from hub.jobs.broker import Broker, make_broker, make_publisher
 from hub.process import Process, open_process
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
@@ -161,7 +160,7 @@ async def _open_model(settings: Settings, roles: Roles) -> LanguageModel | None:
 
 @asynccontextmanager
 async def _working(
-    process: Process, broker: dramatiq.Broker, model: LanguageModel, *, alone: bool
+    process: Process, broker: Broker, model: LanguageModel, *, alone: bool
 ) -> AsyncIterator[None]:
     worker = Worker(process, broker, model)
     await worker.start(alone=alone)
@@ -253,7 +252,7 @@ def _listen(settings: Settings) -> socket.socket:
             ) from None
         raise StartError(f"{where} cannot be used ({error.strerror}). Check HUB_HOST and HUB_PORT.") from None
     listener.listen(2048)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     return listener
 
 

@@ -45,12 +45,13 @@ class TimeCursor(Struct, frozen=True):
             FieldError: it is not one of ours.
         """
         try:
-            microseconds, identifier = _unpack(cursor).split(".")
-            if not 0 <= int(microseconds) < _MAX_MICROSECONDS:
-                raise ValueError
-            return cls(_EPOCH + int(microseconds) * _MICROSECOND, UUID(hex=identifier))
+            text, identifier = _unpack(cursor).split(".")
+            microseconds, entry = int(text), UUID(hex=identifier)
         except ValueError:
             raise _bad_cursor() from None
+        if not 0 <= microseconds < _MAX_MICROSECONDS:
+            raise _bad_cursor()
+        return cls(_EPOCH + microseconds * _MICROSECOND, entry)
 
 
 def encode_position(position: int) -> str:

@@ -17,9 +17,7 @@ _PRISMA = frozenset(
 
 
 def without_prisma_parameters(url: str) -> str:
-    """Return the address without what only Prisma understands, so that the original's can be used as it is."""
+    """Return the address without what only Prisma understands, so that the original's can be used."""
     parts = urlsplit(url)
-    kept = [
-        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in _PRISMA
-    ]
-    return urlunsplit(parts._replace(query=urlencode(kept)))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    return urlunsplit(parts._replace(query=urlencode([each for each in given if each[0] not in _PRISMA])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
@@ -31,14 +31,14 @@ class SafeTransaction(PostgresTransaction):
         exception_type: type[BaseException] | None,
         exception: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> Literal[False]:
         if self._parent is not None:
             return False
         try:
             if exception is None:
-                await self.commit()
+                await self.commit()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
             elif not self.connection.is_closed():
-                await self.rollback()
+                await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
         finally:
             self.engine.current_transaction.reset(self.context)
             if self.engine.pool is not None:
@@ -103,7 +103,11 @@ class HubEngine(PostgresEngine):
         async with self.pool.acquire() as connection:
             yield connection
 
-    async def _run_in_new_connection(self, query: str, args: Sequence[Any] | None = None) -> Any:
+    async def _run_in_new_connection(
+        self,
+        query: str,  # noqa: ARG002 - Piccolo's signature
+        args: Sequence[Any] | None = None,  # noqa: ARG002 - Piccolo's signature
+    ) -> Any:
         raise RuntimeError("the database pool is not open")
 
 

@@ -6,7 +6,7 @@ harm, and publishing never blocks an event loop.
 
 from __future__ import annotations
 
-import dramatiq
+from dramatiq import Broker
 
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.inprocess import InProcessBroker, InProcessPublisher
@@ -15,6 +15,7 @@ from hub.jobs.publisher import RabbitmqPublisher
 from hub.jobs.rabbitmq import HubRabbitmqBroker
 
 __all__ = [
+    "Broker",
     "BrokerUnavailableError",
     "HubRabbitmqBroker",
     "InProcessBroker",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-def make_broker(broker_url: str | None, *, quorum: bool = False) -> dramatiq.Broker:
+def make_broker(broker_url: str | None, *, quorum: bool = False) -> Broker:
     """Return the broker for ``amqp://…``, or the in-process one for None. Connects to nothing yet.
 
     Args:
@@ -38,7 +39,7 @@ def make_broker(broker_url: str | None, *, quorum: bool = False) -> dramatiq.Bro
     return HubRabbitmqBroker(broker_url, quorum=quorum)
 
 
-def make_publisher(broker: dramatiq.Broker) -> JobPublisher:
+def make_publisher(broker: Broker) -> JobPublisher:
     """Return the publisher that fits a broker made by `make_broker`."""
     match broker:
         case InProcessBroker():

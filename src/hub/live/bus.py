@@ -8,6 +8,7 @@ to be exact reads the database, and is told to when the bus itself knows that it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
@@ -48,6 +49,8 @@ class Bus:
         self._dsn = dsn
         self._outbox: list[Event] = []
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
         self._subscribers: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._on_job_cancelled: set[Callable[[UUID], None]] = set()
         self._on_signed_out: set[Callable[[UUID], None]] = set()
@@ -64,9 +67,9 @@ class Bus:
 
     async def stop(self) -> None:
         """Send what is waiting, for up to a second, then close both connections."""
-        deadline = asyncio.get_running_loop().time() + 1.0
-        while self._outbox and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._sent.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -80,11 +83,11 @@ class Bus:
                 outbox[-1] = Delta(
                     last.conversation_id, last.response_id, last.attempt, last.offset, last.text + event.text
                 )
-                self._wake.set()
                 return
         if len(outbox) >= BACKLOG_LIMIT:
             del outbox[: BACKLOG_LIMIT // 2]
         outbox.append(event)
+        self._sent.clear()
         self._wake.set()
 
     def subscribe(self, conversation_id: UUID, subscriber: Subscriber) -> None:
@@ -113,6 +116,8 @@ class Bus:
         connection: asyncpg.Connection | None = None
         try:
             while True:
+                if not self._outbox:
+                    self._sent.set()
                 await self._wake.wait()
                 self._wake.clear()
                 events, self._outbox = self._outbox, []

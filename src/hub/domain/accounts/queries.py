@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
+from piccolo.columns import Column
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
@@ -74,7 +76,8 @@ async def password_hash_of(user_id: UUID) -> str:
 
 async def update_user(user_id: UUID, **columns: str) -> User:
     """Change columns of a user that exists and return it."""
-    await UserRow.update(columns).where(UserRow.id == user_id)
+    changes: dict[Column | str, Any] = dict[Any, Any](columns)
+    await UserRow.update(changes).where(UserRow.id == user_id)
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(f"SELECT {_USER} FROM users WHERE id = $1", user_id)  # noqa: S608 - a constant
     return _user(row)

@@ -65,10 +65,8 @@ class Feed(ABC):
         """Seconds after which to call :meth:`next_frames` though nothing woke it."""
         if self._stale:
             return 0.0
-        if self._behind:
-            pause = GAP_PAUSE
-        else:
-            pause = SILENCE if self._is_active() else QUIET
+        quiet = SILENCE if self._is_active() else QUIET
+        pause = GAP_PAUSE if self._behind else quiet
         return max(0.0, self._looked_at + pause - asyncio.get_running_loop().time())
 
     async def next_frames(self) -> list[Frame]:
@@ -153,7 +151,8 @@ class ConversationFeed(Feed):
         responses = {response.id: response for response in state.responses}
         frames: list[Frame] = []
         for message in state.messages:
-            frames += self._tell_message(message, responses.pop(message.response_id, None))
+            response = responses.pop(message.response_id, None) if message.response_id else None
+            frames += self._tell_message(message, response)
         for response in responses.values():
             frames += self._tell_response(response)
         return frames

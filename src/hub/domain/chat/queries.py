@@ -231,7 +231,8 @@ async def store_key(
     """Remember under which key a message was sent; False when the key is in use already."""
     async with ENGINE.connection() as connection:
         status = await connection.execute(
-            "INSERT INTO idempotency_keys (id, user_id, key, request_hash, message_id, response_id, expires_at)"
+            "INSERT INTO idempotency_keys"
+            " (id, user_id, key, request_hash, message_id, response_id, expires_at)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_id, key) DO NOTHING",
             key_id,
             user_id,

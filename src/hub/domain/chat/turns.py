@@ -47,8 +47,8 @@ FROM messages, conversations, companions, users
 WHERE responses.id = $1 AND responses.status IN ('queued', 'in_progress') AND responses.attempt <= $2
 AND messages.id = request_message_id AND conversations.id = responses.conversation_id
 AND companions.id = companion_id AND users.id = conversations.user_id
-RETURNING responses.conversation_id, companion_id, messages.position, responses.created_at, users.display_name,
-    companions.name, description, appearance, user_appearance, outfit, location, action, expression
+RETURNING responses.conversation_id, companion_id, messages.position, users.display_name, companions.name,
+    description, appearance, user_appearance, outfit, location, action, expression
 """
 
 # Replies to messages that came after the one being answered are not part of its talk, nor are those
@@ -223,8 +223,8 @@ async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
 async def _end_response(response_id: UUID, *, code: str, message: str) -> UUID | None:
     async with ENGINE.connection() as connection:
         conversation_id: UUID | None = await connection.fetchval(
-            "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3, completed_at = now()"
-            " WHERE id = $1 AND status IN ('queued', 'in_progress') RETURNING conversation_id",
+            "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3,"
+            " completed_at = now() WHERE id = $1 AND status IN ('queued', 'in_progress') RETURNING conversation_id",
             response_id,
             code,
             message,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
+from piccolo.columns import Column
 from piccolo.columns.combination import WhereRaw
 from piccolo.query.methods.select import Select
 
@@ -63,7 +65,8 @@ async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[C
 
 async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) -> Companion | None:
     """Change columns of the owner's companion and return it, or None."""
-    await CompanionRow.update({**changes, "updated_at": utc_now()}).where(
+    columns: dict[Column | str, Any] = dict[Any, Any](changes) | {"updated_at": utc_now()}
+    await CompanionRow.update(columns).where(
         (CompanionRow.id == companion_id) & (CompanionRow.user_id == user_id)
     )
     return await get(companion_id, user_id=user_id)

@@ -16,7 +16,7 @@ class RateLimit(Table, db=ENGINE, tablename="rate_limits"):
     id = UUID(primary_key=True, default=None)
     action = Varchar(length=20)
     subject = Varchar(length=100)
-    count = Integer(default=0)
+    used = Integer(default=0)
     reset_at = Timestamptz()
 
     rate_limits_bucket = Unique(["action", "subject"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -61,7 +61,7 @@ async def setup_form(token: Token = "") -> Response[str]:
 
 
 @post("/setup", opt={"exclude_from_auth": True}, include_in_schema=False, status_code=200)
-async def set_up(request: Request[object, object, object], process: ProcessDependency) -> Response[str]:
+async def set_up(request: Request[Any, Any, Any], process: ProcessDependency) -> Response[str]:
     """Create the administrator."""
     fields = {
         name: values[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -56,9 +57,7 @@ class _TooSlowError(Exception):
 class Session:
     """A signed-in socket: reads frames, answers them, and tells of what it follows."""
 
-    def __init__(
-        self, socket: WebSocket[Identity, None, object], identity: Identity, process: Process
-    ) -> None:
+    def __init__(self, socket: WebSocket[Any, Any, Any], identity: Identity, process: Process) -> None:
         self._socket = socket
         self._identity = identity
         self._process = process
