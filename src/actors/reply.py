@@ -113,7 +113,7 @@ class Attempt:
         try:
             turn = await turns.begin(self._claim)
         except TurnLostError:
-            # Its conversation is gone, or it ended just now; through the fence, since it may also run elsewhere.
+            # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
             await store.fail(
                 self._claim, code="response_gone", message="There is nothing to answer any more."
             )

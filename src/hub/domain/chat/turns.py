@@ -224,7 +224,8 @@ async def _end_response(response_id: UUID, *, code: str, message: str) -> UUID |
     async with ENGINE.connection() as connection:
         conversation_id: UUID | None = await connection.fetchval(
             "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3,"
-            " completed_at = now() WHERE id = $1 AND status IN ('queued', 'in_progress') RETURNING conversation_id",
+            " completed_at = now() WHERE id = $1 AND status IN ('queued', 'in_progress')"
+            " RETURNING conversation_id",
             response_id,
             code,
             message,

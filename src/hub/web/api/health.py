@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from litestar import Controller, Response, get
 from msgspec import Struct
@@ -42,7 +42,7 @@ class HealthController(Controller):
 
     path = "/api/health"
     tags = ("Operators",)
-    opt: ClassVar[dict[str, bool]] = {"exclude_from_auth": True}
+    opt = {"exclude_from_auth": True}  # noqa: RUF012 - the framework declares it so
 
     @get(operation_id="getHealth", summary="How is the hub?")
     async def health(self, process: ProcessDependency) -> Response[Health]:
