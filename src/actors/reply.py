@@ -59,7 +59,12 @@ class Replies:
         if claim is None:
             return
         clear_contextvars()
-        bind_contextvars(job_id=str(job_id), user_id=str(claim.user_id), attempt=claim.attempt)
+        bind_contextvars(
+            request_id=claim.request_id,
+            job_id=str(job_id),
+            user_id=str(claim.user_id),
+            attempt=claim.attempt,
+        )
         attempt = Attempt(self._process, self._model, claim)
         self._running[job_id] = attempt
         self._idle.clear()

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import dramatiq
 import dramatiq.worker
-import structlog
 from dramatiq.asyncio import EventLoopThread, async_to_sync, set_event_loop_thread
 
+from hub.core.logging import get_logger
 from hub.jobs.broker import HubRabbitmqBroker, queue_name
 
-log = structlog.get_logger(__name__)
+logger = get_logger(__name__)
 
 R = TypeVar("R")
 
@@ -121,9 +121,9 @@ class ActorRuntime:
         grace = max(timeout - _LAST_WORDS_SECONDS, timeout / 2)
         _in_daemon(lambda: self._worker.stop(timeout=int(timeout * 1000)), stopped)
         if not await _wait(stopped, grace):
-            log.warning("actors.cancelled", count=self._bridge.cancel_all())
+            logger.warning("running actors cancelled", count=self._bridge.cancel_all())
             if not await _wait(stopped, timeout - grace):
-                log.warning("actors.abandoned", threads=sum(t.is_alive() for t in self._worker.workers))
+                logger.warning("actors did not stop", threads=sum(t.is_alive() for t in self._worker.workers))
         set_event_loop_thread(None)
 
 
@@ -134,7 +134,7 @@ def _in_daemon(work: Callable[[], None], done: asyncio.Event) -> None:
         try:
             work()
         except Exception:
-            log.exception("actors.stop_failed")
+            logger.exception("worker failed to stop")
         finally:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done.set)

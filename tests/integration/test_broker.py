@@ -345,4 +345,4 @@ async def test_all_goes_on_after_the_broker_was_away(node: RabbitMQNode, kind: s
             await asyncio.to_thread(node.start)
             await publish_and_run()
     publisher.close()
-    assert [each["event"] for each in logs] == ["broker.lost", "broker.back"] * 2
+    assert [each["event"] for each in logs] == ["broker lost", "broker back"] * 2

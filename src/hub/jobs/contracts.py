@@ -43,13 +43,18 @@ def retry_delay(attempt: int) -> float:
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
-    """A job to be stored. ``subject_id`` is what it works on (for a reply, the response)."""
+    """A job to be stored.
+
+    ``subject_id`` is what it works on (for a reply, the response), ``request_id`` the request that asked for
+    it, which the logs of the work name too.
+    """
 
     id: UUID
     kind: JobKind
     lane: str
     user_id: UUID
     subject_id: UUID
+    request_id: str
     attempt: int = 0
 
 
@@ -63,6 +68,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     max_attempts: int
     subject_id: UUID
     user_id: UUID
+    request_id: str
     created_at: datetime
 
     @property

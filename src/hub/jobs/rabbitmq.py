@@ -9,12 +9,13 @@ from threading import Event
 from typing import Any
 
 import pika
-import structlog
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.errors import ConnectionClosed
 
-log = structlog.get_logger(__name__)
+from hub.core.logging import get_logger
+
+logger = get_logger(__name__)
 
 HEARTBEAT_SECONDS = 30
 BLOCKED_SECONDS = 10.0
@@ -83,7 +84,7 @@ class HubRabbitmqBroker(RabbitmqBroker):
         self.connections.discard(connection)
         close_quietly(connection)
 
-    # Dramatiq deletes its connection wherever an error shows; this does it without a traceback in the log.
+    # Dramatiq deletes its connection wherever an error shows; this does it without a traceback in the logger.
     connection = RabbitmqBroker.connection.deleter(drop_connection)  # type: ignore[attr-defined] # a property
 
     def ensure_connection(self) -> None:
@@ -115,12 +116,14 @@ class HubRabbitmqBroker(RabbitmqBroker):
         """Say once that a queue cannot be reached."""
         if queue_name not in self._lost:
             self._lost.add(queue_name)
-            log.warning("broker.lost", queue=queue_name, error=cause_of(error), retry_seconds=RETRY_SECONDS)
+            logger.warning(
+                "broker lost", queue=queue_name, error=cause_of(error), retry_seconds=RETRY_SECONDS
+            )
 
     def _tell_back(self, queue_name: str) -> None:
         if queue_name in self._lost:
             self._lost.discard(queue_name)
-            log.info("broker.back", queue=queue_name)
+            logger.info("broker back", queue=queue_name)
 
     def _declare_dq_queue(self, queue_name: str) -> None:
         """Declare no delay queue."""
@@ -191,7 +194,7 @@ def close_quietly(connection: Any) -> None:
         try:
             connection.close()
         except Exception as error:  # noqa: BLE001 it is being thrown away
-            log.debug("broker.close_failed", error=cause_of(error))
+            logger.debug("broker connection did not close", error=cause_of(error))
 
 
 def cause_of(error: BaseException) -> str:

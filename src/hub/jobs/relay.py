@@ -7,6 +7,7 @@ nothing here has to be exact. It only has to go on.
 from __future__ import annotations
 
 import asyncio
+import time
 from uuid import UUID
 
 import asyncpg
@@ -74,6 +75,7 @@ class Relay:
             self.ring(*following)
 
     async def _publish(self, publisher: JobPublisher, job_id: UUID, kind: str) -> None:
+        started = time.perf_counter()
         try:
             await publisher.publish(kind, job_id)
         except BrokerUnavailableError as error:
@@ -85,7 +87,12 @@ class Relay:
             logger.info("broker available again")
             self._broker_is_down = False
         self._published.append(job_id)
-        logger.info("job dispatched", job_id=str(job_id), kind=kind)
+        logger.info(
+            "job dispatched",
+            job_id=str(job_id),
+            kind=kind,
+            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
 
     async def _sweep_forever(self) -> None:
         database_is_down = False

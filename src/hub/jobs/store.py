@@ -22,8 +22,8 @@ async def insert(job: NewJob) -> None:
     """Store a job that is due at once."""
     async with ENGINE.connection() as connection:
         await connection.execute(
-            "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             job.id,
             job.kind.value,
             job.lane,
@@ -31,6 +31,7 @@ async def insert(job: NewJob) -> None:
             job.subject_id,
             job.attempt,
             job.attempt + MAX_ATTEMPTS,
+            job.request_id,
         )
 
 
@@ -40,7 +41,8 @@ UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = $2, star
 WHERE id = $1 AND status = 'queued' AND due_at <= now() AND NOT EXISTS (
     SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.sequence < jobs.sequence
     AND ahead.status IN ('queued', 'in_progress'))
-RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, created_at
+RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, request_id,
+    created_at
 """
 
 

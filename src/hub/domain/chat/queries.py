@@ -155,7 +155,7 @@ async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Mes
 _STORE_MESSAGE = """
 WITH conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
-    WHERE id = $1 AND user_id = $2 RETURNING id, last_position
+    WHERE id = $1 AND user_id = $2 RETURNING id, last_position, companion_id
 ), message AS (
     INSERT INTO messages (id, conversation_id, position, role, content)
     SELECT $3, id, last_position, 'user', $4 FROM conversation RETURNING position, created_at
@@ -163,7 +163,7 @@ WITH conversation AS (
     INSERT INTO responses (id, conversation_id, request_message_id, job_id, generate_image)
     SELECT $5, id, $3, $6, $7 FROM conversation WHERE $5::uuid IS NOT NULL
 )
-SELECT position, created_at FROM message
+SELECT position, created_at, companion_id FROM message, conversation
 """
 
 
@@ -179,11 +179,11 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     generate_image: bool
 
 
-async def store_message(new: NewMessage) -> Sent | None:
+async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
     """Store a user's message at the next position, with its queued response.
 
     Returns:
-        None when the conversation is not the user's.
+        What was stored and the companion's id, or None when the conversation is not the user's.
     """
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
@@ -201,7 +201,8 @@ async def store_message(new: NewMessage) -> Sent | None:
     message = Message(
         new.id, new.conversation_id, row["position"], "user", new.content, None, row["created_at"]
     )
-    return Sent(message=message, response=queued_response(message, new.response_id))
+    sent = Sent(message=message, response=queued_response(message, new.response_id))
+    return sent, row["companion_id"]
 
 
 def queued_response(message: Message, response_id: UUID | None) -> Response | None:

