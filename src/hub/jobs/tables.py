@@ -10,8 +10,8 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     """Work to do once. ``(id, attempt)`` is the fence that every write of a worker is checked against.
 
     ``sequence`` orders the jobs of a ``lane``, of which one runs at a time. ``lease_until`` is when a
-    worker that no longer says anything is taken for dead. ``due_at`` is when it may run next. ``request_id`` is the
-    request that asked for it, for the logs.
+    worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next.
+    ``request_id`` is the request that asked for it, for the logs.
     """
 
     id = UUID(primary_key=True, default=None)
