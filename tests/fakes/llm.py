@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class _ConnectionOverError(Exception):
 class FakeLLM:
     """The server; see the module."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Recorded] = []
         self.disconnects = 0
         self.connections = 0
@@ -48,6 +49,7 @@ class FakeLLM:
         self.models: Script = status(200, {"object": "list", "data": [{"id": "fake", "object": "model"}]})
         self._scripts: deque[Script] = deque()
         self._port = port
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -55,7 +57,7 @@ class FakeLLM:
     @property
     def url(self) -> str:
         """The base address, ending in /v1."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
 
     def script(self, *scripts: Script) -> None:
         """Answer the next chat requests with these, in order."""
@@ -63,7 +65,9 @@ class FakeLLM:
 
     async def start(self) -> None:
         """Listen; after ``stop`` again on the same port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self._port, backlog=1024, ssl=self._tls
+        )
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -148,7 +148,7 @@ def status(
     )
 
 
-def error(code: int, message: str = "no", **fields: object) -> Script:
+def error(code: int, message: str = "no", /, **fields: object) -> Script:
     """An error as OpenAI words it; ``fields`` are type, param, code and ``headers``."""
     headers = fields.pop("headers", None)
     assert headers is None or isinstance(headers, Mapping)

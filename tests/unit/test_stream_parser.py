@@ -10,7 +10,7 @@ from hub.providers.llm.protocol import LanguageModelError, Usage
 from hub.providers.llm.stream_parser import MAX_LINE_BYTES, MAX_STREAM_BYTES, StreamParser
 from tests.fakes.llm_script import DONE, chunk, line
 
-TEXT = "Grüße – “ça va” ☕🫖 \u2028 ok"
+TEXT = "Grüße, “ça va” ☕🫖 \u2028 ok"
 STREAM = (
     b": hello\n\n"
     + line(chunk(None, role="assistant"))
@@ -52,90 +52,105 @@ def test_every_cut_gives_the_same_text(eol: bytes) -> None:
 
 def test_text_comes_with_the_bytes_that_complete_it() -> None:
     parser = StreamParser(max_characters=100)
-    event = line(chunk("Hi"))
-    assert parser.feed(event[:-2]) == ""
-    assert parser.feed(event[-2:-1]) == "Hi"  # the line is enough; the blank line may come late
+    whole = line(chunk("Hi"))
+    assert parser.feed(whole[:-2]) == ""
+    assert parser.feed(whole[-2:-1]) == "Hi"  # the line is enough; the blank line may come late
 
 
-JSON_WORD = b'{"choices":[{"delta":{"content":"%s"},"finish_reason":null}]}'
-FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+def event(payload: bytes) -> bytes:
+    return b"data: " + payload + b"\n\n"
 
 
-@pytest.mark.parametrize(
-    ("stream", "text"),
-    [
-        pytest.param(b"data:" + JSON_WORD % b"a" + b"\n\n" + FINISH, "a", id="no space"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b"\ndata: " + JSON_WORD % b"b" + b"\n" + FINISH, "ab",
-                     id="no blank lines"),
-        pytest.param(b'data: {"choices":[{"delta":\ndata: {"content":"a"}\ndata: }]}\n\n' + FINISH, "a",
-                     id="several data lines"),
-        pytest.param(b"\xef\xbb\xbfdata: " + JSON_WORD % b"a" + b"\n\n" + FINISH, "a", id="byte order mark"),
-        pytest.param(b"event: x\nid: 7\nretry: 3\ndata: " + JSON_WORD % b"a" + b"\n\n" + FINISH, "a",
-                     id="other fields"),
-        pytest.param(b"data: " + JSON_WORD % rb"a\u0000b" + b"\n\n" + FINISH, "ab", id="NUL"),
-        pytest.param(b"data: " + JSON_WORD % rb"\ud83e" + b"\n\ndata: " + JSON_WORD % rb"\uded6!" + b"\n\n"
-                     + FINISH, "\U0001fad6!", id="surrogates in two events"),
-        pytest.param(b"data: " + JSON_WORD % rb"a\ud83e" + b"\n\n" + FINISH, "a\ufffd", id="first half only"),
-        pytest.param(b"data: " + JSON_WORD % rb"\uded6a" + b"\n\n" + FINISH, "\ufffda", id="second half only"),
-        pytest.param(b"data: " + JSON_WORD % b"a\xf0\x9f" + b"\n\n" + FINISH, "a\ufffd", id="no UTF-8"),
-        pytest.param(b'data: {"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}\n\n'
-                     b'data: {"choices":null}\n\ndata: {}\n\n' + FINISH, "", id="nothing to say"),
-        pytest.param(b'data: {"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]},'
-                     b'{"type":"text","text":"a"}]}}]}\n\n' + FINISH, "a", id="content in parts"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b"\n\ndata: [DONE]\n\n", "a", id="DONE without a finish"),
-        pytest.param(FINISH.strip(), "", id="finish without an end of line"),
-        pytest.param(b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}', "a", id="no stream"),
-        pytest.param(b'\n {\r\n"choices":\r[{"message":{"content":"a"}}]\n}\n', "a", id="no stream, indented"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b"\n\n" + FINISH + b'data: {"error":{"message":"late"}}\n\n',
-                     "a", id="an error after the finish"),
-    ],
-)  # fmt: skip
-def test_shapes_of_good_answers(stream: bytes, text: str) -> None:
+def word(text: bytes) -> bytes:
+    return b'{"choices":[{"delta":{"content":"%s"},"finish_reason":null}]}' % text
+
+
+def finish(reason: bytes) -> bytes:
+    return event(b'{"choices":[{"delta":{},"finish_reason":"%s"}]}' % reason)
+
+
+A = event(word(b"a"))
+STOP = finish(b"stop")
+PARTS = b'[{"type":"thinking","thinking":[]},{"type":"text","text":"a"}]'
+
+GOOD: dict[str, tuple[bytes, str]] = {
+    "no space": (b"data:" + word(b"a") + b"\n\n" + STOP, "a"),
+    "no blank lines": (b"data: " + word(b"a") + b"\ndata: " + word(b"b") + b"\n" + STOP, "ab"),
+    "several lines": (b'data: {"choices":[{"delta":\ndata: {"content":"a"}\ndata: }]}\n\n' + STOP, "a"),
+    "byte order mark": (b"\xef\xbb\xbf" + A + STOP, "a"),
+    "other fields": (b"event: x\nid: 7\nretry: 3\n" + A + STOP, "a"),
+    "NUL": (event(word(rb"a\u0000b")) + STOP, "ab"),
+    "surrogates in two events": (event(word(rb"\ud83e")) + event(word(rb"\uded6!")) + STOP, "\U0001fad6!"),
+    "first half only": (event(word(rb"a\ud83e")) + STOP, "a\ufffd"),
+    "second half only": (event(word(rb"\uded6a")) + STOP, "\ufffda"),
+    "no UTF-8": (event(word(b"a\xf0\x9f")) + STOP, "a\ufffd"),
+    "only thoughts": (event(b'{"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]}') + STOP, ""),
+    "empty chunks": (event(b'{"choices":null}') + event(b"{}") + STOP, ""),
+    "content in parts": (event(b'{"choices":[{"delta":{"content":%s}}]}' % PARTS) + STOP, "a"),
+    "DONE without a finish": (A + DONE, "a"),
+    "finish without an end of line": (A + STOP.strip(), "a"),
+    "no stream": (b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}', "a"),
+    "no stream, indented": (b'\n {\r\n"choices":\r[{"message":{"content":"a"}}]\n}\n', "a"),
+    "an error after the finish": (A + STOP + event(b'{"error":{"message":"late"}}'), "a"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_shapes_of_good_answers(case: str) -> None:
+    stream, text = GOOD[case]
     for cut in (0, len(stream) // 2, len(stream) - 1):
         got, parser = read(stream[:cut], stream[cut:])
         assert (got, parser.reason) == (text, "stop")
 
 
-@pytest.mark.parametrize(
-    ("stream", "code", "transient"),
-    [
-        pytest.param(b"", "llm_truncated", True, id="nothing"),
-        pytest.param(b": ping\n\n" * 3, "llm_truncated", True, id="only comments"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b"\n\n", "llm_truncated", True, id="no finish"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b'\n\ndata: {"cho', "llm_garbled", True, id="cut in JSON"),
-        pytest.param(b"<html><body>Welcome", "llm_bad_answer", False, id="HTML"),
-        pytest.param(b"hello there\n", "llm_bad_answer", False, id="plain text"),
-        pytest.param(b"OK", "llm_bad_answer", False, id="one word"),
-        pytest.param(b"\x89PNG\r\n\x1a\n\0\0", "llm_bad_answer", False, id="binary"),
-        pytest.param(b'{"hello": 1}', "llm_bad_answer", False, id="other JSON"),
-        pytest.param(b"[1, 2]", "llm_bad_answer", False, id="a JSON list"),
-        pytest.param(b'{"choices": [', "llm_bad_answer", False, id="half a JSON"),
-        pytest.param(b"data: " + b"[" * 100_000 + b"\n\n", "llm_bad_answer", False, id="deep JSON"),
-        pytest.param(b"data: {nonsense}\n\n", "llm_bad_answer", False, id="no JSON"),
-        pytest.param(b"data: " + JSON_WORD % b"a" + b"\n\n\xff\xfe\0\n", "llm_garbled", True, id="noise later"),
-        pytest.param(b'data: {"choices": 7}\n\n', "llm_bad_answer", False, id="wrong shape"),
-        pytest.param(b'data: {"error":{"message":"x","type":"server_error"}}\n\n', "llm_server_error", True,
-                     id="error"),
-        pytest.param(b'data: {"error":"boom"}\n\n', "llm_server_error", True, id="error as text"),
-        pytest.param(b'data: {"object":"error","message":"x","code":500}\n\n', "llm_server_error", True,
-                     id="vLLM's error"),
-        pytest.param(b'data: {"object":"error"}\n\n', "llm_server_error", True, id="vLLM's error, bare"),
-        pytest.param(b'error: {"error":{"code":400,"type":"exceed_context_size_error"}}\n\n',
-                     "llm_context_exceeded", False, id="llama.cpp's error"),
-        pytest.param(b': x\n{"error":{"code":429}}\n', "llm_overloaded", True, id="error without data"),
-        pytest.param(b'{"error":{"code":"insufficient_quota"}}', "llm_quota", False, id="error with 200"),
-        pytest.param(b'data: {"error":{"code":401,"message":"no"}}\n\n', "llm_refused_key", False, id="401"),
-        pytest.param(b'data: {"choices":[{"delta":{},"finish_reason":"content_filter"}]}\n\n',
-                     "llm_content_filter", False, id="content filter"),
-        pytest.param(b'data: {"choices":[{"delta":{},"finish_reason":"error"}]}\n\n', "llm_server_error", True,
-                     id="finish reason error"),
-        pytest.param(b'data: {"choices":[{"delta":{},"finish_reason":"abort"}]}\n\n', "llm_truncated", True,
-                     id="aborted"),
-    ],
-)  # fmt: skip
-def test_shapes_of_failures(stream: bytes, code: str, transient: bool) -> None:  # noqa: FBT001 - a table's column
+TRANSIENT = {
+    "llm_truncated": True,
+    "llm_garbled": True,
+    "llm_server_error": True,
+    "llm_overloaded": True,
+    "llm_bad_answer": False,
+    "llm_context_exceeded": False,
+    "llm_quota": False,
+    "llm_refused_key": False,
+    "llm_content_filter": False,
+}
+FAILING: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "llm_truncated"),
+    "only comments": (b": ping\n\n" * 3, "llm_truncated"),
+    "no finish": (A, "llm_truncated"),
+    "cut in JSON": (A + b'data: {"cho', "llm_truncated"),
+    "HTML": (b"<html><body>Welcome", "llm_bad_answer"),
+    "plain text": (b"hello there\n", "llm_bad_answer"),
+    "one word": (b"OK", "llm_bad_answer"),
+    "binary": (b"\x89PNG\r\n\x1a\n\0\0", "llm_bad_answer"),
+    "other JSON": (b'{"hello": 1}', "llm_bad_answer"),
+    "a JSON list": (b"[1, 2]", "llm_bad_answer"),
+    "half a JSON": (b'{"choices": [', "llm_bad_answer"),
+    "deep JSON": (event(b"[" * 100_000), "llm_bad_answer"),
+    "no JSON": (event(b"{nonsense}"), "llm_bad_answer"),
+    "wrong shape": (event(b'{"choices": 7}'), "llm_bad_answer"),
+    "no JSON later": (A + event(b"{nonsense}"), "llm_garbled"),
+    "noise later": (A + b"\xff\xfe\0\n", "llm_garbled"),
+    "error": (event(b'{"error":{"message":"x","type":"server_error"}}'), "llm_server_error"),
+    "error as text": (event(b'{"error":"boom"}'), "llm_server_error"),
+    "vLLM's": (event(b'{"object":"error","message":"x","code":500}'), "llm_server_error"),
+    "vLLM's, bare": (event(b'{"object":"error"}'), "llm_server_error"),
+    "llama.cpp's": (b'error: {"code":400,"type":"exceed_context_size_error"}\n\n', "llm_context_exceeded"),
+    "llama.cpp's, wrapped": (b'error: {"error":{"code":500}}\n\n', "llm_server_error"),
+    "error without data": (b': x\n{"error":{"code":429}}\n', "llm_overloaded"),
+    "error with 200": (b'{"error":{"code":"insufficient_quota"}}', "llm_quota"),
+    "401 inside": (event(b'{"error":{"code":401,"message":"no"}}'), "llm_refused_key"),
+    "content filter": (finish(b"content_filter"), "llm_content_filter"),
+    "finish reason error": (finish(b"error"), "llm_server_error"),
+    "aborted": (finish(b"abort"), "llm_truncated"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_shapes_of_failures(case: str) -> None:
+    stream, code = FAILING[case]
     error = failing(stream)
-    assert (error.code, error.transient) == (code, transient)
+    assert (error.code, error.transient) == (code, TRANSIENT[code])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +163,7 @@ def test_finish_reasons(told: str, reason: str) -> None:
 
 @pytest.mark.parametrize("usage", ['"x"', "[]", '{"prompt_tokens":"many"}', "null", "{}", "-1"])
 def test_a_usage_that_makes_no_sense_is_none(usage: str) -> None:
-    assert read(FINISH + b'data: {"choices":[],"usage":%s}\n\n' % usage.encode())[1].usage is None
+    assert read(STOP + event(b'{"choices":[],"usage":%s}' % usage.encode()))[1].usage is None
 
 
 def test_long_answers_are_cut_at_the_limit() -> None:
@@ -161,11 +176,12 @@ def test_a_line_has_a_limit() -> None:
 
 
 def test_a_stream_has_a_limit() -> None:
-    comments = b":\n" * 500_000
+    comments = (b":" + b"~" * 60_000 + b"\n") * 16
     parser = StreamParser(max_characters=10)
+    for _ in range(MAX_STREAM_BYTES // len(comments)):
+        parser.feed(comments)
     with pytest.raises(LanguageModelError, match="unreadable"):
-        for _ in range(MAX_STREAM_BYTES // len(comments) + 1):
-            parser.feed(comments)
+        parser.feed(comments)
 
 
 def test_mutants_of_a_stream_never_crash() -> None:

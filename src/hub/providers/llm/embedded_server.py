@@ -34,8 +34,10 @@ def main() -> None:
     """Serve until the parent leaves."""
     order: Order = json.loads(sys.stdin.readline())
     _die_with(order["parent"])
+    answer = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever native code prints is no answer
     server = _serve(order)
-    print(json.dumps({"url": server.listening_address}), flush=True)  # noqa: T201 - the parent reads it
+    os.write(answer, json.dumps({"url": server.listening_address}).encode() + b"\n")
     sys.stdin.read()
     os._exit(0)  # no destructors: llama.cpp's threads may be at work
 

@@ -164,8 +164,11 @@ def failure_of_answer(
 
 
 def failure_of_event(error: object) -> LanguageModelError:
-    """Say what an error in the middle of a stream means: one that is not understood is the server's."""
-    told = _server_error(error)
+    """Say what an error in the middle of a stream means; ``error`` is bytes to read, or read already.
+
+    One that is not understood is the server's own trouble.
+    """
+    told = read_error(error) if isinstance(error, bytes) else _server_error(error)
     code = _code_of_words(told.words)
     if code is None and told.status is not None and _CLIENT_ERROR <= told.status < _BEYOND:
         code = _code_of_status(told.status)
@@ -175,7 +178,7 @@ def failure_of_event(error: object) -> LanguageModelError:
 
 def failure_of_transport(error: Exception, *, answering: bool) -> LanguageModelError:
     """Say what a broken connection means; ``answering``: the answer had begun."""
-    cause = error.__cause__
+    cause = error.__cause__ or error.__context__  # the pool re-raises "from None"
     detail = type(error).__name__ + (f": {cause}" if isinstance(cause, OSError) else "")
     if isinstance(error, httpcore2.PoolTimeout):
         return failure("llm_overloaded", detail=detail)

@@ -69,10 +69,8 @@ class StreamParser:
         self._tail.clear()
         if self._plain_json:
             self._whole(rest)
-        elif not self.done:
-            if rest:
-                self._line(rest)
-            self._dispatch()
+        elif rest and not self.done:
+            self._line(rest)
         if self.reason is None:
             if self._ignored and not self._events:
                 raise failure("llm_bad_answer", detail="no event in the stream")
@@ -120,8 +118,8 @@ class StreamParser:
             pass  # a comment: a sign of life
         elif line.startswith(b"{"):
             self._data_line(line)  # proxies write their errors without "data:"
-        elif line.startswith(b"error:"):
-            self._data_line(line[6:])  # older llama.cpp
+        elif line.startswith(b"error:") and self.reason is None:
+            raise failure_of_event(line[6:])  # older llama.cpp
         elif _FIELD.match(line):
             self._ignored = True
         else:
