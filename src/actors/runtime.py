@@ -121,7 +121,8 @@ class ActorRuntime:
         grace = max(timeout - _LAST_WORDS_SECONDS, timeout / 2)
         _in_daemon(lambda: self._worker.stop(timeout=int(timeout * 1000)), stopped)
         if not await _wait(stopped, grace):
-            logger.warning("running actors cancelled", count=self._bridge.cancel_all())
+            if count := self._bridge.cancel_all():
+                logger.warning("running actors cancelled", count=count)
             if not await _wait(stopped, timeout - grace):
                 logger.warning("actors did not stop", threads=sum(t.is_alive() for t in self._worker.workers))
         set_event_loop_thread(None)

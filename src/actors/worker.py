@@ -56,7 +56,7 @@ class Worker:
                 await self._replies.hand_over()
         except TimeoutError:
             logger.warning("some replies could not be handed over in time; their leases will end")
-        await self._runtime.stop(timeout=2.0)
+        await self._runtime.stop(timeout=3.5)
 
     async def _rescue_forever(self) -> None:
         while True:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+import msgspec
+
 from hub.providers.llm.embedded_process import EmbeddedServer, Target
 from hub.providers.llm.network import open_pool
 from hub.providers.llm.openai_compatible import OpenAICompatible
@@ -13,6 +15,8 @@ from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModel
 
 # Reading four full prompts at once takes a minute on two cores, and says nothing meanwhile.
 _MIN_TIMEOUT = 120.0
+# A model this small loses itself in a freer choice of words: it forgets even its name.
+_MAX_TEMPERATURE = 0.5
 # What a request meets when the process has just died.
 _GONE = frozenset({"llm_unreachable", "llm_truncated"})
 
@@ -37,6 +41,7 @@ class EmbeddedModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
         """Ask; see ``LanguageModel.stream``."""
+        request = msgspec.structs.replace(request, temperature=min(request.temperature, _MAX_TEMPERATURE))
         async with self._slots:
             target = await self._server.ready()
             begun = False
