@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 from msgspec import Struct
 
 from hub.core.clock import utc_now
@@ -51,14 +52,16 @@ RETURNING responses.conversation_id, companion_id, messages.position, users.disp
     description, appearance, user_appearance, outfit, location, action, expression
 """
 
-# Replies to messages that came after the one being answered are not part of its talk, nor are those
-# messages: people may send several before the first reply.
+# Of what stands behind the message to answer, only replies to messages before it belong to its talk: people
+# may send several messages before the first reply. Two simple arms, since an OR would scan whole tables.
 _TALK = """
-SELECT role, content FROM messages WHERE conversation_id = $1 AND (position < $2
-    OR position > $2 AND role = 'assistant' AND EXISTS (
-        SELECT FROM responses JOIN messages AS request ON request.id = request_message_id
-        WHERE responses.id = messages.response_id AND request.position < $2))
-ORDER BY position DESC LIMIT $3
+(SELECT position, role, content FROM messages WHERE conversation_id = $1 AND position <= $2
+ORDER BY position DESC LIMIT $3)
+UNION ALL
+(SELECT late.position, late.role, late.content FROM messages AS late
+JOIN responses ON responses.id = late.response_id JOIN messages AS request ON request.id = request_message_id
+WHERE late.conversation_id = $1 AND late.position > $2 AND request.position < $2
+ORDER BY late.position DESC LIMIT $3)
 """
 
 
@@ -72,12 +75,7 @@ async def begin(claim: Claim) -> Turn:
         row = await connection.fetchrow(_BEGIN, claim.subject_id, claim.attempt)
         if row is None:
             raise TurnLostError
-        talk = await connection.fetch(_TALK, row["conversation_id"], row["position"], HISTORY_LIMIT)
-        request = await connection.fetchval(
-            "SELECT content FROM messages WHERE conversation_id = $1 AND position = $2",
-            row["conversation_id"],
-            row["position"],
-        )
+        messages = await connection.fetch(_TALK, row["conversation_id"], row["position"], HISTORY_LIMIT)
     return Turn(
         claim=claim,
         response_id=claim.subject_id,
@@ -97,11 +95,14 @@ async def begin(claim: Claim) -> Turn:
                 expression=row["expression"],
             ),
         ),
-        talk=[
-            *(ChatMessage(role=each["role"], content=each["content"]) for each in reversed(talk)),
-            ChatMessage(role="user", content=request),
-        ],
+        talk=_talk(messages, row["position"]),
     )
+
+
+def _talk(messages: list[Record], request_position: int) -> list[ChatMessage]:
+    """Put the talk in order, the message to answer last wherever it stands."""
+    messages.sort(key=lambda each: (each["position"] == request_position, each["position"]))
+    return [ChatMessage(role=each["role"], content=each["content"]) for each in messages]
 
 
 async def save(turn: Turn, text: str) -> bool:
