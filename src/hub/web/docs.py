@@ -25,7 +25,7 @@ openapi_config = OpenAPIConfig(
     title="Companion Hub",
     version=hub.__version__,
     description="Create companions, talk with them and watch the reply stream in. "
-    "Errors are RFC 9457 problem documents. The WebSocket at `/api/ws` is described in the project's docs.",
+    "Errors are RFC 9457 problem documents. The WebSocket at `/api/ws` is described in docs/websocket.md.",
     path="/docs",
     render_plugins=[
         SwaggerRenderPlugin(
