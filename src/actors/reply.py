@@ -54,6 +54,7 @@ class Replies:
     async def run(self, job_id: UUID) -> None:
         """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
         if self._process.is_stopping:
+            await store.forget_published(job_id)
             return
         claim = await store.claim(job_id, worker=self._process.name)
         if claim is None:

@@ -10,6 +10,7 @@ from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
 from hub.domain.chat import turns
+from hub.jobs import store
 from hub.jobs.broker import Broker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
@@ -43,6 +44,7 @@ class Worker:
         """
         if alone:
             await self._rescue(everything=True)
+            await store.forget_published()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
 

@@ -212,6 +212,20 @@ async def stamp(job_ids: list[UUID]) -> None:
         )
 
 
+async def forget_published(job_id: UUID | None = None) -> None:
+    """Have queued jobs published again by the next sweep, since what was published for them is lost.
+
+    Args:
+        job_id: the one job whose message was dropped, or None for all: a broker in a process that is gone.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE jobs SET published_at = NULL"
+            " WHERE status = 'queued' AND published_at IS NOT NULL AND ($1::uuid IS NULL OR id = $1)",
+            job_id,
+        )
+
+
 async def next_in_lane(lane: str) -> tuple[UUID, str] | None:
     """Return the job that now heads the lane, if it is queued and due."""
     async with ENGINE.connection() as connection:
