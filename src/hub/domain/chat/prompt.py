@@ -14,10 +14,13 @@ MESSAGE_OVERHEAD = 6
 #: The system message gets at most this share of what the context has for the prompt.
 SYSTEM_SHARE = 0.6
 
-_INSTRUCTIONS = """\
-You are {name}, an adult, talking with {user}. Stay {name} in every answer and speak as yourself, \
-in a natural, friendly way and in the language that {user} uses. Answer what {user} said last, in a few \
-sentences. Keep what you say suitable for everyone. Do not write {user}'s part."""
+# The name comes first and the persona before the rules: asked for its name ten times each way, the embedded
+# model gave the right one nine times instead of four.
+_PERSONA = "Your name is {name}. {description}"
+_RULES = """\
+You are an adult and talk with {user}. Stay {name} in every answer, in a natural, friendly way and in the \
+language that {user} uses. Answer what was said last, in a few sentences, suitable for everyone. Speak only \
+for yourself."""
 
 
 class Persona(Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ def build(persona: Persona, talk: list[ChatMessage], *, budget: int) -> tuple[Ch
         talk: the talk so far, oldest first; the last one is answered and stays whatever the budget.
         budget: tokens that the prompt may have.
     """
-    system = _shorten(_system(persona), int(budget * SYSTEM_SHARE))
+    system = _system(persona, int(budget * SYSTEM_SHARE))
     left = budget - tokens(system)
     last = _shorten(talk[-1].content, max(left - MESSAGE_OVERHEAD, 64))
     chosen = [ChatMessage(role=talk[-1].role, content=last)]
@@ -57,21 +60,21 @@ def tokens(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN + MESSAGE_OVERHEAD
 
 
-def _system(persona: Persona) -> str:
+def _system(persona: Persona, budget: int) -> str:
+    """Write the system message; where room is short the description is cut, never the rules."""
     scene = persona.scene
-    parts = [
-        _INSTRUCTIONS.format(name=persona.name, user=persona.user_name),
-        f"About {persona.name}: {persona.description}",
-    ]
+    about = [_PERSONA.format(name=persona.name, description=persona.description)]
     if persona.appearance:
-        parts.append(f"{persona.name}'s appearance: {persona.appearance}")
+        about.append(f"You look like this: {persona.appearance}")
     if persona.user_appearance:
-        parts.append(f"{persona.user_name}'s appearance: {persona.user_appearance}")
-    parts.append(
-        f"The scene: {persona.name} wears {scene.outfit}; place: {scene.location};"
-        f" action: {scene.action}; expression: {scene.expression}."
+        about.append(f"{persona.user_name} looks like this: {persona.user_appearance}")
+    rules = _RULES.format(name=persona.name, user=persona.user_name)
+    place = (
+        f"The scene: you wear {scene.outfit}; place: {scene.location}; action: {scene.action};"
+        f" expression: {scene.expression}."
     )
-    return "\n\n".join(parts)
+    left = budget - tokens(rules) - tokens(place)
+    return "\n\n".join([_shorten("\n\n".join(about), max(left, 64)), rules, place])
 
 
 def _shorten(text: str, budget: int) -> str:
