@@ -37,6 +37,9 @@ logger = get_logger(__name__)
 STOP_LIMIT = 9.0
 #: Seconds that open requests get to end.
 REQUEST_GRACE = 2
+#: Seconds between two looks at the embedded database, and the longest pause between attempts to start it.
+DATABASE_LOOK = 1.0
+DATABASE_PAUSE_MOST = 30.0
 #: Bytes that one WebSocket frame may have, at least.
 FRAME_LIMIT = 65_536
 
@@ -53,10 +56,14 @@ class Roles(Struct, frozen=True):
 
 
 class Database(Struct, frozen=True):
-    """The database's address; ``exclusive`` when nobody else can have been using it until now."""
+    """The database's address; ``exclusive`` when nobody else can have been using it until now.
+
+    ``embedded`` is the embedded database, to be kept alive by :func:`_keeping`; None for an outside one.
+    """
 
     dsn: str
     exclusive: bool
+    embedded: EmbeddedPostgres | None = None
 
 
 def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | None], None]) -> None:
@@ -98,7 +105,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     except EmbeddedPostgresError as error:
         raise StartError(str(error)) from None
     try:
-        yield Database(dsn, exclusive=embedded.owned)
+        yield Database(dsn, exclusive=embedded.owned, embedded=embedded)
     finally:
         embedded.stop()
 
@@ -128,6 +135,8 @@ async def _run(
 ) -> None:
     stopping = _stop_on_signals()
     async with AsyncExitStack() as stack:
+        if database.embedded is not None:
+            await stack.enter_async_context(_keeping(database.embedded))
         _, model = await asyncio.gather(migrate_database(database), _open_model(settings, roles))
         if model is not None:
             stack.push_async_callback(model.close)
@@ -146,6 +155,36 @@ async def _run(
         await stopping.wait()
         process.is_stopping = True
         logger.info("stopping")
+
+
+@asynccontextmanager
+async def _keeping(embedded: EmbeddedPostgres) -> AsyncIterator[None]:
+    """Start the embedded database again whenever its server ends, also when another process owned it."""
+    keeper = asyncio.create_task(_keep_forever(embedded), name="database keeper")
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+async def _keep_forever(embedded: EmbeddedPostgres) -> None:
+    pause = DATABASE_LOOK
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            if not embedded.is_gone:
+                pause = DATABASE_LOOK
+                continue
+            embedded.start()  # blocks the loop for some tenths of a second: it needs the main thread
+        except (EmbeddedPostgresError, OSError) as error:
+            pause = min(pause * 2, DATABASE_PAUSE_MOST)
+            logger.error(  # noqa: TRY400 - the sentence says what a traceback would not
+                "embedded database ended and cannot be started", reason=str(error), retry_in_seconds=pause
+            )
+        else:
+            pause = DATABASE_LOOK
+            logger.warning("embedded database had ended, started again")
 
 
 async def _open_model(settings: Settings, roles: Roles) -> LanguageModel | None:

@@ -56,11 +56,45 @@ async def test_a_killed_hub_takes_the_server_with_it(place: Path) -> None:
 async def test_a_killed_hub_on_a_long_path_leaves_no_folder_for_ever(place: Path) -> None:
     data_dir = place / ("long-" * 30)
     with process(data_dir) as child:
-        folder = socket_folder(report(child)["dsn"])
+        dsn = report(child)["dsn"]
         child.kill()
+    with running(data_dir) as (_, again):
+        assert again == dsn, "who knew the address finds the server again"
+        assert await query(again, "SELECT 42") == "42"
+    assert not socket_folder(dsn).exists()
+
+
+async def test_a_socket_folder_that_somebody_else_took_is_not_used(place: Path) -> None:
+    data_dir = place / ("long-" * 30)
     with running(data_dir) as (_, dsn):
-        assert socket_folder(dsn) != folder
-        assert not folder.exists()
+        folder = socket_folder(dsn)
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    try:
+        with running(data_dir) as (_, again):
+            assert socket_folder(again) != folder
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.parametrize("name", ["short", "long-" * 30])
+async def test_it_is_gone_with_its_server_and_comes_back_at_the_same_address(place: Path, name: str) -> None:
+    with running(place / name) as (database, dsn):
+        attached = EmbeddedPostgres(place / name, durable=False)
+        attached.start()
+        assert not database.is_gone
+        assert not attached.is_gone
+        os.kill(server_pid(place / name), signal.SIGKILL)
+        until(lambda: database.is_gone and attached.is_gone, "the server to be gone")
+        assert database.start() == dsn
+        assert await query(dsn, "SELECT 42") == "42"
+        database.stop()
+        assert attached.is_gone
+        try:
+            assert attached.start() == dsn, "whoever is left takes over"
+            assert attached.owned
+        finally:
+            attached.stop()
 
 
 async def test_a_copied_folder_does_not_touch_the_original_socket(place: Path) -> None:

@@ -65,7 +65,7 @@ def process(
     """Run the database in a process of its own; it is stopped, or killed if it does not stop."""
     source = str(Path(__file__).parents[2] / "src")
     child = subprocess.Popen(
-        [sys.executable, str(PROCESS), str(data_dir), str(uid), hidden],
+        [sys.executable, "-P", str(PROCESS), str(data_dir), str(uid), hidden],  # -P: hub.py stands beside it
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join(filter(None, (site, source, os.environ.get("PYTHONPATH"))))},
         stdin=subprocess.PIPE,

@@ -68,6 +68,18 @@ class EmbeddedPostgres:
         """True when this object started the server; False when it attached to another process's."""
         return self._process is not None
 
+    @property
+    def is_gone(self) -> bool:
+        """True when no server lives, whoever started it: time to call ``start`` again."""
+        if self._process is not None and self._process.poll() is None:
+            return False
+        # Free only once the last of the server's processes has ended, so that a start need not wait for it.
+        lock_fd = locks.try_lock(self._layout.server_lock)
+        if lock_fd is None:
+            return False
+        os.close(lock_fd)
+        return True
+
     def start(self) -> str:
         """Start the server, or attach to the one that another process runs, and return its DSN.
 

@@ -28,15 +28,18 @@ class SocketFolder:
 
 
 def make(layout: Layout, account: Account) -> SocketFolder:
-    """Make the folder for a server that is about to start; what an earlier one left is removed."""
-    _remove_recorded(layout, account)
+    """Make the folder for a server that is about to start; what an earlier one left is removed.
+
+    A temporary folder gets the name that it had the last time, so that clients find the server again.
+    """
     if _fits(layout.run):
+        _remove_recorded(layout, account)
         layout.run.mkdir(mode=_PRIVATE, exist_ok=True)
         layout.run.chmod(_PRIVATE)
         account.give(layout.run)
         _remove_sockets(layout.run)
         return SocketFolder(layout.run, "../run", temporary=False)
-    folder = _make_temporary(account)
+    folder = _make_again(layout, account) or _make_temporary(account)
     write_private(layout.socket_record, f"{folder}\n{_identity(layout)}")
     return SocketFolder(folder, f'"{str(folder).replace(chr(34), 2 * chr(34))}"', temporary=True)
 
@@ -78,11 +81,34 @@ def _make_temporary(account: Account) -> Path:
     )
 
 
-def _recorded(layout: Layout, account: Account) -> Path | None:
-    """Return the recorded temporary folder if it is still the one that was made for this database."""
+def _make_again(layout: Layout, account: Account) -> Path | None:
+    """Return the recorded folder, made anew where it is gone; None when somebody else has taken its name."""
+    folder = _named(layout)
+    if folder is None or not _fits(folder):
+        return None
+    try:
+        folder.mkdir(mode=_PRIVATE)
+        account.give(folder)
+    except FileExistsError:
+        if _recorded(layout, account) is None:
+            return None
+        _remove_sockets(folder)
+    except OSError:
+        return None
+    return folder
+
+
+def _named(layout: Layout) -> Path | None:
+    """Return the path that the record names, if it was written for this database."""
     name, _, identity = read_private(layout.socket_record).partition("\n")
     folder = Path(name)
-    if not folder.name.startswith(_PREFIX) or identity != _identity(layout):
+    return folder if folder.name.startswith(_PREFIX) and identity == _identity(layout) else None
+
+
+def _recorded(layout: Layout, account: Account) -> Path | None:
+    """Return the recorded temporary folder if it is still the one that was made for this database."""
+    folder = _named(layout)
+    if folder is None:
         return None
     try:
         status = folder.lstat()
