@@ -65,7 +65,12 @@ class HubServer:
     def launch(self) -> None:
         """Start the process without waiting for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.settings}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(PROJECT / "src"),  # this tree, whichever one the environment has installed
+            **self.settings,
+        }
         command = [sys.executable, "-m", "hub", self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)
 

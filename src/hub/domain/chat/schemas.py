@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hub.core.text import NO_NUL, NOT_BLANK
 from hub.domain.companions.schemas import Image
@@ -94,9 +94,9 @@ class CreateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class UpdateConversation(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Rename a conversation."""
+    """Rename a conversation; what is left out stays."""
 
-    title: Title
+    title: Title | UnsetType = UNSET
 
 
 class SendMessage(Struct, kw_only=True, forbid_unknown_fields=True):

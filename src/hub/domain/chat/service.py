@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from hub.core.clock import utc_now
@@ -117,7 +117,9 @@ class ChatService:
     async def rename(
         self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID
     ) -> Conversation:
-        """Change a conversation's title."""
+        """Change a conversation's title, if a new one is given."""
+        if command.title is UNSET:
+            return await self.get(conversation_id, user_id=user_id)
         conversation = await queries.rename_conversation(
             conversation_id, user_id=user_id, title=command.title
         )

@@ -82,6 +82,8 @@ async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID)
         CompanionNotFoundError: there is none.
     """
     changes: dict[str, str] = msgspec.to_builtins(command)  # leaves out what is unset
+    if "default_outfit" in changes:
+        changes["default_outfit"] = changes["default_outfit"].strip() or DEFAULT_OUTFIT
     companion = await queries.update(companion_id, user_id=user_id, changes=changes)
     if companion is None:
         raise _not_found()

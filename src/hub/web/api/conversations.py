@@ -19,7 +19,7 @@ from hub.domain.chat.schemas import (
     UpdateConversation,
 )
 from hub.domain.chat.service import Sending
-from hub.web.api.dependencies import Cursor, Limit, MessageLimit, ProcessDependency
+from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.requests import HubRequest
 
 IdempotencyKey = Annotated[
@@ -96,7 +96,7 @@ class ConversationController(Controller):
         request: HubRequest,
         conversation_id: FromPath[UUID],
         process: ProcessDependency,
-        limit: MessageLimit = 50,
+        limit: Limit = 50,
         cursor: Cursor = None,
     ) -> Page[Message]:
         """Return one page of a conversation's messages, the newest first."""

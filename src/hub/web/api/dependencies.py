@@ -11,9 +11,8 @@ from hub.process import Process
 
 ProcessDependency = NamedDependency[Process]
 
-#: ``?limit=`` of lists, and of a conversation's messages.
-Limit = Annotated[int, Parameter(ge=1, le=200, description="How many entries the page has at most.")]
-MessageLimit = Annotated[int, Parameter(ge=1, le=1000, description="How many messages the page has at most.")]
+#: ``?limit=`` of lists.
+Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many entries the page has at most.")]
 Cursor = Annotated[
     str | None,
     Parameter(max_length=200, description="`next_cursor` of the page before; leave out for the first."),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Literal
 
 from litestar import Controller, Response, get
+from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
 import hub
@@ -37,6 +38,9 @@ class Alive(Struct, frozen=True, kw_only=True):
     status: Literal["pass"] = "pass"
 
 
+_UNWELL = {503: ResponseSpec(Health, description="A part that is needed fails.", generate_examples=False)}
+
+
 class HealthController(Controller):
     """For load balancers, monitors and people who wonder."""
 
@@ -44,7 +48,7 @@ class HealthController(Controller):
     tags = ("Operators",)
     opt = {"exclude_from_auth": True}  # noqa: RUF012 - the framework declares it so
 
-    @get(operation_id="getHealth", summary="How is the hub?")
+    @get(operation_id="getHealth", summary="How is the hub?", responses=_UNWELL)
     async def health(self, process: ProcessDependency) -> Response[Health]:
         """Check every part; 503 when one that is needed fails."""
         return _answer(await _check(process))
@@ -54,7 +58,7 @@ class HealthController(Controller):
         """Answer without looking at anything."""
         return Alive()
 
-    @get("/ready", operation_id="getReady", summary="Can the hub take requests?")
+    @get("/ready", operation_id="getReady", summary="Can the hub take requests?", responses=_UNWELL)
     async def ready(self, process: ProcessDependency) -> Response[Health]:
         """Check what requests need; 503 when something of it is missing, or while shutting down."""
         checks = await _check(process)

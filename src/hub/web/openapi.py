@@ -1,0 +1,114 @@
+"""What the framework leaves out of the OpenAPI document, or gets wrong: errors, public routes, patterns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.routes import HTTPRoute
+
+from hub.web.problems import PROBLEM_JSON, Problem
+
+_Document = dict[str, Any]
+
+_REFUSALS = {
+    "400": "The request is malformed, or a value is out of its bounds; `errors` points at each.",
+    "401": "Not signed in, or not any more.",
+    "403": "The account is disabled or may not do this.",
+    "404": "There is nothing of this id, or it is somebody else's.",
+    "413": "The body is too large.",
+    "415": "The body is not of a type that is taken here.",
+    "default": "Any other refusal.",
+}
+
+
+class JsonDocument(JsonRenderPlugin):
+    """The document at ``/docs/openapi.json``."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: _Document) -> bytes:
+        """Return the completed document."""
+        return super().render(request, complete(openapi_schema, request.app))
+
+
+class SwaggerPage(SwaggerRenderPlugin):
+    """The page at ``/docs``."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: _Document) -> bytes:
+        """Return the page with the completed document in it."""
+        return super().render(request, complete(openapi_schema, request.app))
+
+
+def complete(document: _Document, app: Litestar) -> _Document:
+    """Put right the framework's document, in place and once, and return it."""
+    components = document["components"]
+    if "responses" in components:
+        return document
+    _, schemas = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
+    components["schemas"] |= schemas
+    components["responses"] = {
+        f"Problem-{status}": {
+            "description": description,
+            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, description in _REFUSALS.items()
+    }
+    public = _public_operations(app)
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            is_public = operation["operationId"] in public
+            if is_public:
+                operation["security"] = []
+            _document_refusals(operation, path, is_public=is_public)
+    _close_bodies(document)
+    _translate_patterns(document)
+    return document
+
+
+def _public_operations(app: Litestar) -> set[str]:
+    return {
+        str(handler.operation_id)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.opt.get("exclude_from_auth")
+    }
+
+
+def _document_refusals(operation: _Document, path: str, *, is_public: bool) -> None:
+    statuses = {"default"}
+    if not is_public:
+        statuses |= {"401", "403"}
+    if "{" in path:
+        statuses.add("404")
+    if "requestBody" in operation:
+        statuses |= {"400", "413", "415"}
+    elif operation.get("parameters"):
+        statuses.add("400")
+    responses = operation["responses"]
+    responses.pop("400", None)  # the framework's own shape, which is never sent
+    responses |= {status: {"$ref": f"#/components/responses/Problem-{status}"} for status in sorted(statuses)}
+
+
+def _close_bodies(document: _Document) -> None:
+    """Say that a body takes no fields but its own."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                if name:
+                    document["components"]["schemas"][name]["additionalProperties"] = False
+
+
+def _translate_patterns(part: object) -> None:
+    r"""Write the end of a pattern as JavaScript knows it; ``\Z`` is Python's."""
+    if isinstance(part, dict):
+        pattern = part.get("pattern")
+        if isinstance(pattern, str) and pattern.endswith("\\Z"):
+            part["pattern"] = pattern[:-2] + "$"
+        for each in part.values():
+            _translate_patterns(each)
+    elif isinstance(part, list):
+        for each in part:
+            _translate_patterns(each)

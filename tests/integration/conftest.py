@@ -1,0 +1,49 @@
+"""Fixtures of the tests that talk to the shared hub."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.llm import Body, FakeLLM
+from tests.fakes.llm_script import Script, default_text, reply
+
+
+class Answers:
+    """Scripts by what the user said last, so that turns of other conversations cannot take them."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, deque[Script]] = {}
+
+    def give(self, said: str, *scripts: Script) -> None:
+        """Answer this message with these scripts, one an attempt; then as usual."""
+        self._scripts.setdefault(said, deque()).extend(scripts)
+
+    def choose(self, body: Body) -> Script:
+        """Return the script for a request."""
+        scripts = self._scripts.get(last_said(body))
+        return scripts.popleft() if scripts else reply(default_text(body))
+
+
+def prompt(body: Body) -> list[tuple[str, str]]:
+    """Return the request's messages as (role, content)."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    return [(message["role"], message["content"]) for message in messages]
+
+
+def last_said(body: Body) -> str:
+    """Return what the user said last."""
+    return next((content for role, content in reversed(prompt(body)) if role == "user"), "")
+
+
+@pytest.fixture
+def answers(llm: FakeLLM) -> Iterator[Answers]:
+    """Yield what the shared hub's language model says to which message."""
+    usual = llm.default
+    scripted = Answers()
+    llm.default = scripted.choose
+    yield scripted
+    llm.default = usual

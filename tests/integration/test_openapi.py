@@ -1,0 +1,153 @@
+"""The OpenAPI document and its page: complete, true to the code, and nothing of it from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from httpx2 import AsyncClient
+
+from tests.services.hub import HubServer
+from tests.services.refusals import refused
+from tests.services.routes import ROUTES
+
+Document = dict[str, Any]
+METHODS = {"get", "put", "post", "patch", "delete", "head", "options", "trace"}
+
+
+async def document_of(hub: HubServer) -> Document:
+    async with AsyncClient(base_url=hub.url) as http:
+        answer = await http.get("/docs/openapi.json")
+    assert answer.status_code == 200
+    return cast("Document", answer.json())
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert method in METHODS
+            yield path, method, operation
+
+
+def resolve(document: Document, part: Document) -> Document:
+    while "$ref" in part:
+        place: Any = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            place = place[step]
+        part = place
+    return part
+
+
+async def test_every_route_is_in_the_table_that_the_other_tests_go_through(hub: HubServer) -> None:
+    document = await document_of(hub)
+    documented = {
+        (operation["operationId"], method.upper(), path, "requestBody" in operation)
+        for path, method, operation in operations(document)
+    }
+    assert documented == {(each.operation, each.method, each.path, each.body is not None) for each in ROUTES}
+
+
+async def test_operations_have_names_of_their_own_and_say_what_they_do(hub: HubServer) -> None:
+    document = await document_of(hub)
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    for _, _, operation in operations(document):
+        assert operation["summary"], operation
+        assert operation["tags"], operation
+
+
+async def test_public_routes_and_no_others_need_no_token(hub: HubServer) -> None:
+    document = await document_of(hub)
+    assert document["security"]
+    public = {each["operationId"] for _, _, each in operations(document) if each.get("security") == []}
+    assert public == {route.operation for route in ROUTES if route.public}
+
+
+async def test_every_success_has_a_schema(hub: HubServer) -> None:
+    document = await document_of(hub)
+    for path, method, operation in operations(document):
+        successes = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
+        assert len(successes) == 1, (method, path)
+        for status, answer in successes.items():
+            if status == "204":
+                continue
+            [(media_type, content)] = answer["content"].items()
+            if media_type != "text/event-stream":
+                schema = resolve(document, content["schema"])
+                assert schema["type"] == "object", (method, path)
+                assert schema["properties"], (method, path)
+
+
+async def test_every_refusal_is_a_problem_document(hub: HubServer) -> None:
+    document = await document_of(hub)
+    problem = document["components"]["schemas"]["Problem"]
+    assert set(problem["required"]) == {"type", "title", "status", "detail", "request_id"}
+    for path, method, operation in operations(document):
+        refusals = {
+            status: resolve(document, answer)
+            for status, answer in operation["responses"].items()
+            if status[0] not in "25"
+        }
+        assert "default" in refusals, (method, path)
+        assert ("404" in refusals) == ("{" in path), (method, path)
+        assert ("401" in refusals) == (operation.get("security") != []), (method, path)
+        if "requestBody" in operation:
+            assert {"400", "413", "415"} <= set(refusals), (method, path)
+        for answer in refusals.values():
+            assert list(answer["content"]) == ["application/problem+json"], (method, path)
+            assert resolve(document, answer["content"]["application/problem+json"]["schema"]) == problem
+
+
+async def test_every_reference_leads_somewhere(hub: HubServer) -> None:
+    document = await document_of(hub)
+    found = 0
+
+    def walk(part: object) -> None:
+        nonlocal found
+        if isinstance(part, dict):
+            if "$ref" in part:
+                assert resolve(document, part)
+                found += 1
+            for each in part.values():
+                walk(each)
+        elif isinstance(part, list):
+            for each in part:
+                walk(each)
+
+    walk(document)
+    assert found > 20
+
+
+async def test_bodies_are_closed_and_patterns_are_those_of_javascript(hub: HubServer) -> None:
+    document = await document_of(hub)
+    for path, method, operation in operations(document):
+        if "requestBody" in operation:
+            body = resolve(document, operation["requestBody"]["content"]["application/json"]["schema"])
+            assert body["additionalProperties"] is False, (method, path)
+    assert "\\\\Z" not in str(document)
+    username = document["components"]["schemas"]["Register"]["properties"]["username"]
+    assert re.search(username["pattern"], "ida_1")
+    assert not re.search(username["pattern"], "Ida")
+
+
+async def test_the_page_loads_with_nothing_from_elsewhere(hub: HubServer) -> None:
+    async with AsyncClient(base_url=hub.url) as http:
+        page = await http.get("/docs")
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page.text)
+        assets = re.findall(r"""(?:src|href)\s*=\s*["'](/[^"']+)["']""", page.text)
+        assert len(assets) >= 3
+        for asset in assets:
+            answer = await http.get(asset)
+            assert answer.status_code == 200, asset
+            if asset.endswith(".css"):
+                assert not re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", answer.text), asset
+        assert '"openapi"' in page.text or "openapi.json" in page.text
+
+
+async def test_unknown_pages_of_the_documentation_are_refused_like_all_others(hub: HubServer) -> None:
+    async with AsyncClient(base_url=hub.url) as http:
+        for path in ("/docs/nothing", "/docs/openapi.yaml", "/docs-assets/nothing.js", "/docs-assets/"):
+            refused(await http.get(path), 404)

@@ -1,0 +1,156 @@
+"""Every HTTP route of the public contract, with what a valid call looks like.
+
+Tests that go through all routes read this table; `test_openapi` fails when the server has a route that is
+not in it, so that none goes unchecked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.services.hub import PASSWORD, Client
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation. ``public``: needs no token; ``ends_sign_in``: a valid call makes the token useless."""
+
+    operation: str
+    method: str
+    path: str
+    body: Body | None = None
+    public: bool = False
+    ends_sign_in: bool = False
+
+    @property
+    def names_something(self) -> bool:
+        """Whether the path holds an id."""
+        return "{" in self.path
+
+
+ROUTES = (
+    Route(
+        "register",
+        "POST",
+        "/api/auth/register",
+        {
+            "username": "never_stored",
+            "email": "never_stored@example.org",
+            "password": PASSWORD,
+            "display_name": "Never Stored",
+        },
+        public=True,
+    ),
+    Route("logIn", "POST", "/api/auth/login", {"login": "never_stored", "password": PASSWORD}, public=True),
+    Route("logOut", "POST", "/api/auth/logout", ends_sign_in=True),
+    Route("getMe", "GET", "/api/me"),
+    Route("updateMe", "PATCH", "/api/me", {"email": "me@example.org", "display_name": "Me"}),
+    Route(
+        "changePassword",
+        "POST",
+        "/api/me/password",
+        {"current_password": PASSWORD, "new_password": "another good one"},
+    ),
+    Route("createWebSocketTicket", "POST", "/api/ws-tickets"),
+    Route("listCompanions", "GET", "/api/companions"),
+    Route(
+        "createCompanion",
+        "POST",
+        "/api/companions",
+        {
+            "name": "Mira",
+            "description": "A calm botanist who loves moss.",
+            "appearance": "green eyes",
+            "user_appearance": "a grey coat",
+            "default_outfit": "an apron",
+            "greeting": "Hello!",
+        },
+    ),
+    Route("getCompanion", "GET", "/api/companions/{companion_id}"),
+    Route(
+        "updateCompanion",
+        "PATCH",
+        "/api/companions/{companion_id}",
+        {
+            "name": "Mira",
+            "description": "A calm botanist who loves moss.",
+            "appearance": "green eyes",
+            "user_appearance": "a grey coat",
+            "default_outfit": "an apron",
+            "greeting": "Hello!",
+        },
+    ),
+    Route("deleteCompanion", "DELETE", "/api/companions/{companion_id}"),
+    Route("listConversations", "GET", "/api/conversations"),
+    Route(
+        "createConversation",
+        "POST",
+        "/api/conversations",
+        {"companion_id": "{companion_id}", "title": "About moss"},
+    ),
+    Route("getConversation", "GET", "/api/conversations/{conversation_id}"),
+    Route("updateConversation", "PATCH", "/api/conversations/{conversation_id}", {"title": "About ferns"}),
+    Route("deleteConversation", "DELETE", "/api/conversations/{conversation_id}"),
+    Route("listMessages", "GET", "/api/conversations/{conversation_id}/messages"),
+    Route(
+        "sendMessage",
+        "POST",
+        "/api/conversations/{conversation_id}/messages",
+        {"content": "Hello", "generate_image": False},
+    ),
+    Route("getResponse", "GET", "/api/responses/{response_id}"),
+    Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
+    Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
+    Route("streamResponse", "GET", "/api/responses/{response_id}/events"),
+    Route("getHealth", "GET", "/api/health", public=True),
+    Route("getLive", "GET", "/api/health/live", public=True),
+    Route("getReady", "GET", "/api/health/ready", public=True),
+)
+
+
+class Home:
+    """What one user has: a companion, a conversation with a finished reply, and their ids by name."""
+
+    def __init__(self, owner: Client, ids: dict[str, str]) -> None:
+        self.owner = owner
+        self.ids = ids
+
+    @classmethod
+    async def of(cls, owner: Client) -> Home:
+        """Let the user make one of each."""
+        companion = await owner.companion()
+        conversation = await owner.conversation(companion["id"])
+        sent = await owner.send(conversation["id"], "What grows here?")
+        await owner.ended(sent["response"]["id"])
+        return cls(
+            owner,
+            {
+                "companion_id": companion["id"],
+                "conversation_id": conversation["id"],
+                "response_id": sent["response"]["id"],
+            },
+        )
+
+    def path(self, route: Route, **ids: str) -> str:
+        """Return the route's path with this home's ids in it, or with others."""
+        return route.path.format(**{**self.ids, **ids})
+
+    def body(self, route: Route) -> Body | None:
+        """Return a valid body, with this home's ids in it."""
+        if route.body is None:
+            return None
+        return {
+            name: value.format(**self.ids) if isinstance(value, str) else value
+            for name, value in route.body.items()
+        }
+
+    async def everything(self) -> dict[str, Any]:
+        """Return all that the owner can see, to be compared with what it was before."""
+        paths = ["/api/me", "/api/companions?limit=200", "/api/conversations?limit=200"]
+        paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
+        paths.append(f"/api/responses/{self.ids['response_id']}")
+        answers = [await self.owner.http.get(path) for path in paths]
+        return {path: answer.json() for path, answer in zip(paths, answers, strict=True)}
