@@ -1,0 +1,53 @@
+"""``python -m bench [names] [--json FILE]``: measure, print a table, say plainly what is met."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from bench import first_byte, history, memory, startup, streams
+from bench.report import Figure, render, this_machine, to_json
+from bench.world import World, open_world
+
+BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
+    "first-byte": first_byte.measure,
+    "history": history.measure,
+    "memory": memory.measure,
+    "startup": startup.measure,
+    "streams": streams.measure,
+}
+
+
+def main() -> None:
+    """Run the benches that were named, or all."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure speed, as ratios within one run.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}; all if none")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHES]:
+        parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    figures: list[Figure] = []
+    # One loop for all: the database's programs end with the thread that started them.
+    with open_world() as world, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for name in options.names or BENCHES:
+            started = time.monotonic()
+            print(f"{name} ... ", end="", file=sys.stderr, flush=True)
+            figures += runner.run(_run(name, world))
+            print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+    print(render(figures, this_machine()))
+    if options.json is not None:
+        options.json.write_bytes(to_json(figures, this_machine()))
+
+
+async def _run(name: str, world: World) -> list[Figure]:
+    return await BENCHES[name](world)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""From the POST of a message to the first text of its reply on a WebSocket: the hub against the floor."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.report import Figure, summary
+from bench.wire import Http, WebSocket, post_request
+from bench.world import World
+from tests.services.hub import Client
+
+GOAL = 4.0
+ROUNDS = 12
+EACH = 25
+WARM_UP = 60
+#: Seconds of quiet after a reply, so that what it leaves behind does not count against the next.
+_QUIET = 0.004
+
+_BODY = json.dumps({"content": "What have you found in the forest today, and may I see it?"}).encode()
+_DELTA = b'"response.output_text.delta"'
+_BEGUN = b'"response.in_progress"'
+_NO_TEXT = b'"output_text":""'
+
+
+class Target:
+    """A server to be measured: where to POST, the socket that tells, and what ends a reply there."""
+
+    def __init__(self, request: bytes, http: Http, socket: WebSocket, end: bytes) -> None:
+        self.request = request
+        self.firsts: list[float] = []
+        self.frames: list[float] = []
+        self._http = http
+        self._socket = socket
+        self._end = end
+
+    def run(self, count: int) -> None:
+        """Say something ``count`` times, each after the reply before; note the milliseconds."""
+        for _ in range(count):
+            started = time.perf_counter()
+            self._http.send(self.request)
+            text = self._socket.receive()
+            first_frame = time.perf_counter()
+            while not _says_something(text):
+                text = self._socket.receive()
+            first_text = time.perf_counter()
+            self.frames.append((first_frame - started) * 1000)
+            self.firsts.append((first_text - started) * 1000)
+            status, body = self._http.answer()
+            if status != 202:
+                raise RuntimeError(body.decode())
+            self._socket.receive_until(self._end)
+            time.sleep(_QUIET)
+
+    def forget(self) -> None:
+        """Drop what was noted: it was the warm-up."""
+        self.firsts.clear()
+        self.frames.clear()
+
+    def turn_to(self, url: str, token: str, conversation_id: str) -> None:
+        """Go on in another conversation of the hub."""
+        subscribe = {"type": "conversation.subscribe", "conversation_id": conversation_id}
+        self._socket.send(json.dumps(subscribe).encode())
+        self._socket.receive_until(b'"conversation.subscribed"')
+        self.request = post_request(url, f"/api/conversations/{conversation_id}/messages", _BODY, token)
+
+
+def _says_something(frame: bytes) -> bool:
+    """Tell whether a frame brings text: a delta does, and an attempt that is joined once it has some."""
+    return _DELTA in frame or (_BEGUN in frame and _NO_TEXT not in frame)
+
+
+async def measure(world: World) -> list[Figure]:
+    """Measure in one run, a round of each in turn."""
+    with world.llm() as llm, world.program("bench.floor", "--llm", llm) as floor_url:
+        async with world.hub_up(llm) as server:
+            client = await Client(server.url).register()
+            companion = (await client.companion())["id"]
+            with _targets(server.url, floor_url, client.token) as (hub, floor, bare):
+                for number in range(ROUNDS + 1):
+                    # A fresh conversation each round: the prompt's length stays what it is in the floor.
+                    conversation = await client.conversation(companion)
+                    hub.turn_to(server.url, client.token, conversation["id"])
+                    count = EACH if number else WARM_UP
+                    for target in (hub, floor, bare):
+                        target.run(count)
+                        if not number:
+                            target.forget()
+            await client.close()
+    return [_figure(hub, floor, bare)]
+
+
+@contextmanager
+def _targets(hub_url: str, floor_url: str, token: str) -> Iterator[tuple[Target, Target, Target]]:
+    some_id = "01900000-0000-7000-8000-000000000000"
+    with (
+        Http(hub_url) as hub_http,
+        Http(floor_url) as floor_http,
+        WebSocket(hub_url, "/api/ws", token) as hub_socket,
+        WebSocket(floor_url, "/ws") as floor_socket,
+    ):
+        hub_socket.receive_until(b'"session.created"')
+        ended = b'"response.output_text.done"'
+        yield (
+            Target(b"", hub_http, hub_socket, b'"response.completed"'),
+            Target(post_request(floor_url, f"/ask/{some_id}", _BODY), floor_http, floor_socket, ended),
+            Target(post_request(floor_url, f"/greet/{some_id}", _BODY), floor_http, floor_socket, ended),
+        )
+
+
+def _figure(hub: Target, floor: Target, bare: Target) -> Figure:
+    ratio = statistics.median(hub.firsts) / statistics.median(floor.firsts)
+    per_round = [
+        statistics.median(hub.firsts[at : at + EACH]) / statistics.median(floor.firsts[at : at + EACH])
+        for at in range(0, len(hub.firsts), EACH)
+    ]
+    return Figure(
+        name="POST to first text on a WebSocket, against an in-process task",
+        value=ratio,
+        shown=f"{ratio:.2f}x",
+        goal=GOAL,
+        goal_shown=f"<= {GOAL:g}x",
+        details=(
+            f"hub up: {summary(hub.firsts)} (any frame: {summary(hub.frames)})",
+            f"in-process task with the same model: {summary(floor.firsts)}",
+            f"in-process task without a model: {summary(bare.firsts)}",
+            f"ratio in {len(per_round)} rounds: {min(per_round):.2f} to {max(per_round):.2f}",
+        ),
+    )
