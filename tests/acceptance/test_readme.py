@@ -1,0 +1,58 @@
+"""What the README shows is what the examples do, and the examples run."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import sys
+
+import pytest
+
+from tests.services.fixtures import require_or_skip
+from tests.services.hub import PROJECT, HubServer
+
+EXAMPLES = PROJECT / "docs" / "examples"
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+async def run(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+async def test_the_example_with_curl_shows_a_whole_reply(hub: HubServer) -> None:
+    if shutil.which("curl") is None:
+        require_or_skip("curl", "curl is not installed; install it with: apt-get install curl")
+    output = await run("sh", str(EXAMPLES / "first_talk.sh"), hub.url)
+    assert "event: response.output_text.delta" in output
+    assert "event: response.completed" in output
+    assert "Good morning! Who are you?" in output
+
+
+async def test_the_example_in_python_shows_a_whole_reply(hub: HubServer) -> None:
+    output = await run(sys.executable, str(EXAMPLES / "first_talk.py"), hub.url)
+    assert "Good morning! Who are you?" in output
+    assert output.endswith("[response.completed]\n")
+
+
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert snippets
+    example = (EXAMPLES / "first_talk.py").read_text(encoding="utf-8")
+    assert all(snippet in example for snippet in snippets)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http|#)[^)]+)\)", README))
+def test_the_readme_links_to_what_is_there(target: str) -> None:
+    assert (PROJECT / target).exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^(?:# )?make (\w+)", README, re.MULTILINE))))
+def test_the_readme_names_make_targets_that_exist(target: str) -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
