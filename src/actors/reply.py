@@ -9,10 +9,10 @@ from contextlib import aclosing
 from enum import Enum, auto
 from uuid import UUID
 
-import asyncpg
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
@@ -264,6 +264,6 @@ async def _survive(write: Awaitable[bool]) -> bool:
     """Take a database that is away for a while as no loss: the fence is checked again at the next write."""
     try:
         return await write
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         logger.warning("database unavailable while replying", reason=type(error).__name__)
         return True

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
-
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.domain.chat import turns
 from hub.jobs import store
 from hub.jobs.broker import Broker
@@ -65,7 +64,7 @@ class Worker:
             await asyncio.sleep(RESCUE_EVERY)
             try:
                 await self._rescue()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 logger.debug("rescue waits for the database", reason=type(error).__name__)
 
     async def _rescue(self, *, everything: bool = False) -> None:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 
-import asyncpg
 import uvicorn
 import uvloop
 from msgspec import Struct
@@ -23,6 +22,7 @@ from hub.core.logging import get_logger
 from hub.core.settings import Settings
 from hub.db.address import without_prisma_parameters
 from hub.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from hub.db.engine import DATABASE_ERRORS
 from hub.db.migrate import MigrationFailedError, migrate
 from hub.jobs.broker import Broker, make_broker, make_publisher
 from hub.process import Process, open_process
@@ -120,7 +120,7 @@ async def migrate_database(database: Database) -> int:
         return await migrate(database.dsn)
     except MigrationFailedError as error:
         raise StartError(f"{error}. The database is as it was before.") from None
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         raise StartError(
             f"The database cannot be used ({type(error).__name__}: {error}). Check HUB_DATABASE_URL."
         ) from None

@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 #: Seconds after which the database is asked to give up on one statement.
 COMMAND_TIMEOUT = 30.0
 
+#: Everything that a call can raise for the database's sake: for loops that must go on whatever it was.
+DATABASE_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+#: What of that means that the database is away, shutting down or too slow: worth trying again.
+UNAVAILABLE: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+)
+
 
 class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when COMMIT or ROLLBACK fails."""

@@ -10,9 +10,8 @@ import asyncio
 import time
 from uuid import UUID
 
-import asyncpg
-
 from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.jobs import store
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.messages import JobPublisher
@@ -101,7 +100,7 @@ class Relay:
             try:
                 await self._sweep()
                 database_is_down = False
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 if not database_is_down:
                     logger.warning("database unavailable, the relay waits", reason=type(error).__name__)
                 database_is_down = True

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder, encoder
 
 logger = get_logger(__name__)
@@ -129,7 +130,7 @@ class Bus:
                         CHANNEL,
                         _payloads(events),
                     )
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                except DATABASE_ERRORS as error:
                     logger.warning("live events lost", events=len(events), reason=type(error).__name__)
                     if connection is not None:
                         connection.terminate()
@@ -146,7 +147,7 @@ class Bus:
         while True:
             try:
                 await self._listen(missed=missed)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 if self._listening.is_set():
                     logger.warning("live connection lost, reconnecting", reason=type(error).__name__)
             self._listening.clear()

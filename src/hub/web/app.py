@@ -13,6 +13,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
 from hub.core.errors import HubError
+from hub.db.engine import UNAVAILABLE
 from hub.process import Process
 from hub.web.access import Access
 from hub.web.api.accounts import AccountController
@@ -23,7 +24,12 @@ from hub.web.api.responses import ResponseController
 from hub.web.auth import Authentication
 from hub.web.docs import assets_router, openapi_config
 from hub.web.pages.setup import index, set_up, setup_form
-from hub.web.problems import handle_http_error, handle_hub_error, handle_unexpected
+from hub.web.problems import (
+    handle_http_error,
+    handle_hub_error,
+    handle_unavailable,
+    handle_unexpected,
+)
 from hub.web.requests import HubRequest
 from hub.web.ws.route import OpenSessions, socket_route
 
@@ -63,6 +69,7 @@ def create_app(process: Process) -> ASGIApp:
         exception_handlers={
             HubError: handle_hub_error,
             HTTPException: handle_http_error,
+            **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
         },
         request_class=HubRequest,

@@ -87,6 +87,14 @@ def handle_http_error(_request: Request[Any, Any, Any], error: HTTPException) ->
     return render(status, code, title, _detail(status, error.detail), headers=headers)
 
 
+def handle_unavailable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Render a database that is away or cannot keep up: it is worth trying again."""
+    logger.warning("database unavailable for a request", reason=type(error).__name__)
+    code, title = _TITLES[HTTPStatus.SERVICE_UNAVAILABLE]
+    detail = "The server cannot do this at the moment. Try again in a few seconds."
+    return render(503, code, title, detail, headers={"Retry-After": "2"})
+
+
 def handle_unexpected(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Render a defect of ours: the log has the details, the client its request id."""
     logger.error("request failed", exc_info=error)

@@ -63,7 +63,7 @@ class IdempotencyKey(Table, db=ENGINE, tablename="idempotency_keys"):
 
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
-    key = Varchar(length=210)
+    key = Varchar(length=250)
     request_hash = Bytea()
     message_id = ForeignKey(Message, null=False, on_delete=OnDelete.cascade)
     response_id = UUID(null=True, default=None)

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
@@ -15,6 +14,7 @@ from msgspec import UNSET, Struct
 from hub.core.errors import HubError, InvalidRequestError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.schemas import Identity
 from hub.domain.chat.feed import ConversationFeed
 from hub.domain.chat.frames import ItemAdded
@@ -112,7 +112,7 @@ class Session:
                 for feed in tuple(self._feeds.values()):
                     for frame in await feed.next_frames():
                         await self._send(frame)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 logger.debug("feed waits for the database", reason=type(error).__name__)
                 await asyncio.sleep(DATABASE_PAUSE)
                 for feed in self._feeds.values():
@@ -158,7 +158,7 @@ class Session:
         except HubError as error:
             detail = error.errors[0].detail if isinstance(error, InvalidRequestError) else str(error)
             await self._refuse(error.code, f"{error.title}. {detail}", frame.event_id)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except DATABASE_ERRORS:
             logger.exception("frame failed")
             await self._refuse("not_ready", "The server cannot do this now. Try again.", frame.event_id)
 
@@ -215,7 +215,7 @@ class Session:
                     generate_image=bool(options and options.generate_image),
                 ),
                 wants_response=options is not None,
-                key=f"ws:{frame.event_id}",
+                key=f"ws:{frame.conversation_id}:{frame.event_id}",
                 message_id=message_id,
             )
         )
