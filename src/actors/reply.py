@@ -173,7 +173,9 @@ class Attempt:
         budget = max(self._model.context_tokens - settings.llm_max_tokens, self._model.context_tokens // 2)
         for shortening in range(SHORTENINGS + 1):
             request = ChatRequest(
-                messages=prompt.build(turn.persona, turn.talk, budget=budget >> shortening),
+                messages=prompt.build(
+                    turn.persona, turn.talk, budget=budget >> shortening, first=turn.first_position
+                ),
                 max_tokens=settings.llm_max_tokens,
                 temperature=settings.llm_temperature,
                 top_p=settings.llm_top_p,

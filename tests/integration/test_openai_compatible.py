@@ -392,8 +392,9 @@ async def test_a_name_that_does_not_exist_is_unreachable() -> None:
 
 
 async def test_five_hundred_streams_at_once(fake: FakeLLM) -> None:
-    async with asyncio.timeout(15), model_at(fake.url) as model:
-        replies = await asyncio.gather(*(answer(model, ask(f"n{number}")) for number in range(500)))
+    async with model_at(fake.url, silence_seconds=30) as model, asyncio.TaskGroup() as group:
+        asking = [group.create_task(answer(model, ask(f"n{number}"))) for number in range(500)]
+    replies = [task.result() for task in asking]
     expected = [
         default_text({"messages": [{"role": "user", "content": f"n{number}"}]}) for number in range(500)
     ]

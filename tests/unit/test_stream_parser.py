@@ -10,17 +10,19 @@ from hub.providers.llm.protocol import LanguageModelError, Usage
 from hub.providers.llm.stream_parser import MAX_LINE_BYTES, MAX_STREAM_BYTES, StreamParser
 from tests.fakes.llm_script import DONE, chunk, line
 
-TEXT = "Grüße, “ça va” ☕🫖 \u2028 ok"
+WORDS = "Grüße, “ça va” ☕🫖 \u2028 ok"
 STREAM = (
     b": hello\n\n"
     + line(chunk(None, role="assistant"))
-    + b"".join(line(chunk(character)) for character in TEXT)
+    + b"".join(line(chunk(character)) for character in WORDS)
+    + b'data: {"choices":[{"delta":\ndata: {"content":"!"}}]}\n\n'
     + line(chunk(finish="stop"))
     + line(
         chunk(usage={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}, choices=False),
     )
     + DONE
 )
+TEXT = WORDS + "!"
 USAGE = Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)
 
 

@@ -13,6 +13,8 @@ BYTES_PER_TOKEN = 3
 MESSAGE_OVERHEAD = 6
 #: The system message gets at most this share of what the context has for the prompt.
 SYSTEM_SHARE = 0.6
+#: Where older messages are left out, the cut falls on a multiple of this position and stays there for a while.
+CUT_EVERY = 16
 
 # The name comes first and the persona before the rules: asked for its name ten times each way, the embedded
 # model gave the right one nine times instead of four.
@@ -34,25 +36,35 @@ class Persona(Struct, frozen=True, kw_only=True):
     user_name: str
 
 
-def build(persona: Persona, talk: list[ChatMessage], *, budget: int) -> tuple[ChatMessage, ...]:
+def build(
+    persona: Persona, talk: list[ChatMessage], *, budget: int, first: int = 1
+) -> tuple[ChatMessage, ...]:
     """Build the prompt: one system message, then the newest messages that fit.
 
     Args:
         persona: who talks with whom.
         talk: the talk so far, oldest first; the last one is answered and stays whatever the budget.
         budget: tokens that the prompt may have.
+        first: position of the talk's first message in its conversation, so that cuts fall where they fell
+            before: a server that has read the beginning of a prompt need not read it again.
     """
     system = _system(persona, int(budget * SYSTEM_SHARE))
     left = budget - tokens(system)
     last = _shorten(talk[-1].content, max(left - MESSAGE_OVERHEAD, 64))
-    chosen = [ChatMessage(role=talk[-1].role, content=last)]
-    left -= tokens(last)
-    for message in reversed(talk[:-1]):
-        left -= tokens(message.content)
-        if left < 0:
-            break
-        chosen.append(message)
-    return (ChatMessage(role="system", content=system), *reversed(chosen))
+    earlier = _newest_that_fit(talk[:-1], left - tokens(last), first)
+    answered = ChatMessage(role=talk[-1].role, content=last)
+    return (ChatMessage(role="system", content=system), *earlier, answered)
+
+
+def _newest_that_fit(talk: list[ChatMessage], budget: int, first: int) -> list[ChatMessage]:
+    start = len(talk)
+    while start > 0 and (cost := tokens(talk[start - 1].content)) <= budget:
+        budget -= cost
+        start -= 1
+    if start > 0:
+        to_next_cut = -(first + start) % CUT_EVERY
+        start += to_next_cut if start + to_next_cut < len(talk) else 0
+    return talk[start:]
 
 
 def tokens(text: str) -> int:

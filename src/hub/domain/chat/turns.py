@@ -31,7 +31,10 @@ class TurnLostError(Exception):
 
 
 class Turn(Struct, frozen=True, kw_only=True):
-    """What a worker needs to know to write a reply. ``talk`` ends with the message to answer."""
+    """What a worker needs to know to write a reply.
+
+    ``talk`` ends with the message to answer and begins with the one at ``first_position``.
+    """
 
     claim: Claim
     response_id: UUID
@@ -40,6 +43,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     waited: timedelta
     persona: Persona
     talk: list[ChatMessage]
+    first_position: int
 
 
 _BEGIN = """
@@ -96,6 +100,7 @@ async def begin(claim: Claim) -> Turn:
             ),
         ),
         talk=_talk(messages, row["position"]),
+        first_position=min(each["position"] for each in messages),
     )
 
 

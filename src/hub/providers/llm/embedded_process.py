@@ -59,6 +59,7 @@ class EmbeddedServer:
         self._failure: LanguageModelError | None = None  # of the last start, until one succeeds
         self._changed = asyncio.Condition()
         self._supervisor: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._last_words: deque[str] = deque(maxlen=20)
 
     @property
@@ -69,6 +70,7 @@ class EmbeddedServer:
     async def start(self) -> str:
         """Start the child and return its address; raises ``LanguageModelError`` if it does not come up."""
         model = find_model()
+        self._stopping.clear()
         self._supervisor = asyncio.create_task(self._supervise(model), name="embedded-model")
         await self._wait(lambda: self._target is not None or self._failure is not None, _START_SECONDS)
         if self._target is None:
@@ -78,9 +80,11 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """End the child; returns when it is gone."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        self._stopping.set()
+        if self._process is not None:
+            await _end(self._process)
+        if self._supervisor is not None:  # not cancelled: it has a process to wait for
+            await self._supervisor
             self._supervisor = None
 
     async def ready(self, *, after: Target | None = None) -> Target:
@@ -101,14 +105,24 @@ class EmbeddedServer:
         deaths: deque[float] = deque(maxlen=16)
         while True:
             await self._run_once(model)
+            if self._stopping.is_set():
+                return
             now = time.monotonic()
             deaths.append(now)
             recent = sum(death > now - _MEMORY_SECONDS for death in deaths)
             pause = min(_LONGEST_PAUSE, 2.0 ** (recent - 2)) if recent > 1 else 0.0
+<<<<<<< HEAD
             logger.warning(
                 "embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words)
             )
             await asyncio.sleep(pause)
+=======
+            log.warning("embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+                return
+>>>>>>> llm
 
     async def _run_once(self, model: Path) -> None:
         """Start the child and return when it has ended, however that came."""
@@ -122,7 +136,7 @@ class EmbeddedServer:
             return
         listening = asyncio.create_task(self._listen(process))
         try:
-            url = await self._hand_over(process, model, key)
+            url = None if self._stopping.is_set() else await self._hand_over(process, model, key)
             if url is None:
                 await self._tell(None, _unavailable("its process ended at the start"))
                 return
