@@ -13,7 +13,7 @@ BYTES_PER_TOKEN = 3
 MESSAGE_OVERHEAD = 6
 #: The system message gets at most this share of what the context has for the prompt.
 SYSTEM_SHARE = 0.6
-#: Where older messages are left out, the cut falls on a multiple of this position and stays there for a while.
+#: Where older messages are left out, the cut falls on a position that this divides, and stays for a while.
 CUT_EVERY = 16
 
 # The name comes first and the persona before the rules: asked for its name ten times each way, the embedded

@@ -111,18 +111,13 @@ class EmbeddedServer:
             deaths.append(now)
             recent = sum(death > now - _MEMORY_SECONDS for death in deaths)
             pause = min(_LONGEST_PAUSE, 2.0 ** (recent - 2)) if recent > 1 else 0.0
-<<<<<<< HEAD
             logger.warning(
                 "embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words)
             )
-            await asyncio.sleep(pause)
-=======
-            log.warning("embedded model ended", restart_in_seconds=pause, last_words=list(self._last_words))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
                 return
->>>>>>> llm
 
     async def _run_once(self, model: Path) -> None:
         """Start the child and return when it has ended, however that came."""
