@@ -13,7 +13,7 @@ from uuid import UUID
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from hub.core.logging import get_logger
-from hub.db.engine import DATABASE_ERRORS
+from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
@@ -63,7 +63,7 @@ class Replies:
             return
         try:
             claim = await store.claim(job_id, worker=self._process.name)
-        except DATABASE_ERRORS as error:
+        except UNAVAILABLE as error:
             logger.warning("job not claimed, the sweep rings again", reason=type(error).__name__)
             return
         if claim is None:
@@ -86,7 +86,7 @@ class Replies:
                 self._idle.set()
             clear_contextvars()
         if not self._process.is_stopping:
-            with suppress(*DATABASE_ERRORS):  # the sweep finds it too
+            with suppress(*UNAVAILABLE):  # the sweep finds it too
                 await self._process.relay.ring_next(claim.lane)
 
     async def hand_over(self) -> None:
@@ -265,7 +265,7 @@ class Attempt:
             logger.info("reply handed over")
         except TurnLostError:
             logger.debug("nothing to hand over")
-        except DATABASE_ERRORS as error:
+        except UNAVAILABLE as error:
             logger.warning("reply not handed over, its lease will end", reason=type(error).__name__)
 
     def _elapsed_ms(self) -> float:
@@ -282,7 +282,7 @@ async def _insist(write: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await write()
-        except DATABASE_ERRORS as error:
+        except UNAVAILABLE as error:
             if loop.time() > give_up:
                 raise
             logger.warning("database unavailable while replying", reason=type(error).__name__)

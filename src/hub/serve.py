@@ -155,6 +155,7 @@ async def _run(
         stopping.is_ready = True
         await stopping.wait()
         process.is_stopping = True
+        process.bus.tell_gap()  # streams of events look, see that it stops, and end
         logger.info("stopping")
 
 
@@ -301,7 +302,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 class _Stopping(asyncio.Event):
-    """Set by a signal to stop. Until ``is_ready`` the signal also cancels the start, whatever it waits for."""
+    """Set by a signal to stop, which until ``is_ready`` also cancels the start, whatever it waits for."""
 
     is_ready = False
 

@@ -17,6 +17,7 @@ import websockets
 from tests.acceptance.conftest import Held, at
 from tests.fakes.llm import FakeLLM
 from tests.services.hub import Client, HubServer, Socket
+from tests.services.waiting import eventually
 from tests.services.world import (
     exactly_one_reply,
     kill_all,
@@ -207,7 +208,7 @@ async def test_a_killed_database_comes_back_by_itself(data_folder: Path, fake: F
         await exactly_one_reply(client, conversation["id"], response)
         assert server.output.count("started again") == 1
         os.kill(postmaster(data_folder), signal.SIGKILL)  # and once more, while all is quiet
-        await server.wait_for("started again", within=10)
+        await eventually(lambda: server.output.count("started again") == 2, seconds=10)
         second = await client.conversation()
         sent = await client.send(second["id"], "Still there?")
         assert (await client.ended(sent["response"]["id"]))["status"] == "completed"
