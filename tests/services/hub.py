@@ -65,6 +65,7 @@ class HubServer:
     def launch(self) -> None:
         """Start the process without waiting for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.close()
         environment = {**base_environment(self.folder), **self.settings}
         command = [sys.executable, "-m", "hub", self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)

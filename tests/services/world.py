@@ -35,9 +35,7 @@ class Done:
         return self.out + self.err
 
 
-async def run_hub(
-    folder: Path, *words: str, given: str = "", user: int | None = None, **settings: str
-) -> Done:
+async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -> Done:
     """Run ``hub`` to its end in ``folder``, as :class:`HubServer` would, and return what it said."""
     environment = {
         **base_environment(folder),
@@ -50,7 +48,6 @@ async def run_hub(
         *(sys.executable, "-m", "hub", *words),
         cwd=folder,
         env=environment,
-        user=user,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
