@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from enum import Enum, auto
+from typing import TypeVar
 from uuid import UUID
 
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from hub.core.logging import get_logger
-from hub.db.engine import DATABASE_ERRORS
+from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
 from hub.jobs import store
-from hub.jobs.contracts import HEARTBEAT, Claim
+from hub.jobs.contracts import HEARTBEAT, LEASE, Claim
 from hub.live.events import Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
@@ -25,6 +26,10 @@ from hub.providers.llm.protocol import ChatRequest, Finish, LanguageModel, Langu
 
 logger = get_logger(__name__)
 
+T = TypeVar("T")
+
+#: Seconds between two attempts at a write that ends an attempt, while the database is away.
+WRITE_AGAIN = 0.5
 #: Seconds between two saves of the text so far.
 SAVE_EVERY = 0.5
 #: Seconds that one attempt may take in all.
@@ -56,7 +61,11 @@ class Replies:
         if self._process.is_stopping:
             await store.forget_published(job_id)
             return
-        claim = await store.claim(job_id, worker=self._process.name)
+        try:
+            claim = await store.claim(job_id, worker=self._process.name)
+        except UNAVAILABLE as error:
+            logger.warning("job not claimed, the sweep rings again", reason=type(error).__name__)
+            return
         if claim is None:
             return
         clear_contextvars()
@@ -77,7 +86,8 @@ class Replies:
                 self._idle.set()
             clear_contextvars()
         if not self._process.is_stopping:
-            await self._process.relay.ring_next(claim.lane)
+            with suppress(*UNAVAILABLE):  # the sweep finds it too
+                await self._process.relay.ring_next(claim.lane)
 
     async def hand_over(self) -> None:
         """Give every running reply back to its queue, for a process that stops."""
@@ -117,7 +127,7 @@ class Attempt:
     async def run(self) -> None:
         """Make the attempt and end it one way or another."""
         try:
-            turn = await turns.begin(self._claim)
+            turn = await _insist(lambda: turns.begin(self._claim))
         except TurnLostError:
             # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
             await store.fail(
@@ -228,7 +238,7 @@ class Attempt:
             )
             await self._fail(turn, error)
             return
-        await turns.complete(turn, text, finish.usage)
+        await _insist(lambda: turns.complete(turn, text, finish.usage))
         logger.info(
             "reply completed",
             duration_ms=self._elapsed_ms(),
@@ -246,9 +256,9 @@ class Attempt:
             duration_ms=self._elapsed_ms(),
         )
         if not again:
-            await turns.fail(turn, code=error.code, message=error.message)
+            await _insist(lambda: turns.fail(turn, code=error.code, message=error.message))
             return
-        delay = await turns.retry_later(turn, retry_after=error.retry_after)
+        delay = await _insist(lambda: turns.retry_later(turn, retry_after=error.retry_after))
         self._process.relay.ring_later(turn.claim.job_id, turn.claim.kind, delay)
 
     async def _release(self, turn: Turn) -> None:
@@ -257,9 +267,28 @@ class Attempt:
             logger.info("reply handed over")
         except TurnLostError:
             logger.debug("nothing to hand over")
+        except UNAVAILABLE as error:
+            logger.warning("reply not handed over, its lease will end", reason=type(error).__name__)
 
     def _elapsed_ms(self) -> float:
         return round((time.perf_counter() - self._started) * 1000, 1)
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Do a write that must not be lost, again and again while the database is away, up to a lease's length.
+
+    A write whose answer was lost finds at its repetition that the turn is no longer its own, and is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + LEASE
+    while True:
+        try:
+            return await write()
+        except UNAVAILABLE as error:
+            if loop.time() > give_up:
+                raise
+            logger.warning("database unavailable while replying", reason=type(error).__name__)
+        await asyncio.sleep(WRITE_AGAIN)
 
 
 async def _survive(write: Awaitable[bool]) -> bool:

@@ -10,7 +10,7 @@ from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
 from hub.domain.chat import turns
 from hub.jobs import store
-from hub.jobs.broker import Broker
+from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
 from hub.process import Process
@@ -29,6 +29,7 @@ class Worker:
 
     def __init__(self, process: Process, broker: Broker, model: LanguageModel) -> None:
         self._process = process
+        self._broker = broker
         self._replies = Replies(process, model)
         declare_actor(broker, self._replies.run, kind=JobKind.REPLY)
         loop = asyncio.get_running_loop()
@@ -43,6 +44,9 @@ class Worker:
         """
         if alone:
             await self._rescue(everything=True)
+        if alone or isinstance(
+            self._broker, InProcessBroker
+        ):  # what was in such a broker went with its process
             await store.forget_published()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
@@ -54,7 +58,8 @@ class Worker:
             self._rescuer.cancel()
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
-                await self._replies.hand_over()
+                # This process's own sweep must not take what is handed over: nobody here would run it.
+                await asyncio.gather(self._process.relay.stop(), self._replies.hand_over())
         except TimeoutError:
             logger.warning("some replies could not be handed over in time; their leases will end")
         await self._runtime.stop(timeout=3.5)

@@ -86,7 +86,7 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_run(settings, roles, database, listener, on_ready))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         logger.info("stopped before it was ready")
     finally:
         if listener is not None:
@@ -152,8 +152,10 @@ async def _run(
         if listener is not None:
             await stack.enter_async_context(_listening(process, listener))
         await _announce(process, listener, on_ready)
+        stopping.is_ready = True
         await stopping.wait()
         process.is_stopping = True
+        process.bus.tell_gap()  # streams of events look, see that it stops, and end
         logger.info("stopping")
 
 
@@ -299,9 +301,16 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stop_on_signals() -> asyncio.Event:
+class _Stopping(asyncio.Event):
+    """Set by a signal to stop, which until ``is_ready`` also cancels the start, whatever it waits for."""
+
+    is_ready = False
+
+
+def _stop_on_signals() -> _Stopping:
     """Return an event that SIGINT or SIGTERM sets; from then on the process ends within ``STOP_LIMIT``."""
-    stopping = asyncio.Event()
+    stopping = _Stopping()
+    starting = asyncio.current_task()
 
     def stop() -> None:
         if stopping.is_set():
@@ -310,6 +319,8 @@ def _stop_on_signals() -> asyncio.Event:
         last_resort = threading.Timer(STOP_LIMIT, os._exit, args=(1,))
         last_resort.daemon = True
         last_resort.start()
+        if not stopping.is_ready and starting is not None:
+            starting.cancel()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

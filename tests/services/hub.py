@@ -65,12 +65,8 @@ class HubServer:
     def launch(self) -> None:
         """Start the process without waiting for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "PYTHONPATH": str(PROJECT / "src"),  # this tree, whichever one the environment has installed
-            **self.settings,
-        }
+        self.close()
+        environment = {**base_environment(self.folder), **self.settings}
         command = [sys.executable, "-m", "hub", self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)
 
@@ -252,6 +248,11 @@ class Socket:
     def seen(self, kind: str) -> list[dict[str, Any]]:
         """Return the frames of a type that came so far."""
         return [frame for frame in self.frames if frame["type"] == kind]
+
+
+def base_environment(folder: Path) -> Mapping[str, str]:
+    """Return what a hub process has in its environment beside settings: this tree's code comes first."""
+    return {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT / "src")}
 
 
 def llm_settings(url: str, **more: str) -> Mapping[str, str]:

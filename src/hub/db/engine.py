@@ -7,6 +7,7 @@ the connection of a transaction whose COMMIT fails. This one does none of that.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,6 +85,8 @@ class HubEngine(PostgresEngine):
             pool_size: most connections held at once.
             lock_timeout: milliseconds after which a statement stops waiting for a lock; 0 waits on.
         """
+        # It tells each failed attempt to reconnect with a traceback; relay and bus say once that it is away.
+        logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
         self.config = {"dsn": dsn}
         self.pool = await asyncpg.create_pool(
             dsn=dsn,

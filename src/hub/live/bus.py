@@ -111,6 +111,12 @@ class Bus:
         """Call back with the id of every token that ends."""
         self._on_signed_out.add(callback)
 
+    def tell_gap(self) -> None:
+        """Have every subscriber of this process look again, as after missed events."""
+        for followers in tuple(self._subscribers.values()):
+            for subscriber in tuple(followers):
+                subscriber.on_gap()
+
     # Sending
 
     async def _send_forever(self) -> None:
@@ -163,7 +169,7 @@ class Bus:
             self._listening.set()
             if missed:
                 logger.info("live connection stands again")
-                self._tell_gap()
+                self.tell_gap()
             while not closed.is_set():
                 try:
                     async with asyncio.timeout(PROBE_EVERY):
@@ -184,11 +190,6 @@ class Bus:
             elif isinstance(event, UserSignedOut):
                 for callback in tuple(self._on_signed_out):
                     callback(event.token_id)
-
-    def _tell_gap(self) -> None:
-        for followers in tuple(self._subscribers.values()):
-            for subscriber in tuple(followers):
-                subscriber.on_gap()
 
 
 def _continues(last: Delta, event: Delta) -> bool:

@@ -97,7 +97,7 @@ async def _stream(process: Process, response: Response, offset: int) -> AsyncIte
     process.bus.subscribe(feed.conversation_id, feed)
     try:
         quiet_since = asyncio.get_running_loop().time()
-        while not feed.has_ended:
+        while not feed.has_ended and not process.is_stopping:
             try:
                 async with asyncio.timeout(feed.look_again_in):
                     await woken.wait()
