@@ -45,6 +45,28 @@ _TITLES = {
 }
 
 
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    request_id: str,
+    errors: list[InvalidPart] | None = None,
+) -> bytes:
+    """Return a problem document."""
+    return _encoder.encode(
+        Problem(
+            type=f"/problems/{code.replace('_', '-')}",
+            title=title,
+            status=status,
+            detail=detail,
+            request_id=request_id,
+            errors=errors or UNSET,
+        )
+    )
+
+
 def render(
     status: int,
     code: str,
@@ -55,16 +77,12 @@ def render(
     headers: dict[str, str] | None = None,
 ) -> Response[bytes]:
     """Return a problem document as a response."""
-    problem = Problem(
-        type=f"/problems/{code.replace('_', '-')}",
-        title=title,
-        status=status,
-        detail=detail,
-        request_id=str(get_contextvars().get("request_id", "")),
-        errors=errors or UNSET,
-    )
+    request_id = str(get_contextvars().get("request_id", ""))
     return Response(
-        _encoder.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers or {}
+        problem(status, code, title, detail, request_id=request_id, errors=errors),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=headers or {},
     )
 
 
