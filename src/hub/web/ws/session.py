@@ -109,8 +109,10 @@ class Session:
         while True:
             await self._wait()
             try:
-                for feed in tuple(self._feeds.values()):
+                for conversation_id, feed in tuple(self._feeds.items()):
                     for frame in await feed.next_frames():
+                        if self._feeds.get(conversation_id) is not feed:
+                            break  # unsubscribed meanwhile, or subscribed anew: a new feed tells
                         await self._send(frame)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
                 logger.debug("feed waits for the database", reason=type(error).__name__)
