@@ -21,6 +21,7 @@ from hub.domain.chat.frames import ItemAdded
 from hub.domain.chat.schemas import SendMessage
 from hub.domain.chat.service import Sending
 from hub.process import Process
+from hub.web.requests import invalid_part
 from hub.web.ws.frames import (
     AnyClientFrame,
     ConversationItemCreate,
@@ -240,7 +241,9 @@ class Session:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
-        return f"This frame is not valid: {error}."
+        part = invalid_part("", error)
+        place = f" at {part.pointer}" if part.pointer else ""
+        return f"This frame is not valid{place}: {part.detail}"
     return "This frame is not a JSON object."
 
 
