@@ -30,6 +30,7 @@ from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
 from hub.storage import layout
 from hub.web.app import create_app
+from hub.web.protocol import HttpProtocol
 
 logger = get_logger(__name__)
 
@@ -228,6 +229,7 @@ async def _listening(process: Process, listener: socket.socket) -> AsyncIterator
         access_log=False,
         lifespan="on",
         server_header=False,
+        http=HttpProtocol,
         ws="websockets-sansio",
         ws_max_size=max(FRAME_LIMIT, process.settings.message_max_length * 12 + 4096),
         ws_per_message_deflate=False,

@@ -23,6 +23,7 @@ from hub.web.api.health import HealthController
 from hub.web.api.responses import ResponseController
 from hub.web.auth import Authentication
 from hub.web.docs import assets_router, openapi_config
+from hub.web.methods import Methods
 from hub.web.pages.setup import index, set_up, setup_form
 from hub.web.problems import (
     handle_http_error,
@@ -79,4 +80,4 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(app)
+    return Access(Methods(app))

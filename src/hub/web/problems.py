@@ -45,6 +45,28 @@ _TITLES = {
 }
 
 
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    request_id: str,
+    errors: list[InvalidPart] | None = None,
+) -> bytes:
+    """Return a problem document."""
+    return _encoder.encode(
+        Problem(
+            type=f"/problems/{code.replace('_', '-')}",
+            title=title,
+            status=status,
+            detail=detail,
+            request_id=request_id,
+            errors=errors or UNSET,
+        )
+    )
+
+
 def render(
     status: int,
     code: str,
@@ -55,16 +77,12 @@ def render(
     headers: dict[str, str] | None = None,
 ) -> Response[bytes]:
     """Return a problem document as a response."""
-    problem = Problem(
-        type=f"/problems/{code.replace('_', '-')}",
-        title=title,
-        status=status,
-        detail=detail,
-        request_id=str(get_contextvars().get("request_id", "")),
-        errors=errors or UNSET,
-    )
+    request_id = str(get_contextvars().get("request_id", ""))
     return Response(
-        _encoder.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers or {}
+        problem(status, code, title, detail, request_id=request_id, errors=errors),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=headers or {},
     )
 
 
@@ -75,15 +93,18 @@ def handle_hub_error(_request: Request[Any, Any, Any], error: HubError) -> Respo
     return render(error.status, error.code, error.title, str(error), errors=errors, headers=headers)
 
 
-def handle_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def handle_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Render what the framework refuses: unknown routes, wrong methods, bad parameters."""
     status = error.status_code
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    if "websocket" in headers.values():
+        return _not_over_http()
     code, title = _TITLES.get(status, ("http_error", HTTPStatus(status).phrase))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", exc_info=error)
     if isinstance(error, ValidationException):
-        return render(status, code, title, "A parameter is not valid.", errors=_parameters(error))
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+        errors = _parameters(request, error)
+        return render(status, code, title, "A part of the request is not valid.", errors=errors)
     return render(status, code, title, _detail(status, error.detail), headers=headers)
 
 
@@ -106,18 +127,38 @@ def handle_unexpected(_request: Request[Any, Any, Any], error: Exception) -> Res
     )
 
 
-def _parameters(error: ValidationException) -> list[InvalidPart]:
+def _not_over_http() -> Response[bytes]:
+    return render(
+        HTTPStatus.UPGRADE_REQUIRED,
+        "upgrade_required",
+        "This is a WebSocket",
+        "Open this address with a WebSocket client.",
+        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+    )
+
+
+def _parameters(request: Request[Any, Any, Any], error: ValidationException) -> list[InvalidPart]:
     extra = error.extra if isinstance(error.extra, list) else []
-    return [
-        InvalidPart(f"/{str(each.get('key', '')).replace('.', '/')}", str(each.get("message", "")))
-        for each in extra
-        if isinstance(each, dict)
-    ]
+    return [_parameter(request, each) for each in extra if isinstance(each, dict)]
+
+
+def _parameter(request: Request[Any, Any, Any], told: dict[str, Any]) -> InvalidPart:
+    """Name a parameter as clients do; the framework tells the name that it has in the code."""
+    key, message = str(told.get("key", "")), str(told.get("message", ""))
+    if key == "data":
+        return InvalidPart("", "There is no body. Send JSON.")
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    header = getattr(parameter.kwarg_definition, "header", None) if parameter is not None else None
+    if "regex" in message:
+        message = "Only visible ASCII characters may stand here"
+    return InvalidPart(f"/{header or key.replace('.', '/')}", f"{message}.")
 
 
 def _detail(status: int, detail: str) -> str:
     if status == HTTPStatus.NOT_FOUND:
         return "Check the address; /docs lists all there is."
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return "This address takes other methods; the Allow header names them."
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return "Send less at once."
     return detail

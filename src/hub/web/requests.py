@@ -64,7 +64,7 @@ def _errors(body: bytes, target: Any, first: Exception) -> list[InvalidPart]:
 def _every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]:
     """Look at each field by itself, since decoding stops at the first that is wrong."""
     if not isinstance(given, dict) or not isinstance(target, type) or not issubclass(target, msgspec.Struct):
-        return [_part("", first)]
+        return [invalid_part("", first)]
     errors: list[InvalidPart] = []
     fields = {field.encode_name: field for field in msgspec.structs.fields(target)}
     errors += [
@@ -75,13 +75,14 @@ def _every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]
             try:
                 msgspec.convert(given[name], field.type)
             except msgspec.ValidationError as error:
-                errors.append(_part(f"/{name}", error))
+                errors.append(invalid_part(f"/{name}", error))
         elif field.required:
             errors.append(InvalidPart(f"/{name}", "This field is missing."))
-    return errors or [_part("", first)]
+    return errors or [invalid_part("", first)]
 
 
-def _part(prefix: str, error: Exception) -> InvalidPart:
+def invalid_part(prefix: str, error: Exception) -> InvalidPart:
+    """Say where a value is wrong and how, in words for people; ``prefix`` is the pointer of the whole."""
     text, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`").replace("[...]", "").replace("[", ".").replace("]", "")
     return InvalidPart(prefix + path.replace(".", "/"), _plain(text))

@@ -21,6 +21,7 @@ from hub.domain.chat.frames import ItemAdded
 from hub.domain.chat.schemas import SendMessage
 from hub.domain.chat.service import Sending
 from hub.process import Process
+from hub.web.requests import invalid_part
 from hub.web.ws.frames import (
     AnyClientFrame,
     ConversationItemCreate,
@@ -109,8 +110,10 @@ class Session:
         while True:
             await self._wait()
             try:
-                for feed in tuple(self._feeds.values()):
+                for conversation_id, feed in tuple(self._feeds.items()):
                     for frame in await feed.next_frames():
+                        if self._feeds.get(conversation_id) is not feed:
+                            break  # unsubscribed meanwhile, or subscribed anew: a new feed tells
                         await self._send(frame)
             except DATABASE_ERRORS as error:
                 logger.debug("feed waits for the database", reason=type(error).__name__)
@@ -238,7 +241,9 @@ class Session:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
-        return f"This frame is not valid: {error}."
+        part = invalid_part("", error)
+        place = f" at {part.pointer}" if part.pointer else ""
+        return f"This frame is not valid{place}: {part.detail}"
     return "This frame is not a JSON object."
 
 
