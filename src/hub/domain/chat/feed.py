@@ -16,6 +16,7 @@ from hub.domain.chat import queries
 from hub.domain.chat.cursor import Fit, ResponseCursor
 from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
 from hub.domain.chat.schemas import Message, Response
+from hub.domain.chat.state import read_state
 from hub.live.events import Changed, Delta
 
 #: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
@@ -144,7 +145,7 @@ class ConversationFeed(Feed):
     async def _read(self) -> list[Frame]:
         asked = list(self._asked | self._cursors.keys())
         self._asked.clear()
-        state = await queries.read_state(
+        state = await read_state(
             self.conversation_id, after=self._position, response_ids=asked, limit=REPLAY_LIMIT
         )
         self._stale = self._stale or len(state.messages) == REPLAY_LIMIT

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from asyncpg import Record
 from msgspec import Struct
 
 from hub.core.pages import TimeCursor
@@ -26,7 +25,8 @@ _RESPONSE = (
 )
 
 
-def _response(row: Mapping[str, Any]) -> Response:
+def response_of(row: Mapping[str, Any]) -> Response:
+    """Make a response of a row that has its columns."""
     code, usage = row["error_code"], row["usage"]
     return Response(
         id=row["id"],
@@ -223,46 +223,6 @@ def queued_response(message: Message, response_id: UUID | None) -> Response | No
     )
 
 
-# Idempotency
-
-
-async def store_key(
-    key_id: UUID, *, user_id: UUID, key: str, request_hash: bytes, sent: Sent, expires_at: datetime
-) -> bool:
-    """Remember under which key a message was sent; False when the key is in use already."""
-    async with ENGINE.connection() as connection:
-        status = await connection.execute(
-            "INSERT INTO idempotency_keys"
-            " (id, user_id, key, request_hash, message_id, response_id, expires_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_id, key) DO NOTHING",
-            key_id,
-            user_id,
-            key,
-            request_hash,
-            sent.message.id,
-            sent.response.id if sent.response else None,
-            expires_at,
-        )
-    return bool(status == "INSERT 0 1")
-
-
-async def find_key(*, user_id: UUID, key: str) -> tuple[bytes, UUID, UUID | None] | None:
-    """Return what a key stands for: (request hash, message id, response id); expired keys are removed."""
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT request_hash, message_id, response_id, expires_at < now() AS expired"
-            " FROM idempotency_keys WHERE user_id = $1 AND key = $2",
-            user_id,
-            key,
-        )
-        if row is not None and row["expired"]:
-            await connection.execute(
-                "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2", user_id, key
-            )
-            return None
-    return (row["request_hash"], row["message_id"], row["response_id"]) if row else None
-
-
 async def get_message(message_id: UUID) -> Message:
     """Return a message that exists."""
     async with ENGINE.connection() as connection:
@@ -282,7 +242,7 @@ async def get_response(response_id: UUID, *, user_id: UUID) -> Response | None:
             response_id,
             user_id,
         )
-    return _response(row) if row else None
+    return response_of(row) if row else None
 
 
 async def job_of(response_id: UUID) -> UUID:
@@ -314,67 +274,8 @@ async def requeue_response(response_id: UUID, *, job_id: UUID) -> bool:
     return bool(status == "UPDATE 1")
 
 
-# What a subscriber is told
-
-
-class ConversationState(Struct, frozen=True, kw_only=True):
-    """Where a conversation stands: messages after a position, and the responses asked about or under way."""
-
-    messages: list[Message]
-    responses: list[Response]
-
-
-# One statement, so that a completed response is never seen without its message or the other way round.
-_STATE = """
-(SELECT true AS is_message, id, conversation_id, position, role, content AS text, response_id AS other_id,
-    created_at, NULL AS status, NULL AS attempt, NULL AS error_code, NULL AS error_message, NULL AS usage,
-    NULL AS completed_at
-FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4)
-UNION ALL
-(SELECT false, id, conversation_id, NULL, NULL, output_text, message_id,
-    created_at, status, attempt, error_code, error_message, usage, completed_at
-FROM responses WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
-ORDER BY created_at, id)
-"""
-
-
-async def read_state(
-    conversation_id: UUID, *, after: int, response_ids: list[UUID], limit: int
-) -> ConversationState:
-    """Read what is new for a subscriber.
-
-    Args:
-        conversation_id: whose state.
-        after: position of the last message that the subscriber has.
-        response_ids: responses to return whatever their status.
-        limit: most messages returned.
-    """
-    async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit)
-    return ConversationState(
-        messages=[_message_of_state(row) for row in rows if row["is_message"]],
-        responses=[_response_of_state(row) for row in rows if not row["is_message"]],
-    )
-
-
-def _message_of_state(row: Record) -> Message:
-    return Message(
-        row["id"],
-        row["conversation_id"],
-        row["position"],
-        row["role"],
-        row["text"],
-        row["other_id"],
-        row["created_at"],
-    )
-
-
-def _response_of_state(row: Record) -> Response:
-    return _response({**row, "output_text": row["text"], "message_id": row["other_id"]})
-
-
 async def read_response(response_id: UUID) -> Response | None:
     """Return a response whose owner was checked before, or None when it is gone."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(f"SELECT {_RESPONSE} FROM responses WHERE id = $1", response_id)  # noqa: S608 - a constant
-    return _response(row) if row else None
+    return response_of(row) if row else None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from datetime import timedelta
 from uuid import UUID
 
 from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from hub.core.clock import utc_now
 from hub.core.errors import FieldError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
@@ -19,16 +16,15 @@ from hub.db.engine import ENGINE
 from hub.domain.chat import queries
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
-    IdempotencyKeyReusedError,
     ResponseNotFoundError,
     ResponseNotRetryableError,
 )
+from hub.domain.chat.idempotency import KeyInUseError, Sending, recall, remember
 from hub.domain.chat.schemas import (
     Conversation,
     CreateConversation,
     Message,
     Response,
-    SendMessage,
     Sent,
     UpdateConversation,
 )
@@ -42,27 +38,7 @@ from hub.live.events import Changed, JobCancelled
 
 logger = get_logger(__name__)
 
-#: How long the same send under the same key is recognised.
-KEY_LIFE = timedelta(hours=24)
 _BEYOND_ALL = 2**31 - 1
-
-
-class _KeyInUseError(Exception):
-    """Another send under the same key was faster; this one must leave no trace."""
-
-
-class Sending(Struct, frozen=True, kw_only=True):
-    """A message on its way in.
-
-    ``key`` makes the same send again harmless; ``message_id`` lets the caller know it beforehand.
-    """
-
-    conversation_id: UUID
-    user_id: UUID
-    command: SendMessage
-    wants_response: bool = True
-    key: str | None = None
-    message_id: UUID | None = None
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -169,13 +145,13 @@ class ChatService:
             IdempotencyKeyReusedError: the key stands for something else.
         """
         self._check_length(sending.command.content)
-        if sending.key is not None and (before := await self._sent_before(sending)):
+        if (before := await recall(sending)) is not None:
             return Accepted(sent=before, replayed=True)
         started = time.perf_counter()
-        job = _reply_job(sending) if sending.wants_response else None
+        job = _reply_job(sending.conversation_id, user_id=sending.user_id) if sending.wants_response else None
         try:
             sent, companion_id = await self._store(sending, job)
-        except _KeyInUseError:
+        except KeyInUseError:
             return await self.send(sending)
         ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
         with bound_contextvars(**ids):
@@ -207,19 +183,8 @@ class ChatService:
                 raise ConversationNotFoundError
             if job is not None:
                 await store.insert(job)
-            if sending.key is not None and not await _store_key(sending, stored[0]):
-                raise _KeyInUseError
+            await remember(sending, stored[0])
         return stored
-
-    async def _sent_before(self, sending: Sending) -> Sent | None:
-        found = await queries.find_key(user_id=sending.user_id, key=sending.key or "")
-        if found is None:
-            return None
-        request_hash, message_id, response_id = found
-        if request_hash != _request_hash(sending):
-            raise IdempotencyKeyReusedError
-        message = await queries.get_message(message_id)
-        return Sent(message=message, response=queries.queued_response(message, response_id))
 
     def _check_length(self, content: str) -> None:
         if len(content) > self._message_max_length:
@@ -253,14 +218,8 @@ class ChatService:
     async def retry(self, response_id: UUID, *, user_id: UUID) -> Response:
         """Queue a response that failed or was cancelled once more, under the same id."""
         response = await self.response(response_id, user_id=user_id)
-        job = NewJob(
-            id=new_id(),
-            kind=JobKind.REPLY,
-            lane=lane_of(response.conversation_id),
-            user_id=user_id,
-            subject_id=response_id,
-            request_id=_request_id(),
-            attempt=response.attempt,
+        job = _reply_job(
+            response.conversation_id, user_id=user_id, response_id=response_id, attempt=response.attempt
         )
         async with ENGINE.transaction():
             if not await queries.requeue_response(response_id, job_id=job.id):
@@ -280,37 +239,16 @@ def lane_of(conversation_id: UUID) -> str:
     return f"conversation:{conversation_id}"
 
 
-def _reply_job(sending: Sending) -> NewJob:
+def _reply_job(
+    conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None, attempt: int = 0
+) -> NewJob:
+    """Make the job that writes a response: a new one, or one that was tried ``attempt`` times before."""
     return NewJob(
         id=new_id(),
         kind=JobKind.REPLY,
-        lane=lane_of(sending.conversation_id),
-        user_id=sending.user_id,
-        subject_id=new_id(),
-        request_id=_request_id(),
+        lane=lane_of(conversation_id),
+        user_id=user_id,
+        subject_id=response_id or new_id(),
+        request_id=str(get_contextvars().get("request_id", "")),
+        attempt=attempt,
     )
-
-
-def _request_id() -> str:
-    return str(get_contextvars().get("request_id", ""))
-
-
-async def _store_key(sending: Sending, sent: Sent) -> bool:
-    return await queries.store_key(
-        new_id(),
-        user_id=sending.user_id,
-        key=sending.key or "",
-        request_hash=_request_hash(sending),
-        sent=sent,
-        expires_at=utc_now() + KEY_LIFE,
-    )
-
-
-def _request_hash(sending: Sending) -> bytes:
-    parts = (
-        str(sending.conversation_id),
-        "respond" if sending.wants_response else "store",
-        "image" if sending.command.generate_image else "text",
-        sending.command.content,
-    )
-    return hashlib.sha256("\n".join(parts).encode()).digest()

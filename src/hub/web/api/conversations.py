@@ -10,6 +10,7 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from hub.core.pages import Page
+from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import (
     Conversation,
     CreateConversation,
@@ -18,7 +19,6 @@ from hub.domain.chat.schemas import (
     Sent,
     UpdateConversation,
 )
-from hub.domain.chat.service import Sending
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.requests import HubRequest
 

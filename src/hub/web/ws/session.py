@@ -18,8 +18,8 @@ from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.schemas import Identity
 from hub.domain.chat.feed import ConversationFeed
 from hub.domain.chat.frames import ItemAdded
+from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import SendMessage
-from hub.domain.chat.service import Sending
 from hub.process import Process
 from hub.web.requests import invalid_part
 from hub.web.ws.frames import (
