@@ -171,6 +171,8 @@ class Attempt:
                 await self._release(turn)
             if self._stopped is None:
                 raise
+            if self._stopped is Stop.LOST:
+                await turns.keep(turn, str(self._text))
             raise TurnLostError from None
         finally:
             for task in (self._writer, *others):

@@ -240,6 +240,14 @@ class Socket:
                 pass
         return frame
 
+    async def reads(self, words: str) -> str:
+        """Wait until the text of a reply has these words and return the response's id."""
+        while True:
+            for response_id, text in self.texts.items():
+                if words in text:
+                    return response_id
+            await self.receive()
+
     async def finished(self, *, within: float = 30.0) -> dict[str, Any]:
         """Return the response of the next frame that ends one."""
         ends = ("response.completed", "response.failed", "response.cancelled")

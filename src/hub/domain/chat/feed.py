@@ -182,6 +182,7 @@ class ConversationFeed(Feed):
             if cursor is None and response.status == "completed":  # its message was there before this feed
                 return []
             return (cursor or self._new_cursor(response.id)).advance(response)
+        self._ended.pop(response.id, None)  # tried again: its next end is news, also one of the same attempt
         if cursor is None:
             cursor = self._cursors[response.id] = self._new_cursor(response.id)
         return cursor.advance(response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from uuid import UUID
 
@@ -34,10 +35,12 @@ from hub.jobs import store
 from hub.jobs.contracts import JobKind, NewJob
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
-from hub.live.events import Changed, JobCancelled
+from hub.live.events import Changed, Delta, JobCancelled
 
 logger = get_logger(__name__)
 
+#: Seconds that a cancel waits for the worker's last words; one that is dead keeps what it had stored.
+WORKER_STOPS_WITHIN = 1.0
 _BEYOND_ALL = 2**31 - 1
 
 
@@ -46,6 +49,21 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
     sent: Sent
     replayed: bool
+
+
+class _Watch:
+    """Waits for news of one response."""
+
+    def __init__(self, response_id: UUID) -> None:
+        self._response_id = response_id
+        self.changed = asyncio.Event()
+
+    def on_event(self, event: Delta | Changed) -> None:
+        if isinstance(event, Changed) and event.response_id == self._response_id:
+            self.changed.set()
+
+    def on_gap(self) -> None:
+        self.changed.set()
 
 
 class ChatService:
@@ -208,10 +226,14 @@ class ChatService:
             return response
         job_id = await queries.job_of(response_id)
         async with ENGINE.transaction():
-            if await store.cancel(job_id):
+            cancelled = await store.cancel(job_id)
+            if cancelled:
                 await queries.cancel_response(response_id)
-        self._bus.publish(JobCancelled(job_id))
-        self._bus.publish(Changed(response.conversation_id, response_id))
+        if cancelled and response.status == "in_progress":
+            await self._stop_worker(job_id, response)
+        else:
+            self._bus.publish(JobCancelled(job_id))
+            self._bus.publish(Changed(response.conversation_id, response_id))
         await self._relay.ring_next(lane_of(response.conversation_id))
         return await self.response(response_id, user_id=user_id)
 
@@ -228,6 +250,19 @@ class ChatService:
         self._bus.publish(Changed(response.conversation_id, response_id))
         self._relay.ring(job.id, job.kind)
         return await self.response(response_id, user_id=user_id)
+
+    async def _stop_worker(self, job_id: UUID, response: Response) -> None:
+        """Wait until the worker has stored what it had said beyond the last save, and told so."""
+        watch = _Watch(response.id)
+        self._bus.subscribe(response.conversation_id, watch)
+        try:
+            self._bus.publish(JobCancelled(job_id))
+            async with asyncio.timeout(WORKER_STOPS_WITHIN):
+                await watch.changed.wait()
+        except TimeoutError:
+            self._bus.publish(Changed(response.conversation_id, response.id))
+        finally:
+            self._bus.unsubscribe(response.conversation_id, watch)
 
     def _tell_cancelled(self, job_ids: list[UUID]) -> None:
         for job_id in job_ids:

@@ -122,6 +122,18 @@ async def save(turn: Turn, text: str) -> bool:
     return bool(status == "UPDATE 1")
 
 
+async def keep(turn: Turn, text: str) -> None:
+    """Store what was said of a cancelled turn beyond its last save; of a turn lost otherwise, nothing."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE responses SET output_text = $3 WHERE id = $1 AND attempt = $2 AND status = 'cancelled'"
+            " AND length(output_text) < length($3)",
+            turn.response_id,
+            turn.claim.attempt,
+            text,
+        )
+
+
 _COMPLETE = """
 WITH conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
