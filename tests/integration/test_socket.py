@@ -55,22 +55,10 @@ async def test_frames_of_a_turn_come_in_order(client: Client) -> None:
         event_id = await socket.say(conversation["id"], "Hello")
         response = await socket.finished()
         await quiet(socket)
-    kinds = about(socket, response["id"])
-    assert kinds in (
-        [
-            "response.in_progress",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.completed",
-        ],
-        [
-            "response.queued",
-            "response.in_progress",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.completed",
-        ],
-    )
+    # How the text is cut depends on when the socket looks: a fast reply may be joined with text in it.
+    kinds = [kind for kind in about(socket, response["id"]) if kind != "response.output_text.delta"]
+    told = ["response.in_progress", "response.output_text.done", "response.completed"]
+    assert kinds in (told, ["response.queued", *told])
     user, assistant = socket.seen("conversation.item.added")
     assert user["event_id"] == event_id
     assert "event_id" not in assistant
