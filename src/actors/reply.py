@@ -18,7 +18,7 @@ from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
 from hub.jobs import store
-from hub.jobs.contracts import HEARTBEAT, LEASE, Claim
+from hub.jobs.contracts import HEARTBEAT, LEASE
 from hub.live.events import Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
@@ -62,20 +62,22 @@ class Replies:
             await store.forget_published(job_id)
             return
         try:
-            claim = await store.claim(job_id, worker=self._process.name)
+            turn = await turns.begin(job_id, worker=self._process.name)
         except UNAVAILABLE as error:
             logger.warning("job not claimed, the sweep rings again", reason=type(error).__name__)
             return
-        if claim is None:
+        if turn is None:
             return
         clear_contextvars()
         bind_contextvars(
-            request_id=claim.request_id,
+            request_id=turn.claim.request_id,
             job_id=str(job_id),
-            user_id=str(claim.user_id),
-            attempt=claim.attempt,
+            user_id=str(turn.claim.user_id),
+            attempt=turn.claim.attempt,
+            conversation_id=str(turn.conversation_id),
+            companion_id=str(turn.companion_id),
         )
-        attempt = Attempt(self._process, self._model, claim)
+        attempt = Attempt(self._process, self._model, turn)
         self._running[job_id] = attempt
         self._idle.clear()
         try:
@@ -87,7 +89,7 @@ class Replies:
             clear_contextvars()
         if not self._process.is_stopping:
             with suppress(*UNAVAILABLE):  # the sweep finds it too
-                await self._process.relay.ring_next(claim.lane)
+                await self._process.relay.ring_next(turn.claim.lane)
 
     async def hand_over(self) -> None:
         """Give every running reply back to its queue, for a process that stops."""
@@ -108,10 +110,10 @@ class Attempt:
     every half second, and the keeper prolongs the lease. Whoever finds the turn lost stops the writer.
     """
 
-    def __init__(self, process: Process, model: LanguageModel, claim: Claim) -> None:
+    def __init__(self, process: Process, model: LanguageModel, turn: Turn) -> None:
         self._process = process
         self._model = model
-        self._claim = claim
+        self._turn = turn
         self._text = ReplyText()
         self._unsaved = asyncio.Event()
         self._stopped: Stop | None = None
@@ -126,15 +128,7 @@ class Attempt:
 
     async def run(self) -> None:
         """Make the attempt and end it one way or another."""
-        try:
-            turn = await _insist(lambda: turns.begin(self._claim))
-        except TurnLostError:
-            # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
-            await store.fail(
-                self._claim, code="response_gone", message="There is nothing to answer any more."
-            )
-            return
-        bind_contextvars(conversation_id=str(turn.conversation_id), companion_id=str(turn.companion_id))
+        turn = self._turn
         try:
             await self._attempt(turn)
         except TurnLostError:
@@ -209,7 +203,7 @@ class Attempt:
                 if not shown:
                     continue
                 self._process.bus.publish(
-                    Delta(turn.conversation_id, turn.response_id, self._claim.attempt, offset, shown)
+                    Delta(turn.conversation_id, turn.response_id, turn.claim.attempt, offset, shown)
                 )
                 self._unsaved.set()
                 if offset == 0:

@@ -42,6 +42,25 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
 )
 
 
+class HubConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
+    """A connection that goes back to its pool without the round trip of a reset, if it is known to be clean.
+
+    Sessions set nothing, so there is nothing to reset unless a call was cut short: asyncpg may then leave
+    PostgreSQL inside a half-sent statement, in which the next call would run and see an old ``now()``.
+    """
+
+    __slots__ = ("_is_clean",)
+
+    def note_clean(self) -> None:
+        """Say that the last call ended well and that nothing but giving back follows."""
+        self._is_clean = True
+
+    def get_reset_query(self) -> str:
+        """Return what the pool runs when it gets the connection back; nothing if it is clean."""
+        is_clean, self._is_clean = getattr(self, "_is_clean", False), False
+        return "" if is_clean else str(super().get_reset_query())
+
+
 class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when COMMIT or ROLLBACK fails."""
 
@@ -60,6 +79,8 @@ class SafeTransaction(PostgresTransaction):
                 await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
         finally:
             self.engine.current_transaction.reset(self.context)
+            if self._committed:
+                self.connection.note_clean()
             if self.engine.pool is not None:
                 await self.engine.pool.release(self.connection)
         return False
@@ -94,6 +115,7 @@ class HubEngine(PostgresEngine):
             max_size=pool_size,
             command_timeout=COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=300,
+            connection_class=HubConnection,
             server_settings={"application_name": "companion-hub", "lock_timeout": str(lock_timeout)},
         )
 
@@ -123,6 +145,7 @@ class HubEngine(PostgresEngine):
             raise RuntimeError("the database pool is not open")
         async with self.pool.acquire() as connection:
             yield connection
+            connection.note_clean()
 
     async def _run_in_new_connection(
         self,

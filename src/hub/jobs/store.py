@@ -13,6 +13,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import asyncpg
+from asyncpg import Record
 
 from hub.db.engine import ENGINE
 from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Claim, JobStatus, NewJob, Rescued, retry_delay
@@ -35,7 +36,8 @@ async def insert(job: NewJob) -> None:
         )
 
 
-_CLAIM = """
+#: The claim as a part of a larger statement; its parameters are the job's id, the worker and the lease.
+CLAIM = """
 UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = $2, started_at = now(),
        lease_until = now() + $3 * interval '1 second'
 WHERE id = $1 AND status = 'queued' AND due_at <= now() AND NOT EXISTS (
@@ -52,12 +54,21 @@ async def claim(job_id: UUID, *, worker: str) -> Claim | None:
     Returns:
         None when there is nothing to do: taken, ended, not due yet, or not at the head.
     """
+    row = await claim_by(CLAIM, job_id, worker=worker)
+    return Claim(**row) if row is not None else None
+
+
+async def claim_by(statement: str, job_id: UUID, *more: object, worker: str) -> Record | None:
+    """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $4 and on.
+
+    Returns:
+        The statement's row, or None when there is nothing to do.
+    """
     async with ENGINE.connection() as connection:
         try:
-            row = await connection.fetchrow(_CLAIM, job_id, worker, LEASE)
+            return await connection.fetchrow(statement, job_id, worker, LEASE, *more)
         except asyncpg.UniqueViolationError:  # the lane's running job was claimed at the same instant
             return None
-    return Claim(**row) if row is not None else None
 
 
 async def heartbeat(claim: Claim) -> bool:

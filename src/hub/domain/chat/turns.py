@@ -46,40 +46,59 @@ class Turn(Struct, frozen=True, kw_only=True):
     first_position: int
 
 
-_BEGIN = """
-UPDATE responses SET status = 'in_progress', attempt = $2, output_text = ''
-FROM messages, conversations, companions, users
-WHERE responses.id = $1 AND responses.status IN ('queued', 'in_progress') AND responses.attempt <= $2
-AND messages.id = request_message_id AND conversations.id = responses.conversation_id
-AND companions.id = companion_id AND users.id = conversations.user_id
-RETURNING responses.conversation_id, companion_id, messages.position, users.display_name, companions.name,
-    description, appearance, user_appearance, outfit, location, action, expression
-"""
-
+# One statement, so that there is one commit before the model is asked. Its snapshot is the claim's: when no
+# job is ahead in the lane, the replies of those that were are seen.
+#
 # Of what stands behind the message to answer, only replies to messages before it belong to its talk: people
 # may send several messages before the first reply. Two simple arms, since an OR would scan whole tables.
-_TALK = """
-(SELECT position, role, content FROM messages WHERE conversation_id = $1 AND position <= $2
-ORDER BY position DESC LIMIT $3)
-UNION ALL
-(SELECT late.position, late.role, late.content FROM messages AS late
-JOIN responses ON responses.id = late.response_id JOIN messages AS request ON request.id = request_message_id
-WHERE late.conversation_id = $1 AND late.position > $2 AND request.position < $2
-ORDER BY late.position DESC LIMIT $3)
-"""
+_BEGIN = f"""
+WITH claimed AS ({store.CLAIM}), begun AS (
+    UPDATE responses SET status = 'in_progress', attempt = claimed.attempt, output_text = ''
+    FROM claimed, messages, conversations, companions, users
+    WHERE responses.id = claimed.subject_id AND responses.status IN ('queued', 'in_progress')
+    AND responses.attempt <= claimed.attempt AND messages.id = request_message_id
+    AND conversations.id = responses.conversation_id AND companions.id = companion_id
+    AND users.id = conversations.user_id
+    RETURNING responses.conversation_id, companion_id, messages.position AS request_position,
+        users.display_name, companions.name, description, appearance, user_appearance,
+        outfit, location, action, expression
+)
+SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN LATERAL (
+    SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
+        (SELECT position, role, content FROM messages
+        WHERE conversation_id = begun.conversation_id AND position <= request_position
+        ORDER BY position DESC LIMIT $4)
+        UNION ALL
+        (SELECT late.position, late.role, late.content FROM messages AS late
+        JOIN responses ON responses.id = late.response_id
+        JOIN messages AS request ON request.id = request_message_id
+        WHERE late.conversation_id = begun.conversation_id AND late.position > request_position
+        AND request.position < request_position
+        ORDER BY late.position DESC LIMIT $4)
+    ) AS newest
+) AS talk ON true
+"""  # noqa: S608 - a constant
 
 
-async def begin(claim: Claim) -> Turn:
-    """Begin an attempt: the response is in progress, with an empty text.
+async def begin(job_id: UUID, *, worker: str) -> Turn | None:
+    """Claim a job and begin the attempt: the response is in progress, with an empty text.
 
-    Raises:
-        TurnLostError: the response has ended or is gone.
+    Returns:
+        None when there is nothing to do: the job is taken, ended, not due yet or not at the head of its
+        lane, or the response has ended or is gone.
     """
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(_BEGIN, claim.subject_id, claim.attempt)
-        if row is None:
-            raise TurnLostError
-        messages = await connection.fetch(_TALK, row["conversation_id"], row["position"], HISTORY_LIMIT)
+    row = await store.claim_by(_BEGIN, job_id, HISTORY_LIMIT, worker=worker)
+    if row is None:
+        return None
+    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    if row["conversation_id"] is None:
+        # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
+        await store.fail(claim, code="response_gone", message="There is nothing to answer any more.")
+        return None
+    return _turn(claim, row)
+
+
+def _turn(claim: Claim, row: Record) -> Turn:
     return Turn(
         claim=claim,
         response_id=claim.subject_id,
@@ -99,15 +118,18 @@ async def begin(claim: Claim) -> Turn:
                 expression=row["expression"],
             ),
         ),
-        talk=_talk(messages, row["position"]),
-        first_position=min(each["position"] for each in messages),
+        talk=_talk(row),
+        first_position=min(row["positions"]),
     )
 
 
-def _talk(messages: list[Record], request_position: int) -> list[ChatMessage]:
+def _talk(row: Record) -> list[ChatMessage]:
     """Put the talk in order, the message to answer last wherever it stands."""
-    messages.sort(key=lambda each: (each["position"] == request_position, each["position"]))
-    return [ChatMessage(role=each["role"], content=each["content"]) for each in messages]
+    messages = sorted(
+        zip(row["positions"], row["roles"], row["contents"], strict=True),
+        key=lambda each: (each[0] == row["request_position"], each[0]),
+    )
+    return [ChatMessage(role=role, content=content) for _, role, content in messages]
 
 
 async def save(turn: Turn, text: str) -> bool:
