@@ -11,14 +11,15 @@ import click
 import msgspec
 
 import hub
-from hub.core.errors import HubError, InvalidRequestError
+from hub.core.errors import HubError, InvalidRequestError, StartError
 from hub.core.logging import configure_logging
 from hub.core.settings import Settings, SettingsError, load_settings
 from hub.db.engine import ENGINE
 from hub.db.migrate import create_migration
+from hub.db.provision import Database, migrate_database, open_database
 from hub.domain.accounts.schemas import Register
 from hub.domain.accounts.service import AccountService
-from hub.serve import Database, Roles, StartError, migrate_database, open_database, serve
+from hub.serve import Roles, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -44,3 +44,7 @@ class FieldError(InvalidRequestError):
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail, [InvalidPart(pointer, detail)])
+
+
+class StartError(Exception):
+    """The hub cannot start, or a command cannot run; the text is one line on what is wrong and what to do."""

@@ -1,0 +1,115 @@
+"""The web server around the application: its port, its protocol, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hub.core.errors import StartError
+from hub.core.ids import new_id
+from hub.core.settings import Settings
+from hub.process import Process
+from hub.web.app import create_app
+from hub.web.problems import PROBLEM_JSON, problem
+
+#: Seconds that open requests get to end.
+REQUEST_GRACE = 2
+#: Bytes that one WebSocket frame may have, at least.
+FRAME_LIMIT = 65_536
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the port at once, so that a taken one is known before anything else has started."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartError(f"{where} is no address of this machine ({error}). Check HUB_HOST.") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"Port {settings.port} on {settings.host} is taken. Stop what uses it, or set HUB_PORT."
+            ) from None
+        raise StartError(f"{where} cannot be used ({error.strerror}). Check HUB_HOST and HUB_PORT.") from None
+    listener.listen(2048)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address that browsers use."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Refuses what cannot be parsed with a problem document, as the application refuses all else."""
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words; its log has them
+        """Answer and hang up."""
+        request_id = new_id().hex
+        body = problem(
+            400,
+            "invalid_http",
+            "This is not valid HTTP",
+            "Check the method, the address and the headers.",
+            request_id=request_id,
+        )
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process."""
+        yield
+
+
+@asynccontextmanager
+async def serving(process: Process, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer requests until the context ends; open ones then get ``REQUEST_GRACE`` seconds."""
+    config = uvicorn.Config(
+        create_app(process),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        http=HttpProtocol,
+        ws="websockets-sansio",
+        ws_max_size=max(FRAME_LIMIT, process.settings.message_max_length * 12 + 4096),
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=REQUEST_GRACE,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
+    while not server.started:
+        if task.done():
+            raise StartError(f"The web server did not start: {task.exception()}")
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
