@@ -59,7 +59,7 @@ class Replies:
     async def run(self, job_id: UUID) -> None:
         """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
         if self._process.is_stopping:
-            await store.forget_published(job_id)
+            await store.forget_published([job_id])
             return
         try:
             turn = await turns.begin(job_id, worker=self._process.name)

@@ -43,6 +43,7 @@ class HubServer:
             **settings,
         }
         self._process: Leashed | None = None
+        self._said_before = 0
 
     @property
     def pid(self) -> int:
@@ -66,6 +67,7 @@ class HubServer:
         """Start the process without waiting for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.close()
+        self._said_before = len(self.output)
         environment = {**base_environment(self.folder), **self.settings}
         command = [sys.executable, "-m", "hub", self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)
@@ -76,9 +78,9 @@ class HubServer:
         await self.wait_for("worker ready" if self.role == "worker" else "is ready", within=within)
 
     async def wait_for(self, words: str, *, within: float = 30.0) -> None:
-        """Wait until the hub prints these words."""
+        """Wait until the hub has printed these words since it was started last."""
         deadline = time.monotonic() + within
-        while words not in self.output:
+        while words not in self.output[self._said_before :]:
             assert self._process is not None
             assert self._process.running, self.output
             assert time.monotonic() < deadline, self.output

@@ -7,7 +7,6 @@ nothing here has to be exact. It only has to go on.
 from __future__ import annotations
 
 import asyncio
-import time
 from uuid import UUID
 
 from hub.core.logging import get_logger
@@ -37,7 +36,8 @@ class Relay:
     def __init__(self, publisher: JobPublisher | None) -> None:
         self._publisher = publisher
         self._ringing: set[asyncio.Task[None]] = set()
-        self._published: list[UUID] = []
+        self._published: list[tuple[UUID, float]] = []
+        self._refused: list[UUID] = []
         self._sweeper: asyncio.Task[None] | None = None
         self._broker_is_down = False
 
@@ -74,23 +74,24 @@ class Relay:
             self.ring(*following)
 
     async def _publish(self, publisher: JobPublisher, job_id: UUID, kind: str) -> None:
-        started = time.perf_counter()
+        began = asyncio.get_running_loop().time()
         try:
             await publisher.publish(kind, job_id)
         except BrokerUnavailableError as error:
             if not self._broker_is_down:
                 logger.warning("broker unavailable, jobs wait", reason=str(error))
             self._broker_is_down = True
+            self._refused.append(job_id)
             return
         if self._broker_is_down:
             logger.info("broker available again")
             self._broker_is_down = False
-        self._published.append(job_id)
+        self._published.append((job_id, began))
         logger.info(
             "job dispatched",
             job_id=str(job_id),
             kind=kind,
-            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            duration_ms=round((asyncio.get_running_loop().time() - began) * 1000, 1),
         )
 
     async def _sweep_forever(self) -> None:
@@ -107,7 +108,13 @@ class Relay:
 
     async def _sweep(self) -> None:
         published, self._published = self._published, []
+        refused, self._refused = self._refused, []
         if published:
-            await store.stamp(published)
-        for job_id, kind in await store.take_due(limit=SWEEP_LIMIT, fresh=FRESH, stale=STALE):
+            now = asyncio.get_running_loop().time()
+            await store.stamp([(job_id, now - began) for job_id, began in published])
+        if refused:
+            await store.forget_published(refused)
+        # One job is enough to learn that the broker is back.
+        limit = 1 if self._broker_is_down else SWEEP_LIMIT
+        for job_id, kind in await store.take_due(limit=limit, fresh=FRESH, stale=STALE):
             self.ring(job_id, kind)

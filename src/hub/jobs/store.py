@@ -215,25 +215,35 @@ async def take_due(*, limit: int, fresh: float, stale: float) -> list[tuple[UUID
     return [(row["id"], row["kind"]) for row in rows]
 
 
-async def stamp(job_ids: list[UUID]) -> None:
-    """Note that jobs were published; those that run already need no note."""
+_STAMP = """
+UPDATE jobs SET published_at = now() - age * interval '1 second'
+FROM unnest($1::uuid[], $2::float8[]) AS published (job_id, age)
+WHERE id = job_id AND status = 'queued' AND due_at <= now() - age * interval '1 second'
+"""
+
+
+async def stamp(published: list[tuple[UUID, float]]) -> None:
+    """Note that jobs were published, each so many seconds ago.
+
+    Those that run need no note, and those that were handed back since then must not get one: what was
+    published for them has been used up.
+    """
     async with ENGINE.connection() as connection:
-        await connection.execute(
-            "UPDATE jobs SET published_at = now() WHERE id = ANY($1) AND status = 'queued'", job_ids
-        )
+        await connection.execute(_STAMP, [each[0] for each in published], [each[1] for each in published])
 
 
-async def forget_published(job_id: UUID | None = None) -> None:
+async def forget_published(job_ids: list[UUID] | None = None) -> None:
     """Have queued jobs published again by the next sweep, since what was published for them is lost.
 
     Args:
-        job_id: the one job whose message was dropped, or None for all: a broker in a process that is gone.
+        job_ids: the jobs whose messages were dropped or refused, or None for all: a broker in a process
+            that is gone.
     """
     async with ENGINE.connection() as connection:
         await connection.execute(
             "UPDATE jobs SET published_at = NULL"
-            " WHERE status = 'queued' AND published_at IS NOT NULL AND ($1::uuid IS NULL OR id = $1)",
-            job_id,
+            " WHERE status = 'queued' AND published_at IS NOT NULL AND ($1::uuid[] IS NULL OR id = ANY($1))",
+            job_ids,
         )
 
 

@@ -123,6 +123,7 @@ class ConversationFeed(Feed):
         self._cursors: dict[UUID, ResponseCursor] = {}
         self._ended: dict[UUID, int] = {}
         self._event_ids: dict[UUID, str] = {}
+        self._is_open = False
 
     async def open(self, *, last_position: int) -> list[Frame]:
         """Return the first frames: where the conversation stands, what is missing, and what is under way."""
@@ -132,7 +133,9 @@ class ConversationFeed(Feed):
         if last_position - self._position > REPLAY_LIMIT:
             frames.append(Resync(conversation_id=self.conversation_id, last_position=last_position))
             self._position = last_position
-        return [*frames, *await self._read()]
+        frames += await self._read()
+        self._is_open = True
+        return frames
 
     def expect(self, message_id: UUID, event_id: str) -> None:
         """Tell of this message with the event id under which this subscriber sent it."""
@@ -143,11 +146,19 @@ class ConversationFeed(Feed):
         return message.position <= self._position
 
     async def _read(self) -> list[Frame]:
-        asked = list(self._asked | self._cursors.keys())
-        self._asked.clear()
-        state = await read_state(
-            self.conversation_id, after=self._position, response_ids=asked, limit=REPLAY_LIMIT
-        )
+        asked, self._asked = self._asked, set()
+        try:
+            state = await read_state(
+                self.conversation_id,
+                after=self._position,
+                response_ids=list(asked | self._cursors.keys()),
+                # Once open, a reply that came and ended unnoticed is told of like any other.
+                with_ended=self._is_open,
+                limit=REPLAY_LIMIT,
+            )
+        except BaseException:
+            self._asked |= asked
+            raise
         self._stale = self._stale or len(state.messages) == REPLAY_LIMIT
         responses = {response.id: response for response in state.responses}
         frames: list[Frame] = []

@@ -20,21 +20,30 @@ class ConversationState(Struct, frozen=True, kw_only=True):
 
 
 # One statement, so that a completed response is never seen without its message or the other way round.
+# Which responses is asked in three arms, each with an index of its own.
 _STATE = """
+WITH news AS (
+    SELECT id, conversation_id, position, role, content, response_id, created_at
+    FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4
+), told AS (
+    SELECT id FROM responses
+    WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
+    UNION SELECT response_id FROM news WHERE $5 AND response_id IS NOT NULL
+    UNION SELECT responses.id FROM news JOIN responses ON request_message_id = news.id WHERE $5
+)
 (SELECT true AS is_message, id, conversation_id, position, role, content AS text, response_id AS other_id,
     created_at, NULL AS status, NULL AS attempt, NULL AS error_code, NULL AS error_message, NULL AS usage,
     NULL AS completed_at
-FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4)
+FROM news ORDER BY position)
 UNION ALL
 (SELECT false, id, conversation_id, NULL, NULL, output_text, message_id,
     created_at, status, attempt, error_code, error_message, usage, completed_at
-FROM responses WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
-ORDER BY created_at, id)
+FROM responses JOIN told USING (id) ORDER BY created_at, id)
 """
 
 
 async def read_state(
-    conversation_id: UUID, *, after: int, response_ids: list[UUID], limit: int
+    conversation_id: UUID, *, after: int, response_ids: list[UUID], with_ended: bool, limit: int
 ) -> ConversationState:
     """Read what is new for a subscriber.
 
@@ -42,10 +51,11 @@ async def read_state(
         conversation_id: whose state.
         after: position of the last message that the subscriber has.
         response_ids: responses to return whatever their status.
+        with_ended: return the responses of new messages too, also those that have ended.
         limit: most messages returned.
     """
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit)
+        rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit, with_ended)
     return ConversationState(
         messages=[_message_of_state(row) for row in rows if row["is_message"]],
         responses=[_response_of_state(row) for row in rows if not row["is_message"]],
