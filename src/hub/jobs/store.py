@@ -22,18 +22,36 @@ from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Claim, JobStatus, NewJob, Re
 async def insert(job: NewJob) -> None:
     """Store a job that is due at once."""
     async with ENGINE.connection() as connection:
-        await connection.execute(
-            "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            job.id,
-            job.kind.value,
-            job.lane,
-            job.user_id,
-            job.subject_id,
-            job.attempt,
-            job.attempt + MAX_ATTEMPTS,
-            job.request_id,
-        )
+        await connection.execute(insertion(first=1), *insertion_values(job))
+
+
+def insertion(*, first: int, source: str = "") -> str:
+    """Return the statement that stores a job, or the part of a larger one that does.
+
+    Args:
+        first: number of the first of its parameters, which are :func:`insertion_values`.
+        source: what stands behind the SELECT of the job's values: it is stored if this gives a row.
+    """
+    types = ("uuid", "text", "text", "uuid", "uuid", "int", "int", "text")
+    values = ", ".join(f"${first + at}::{each}" for at, each in enumerate(types))
+    return (
+        "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id)"
+        f" SELECT {values} {source}"
+    )
+
+
+def insertion_values(job: NewJob) -> tuple[object, ...]:
+    """Return the parameters of :func:`insertion`."""
+    return (
+        job.id,
+        job.kind.value,
+        job.lane,
+        job.user_id,
+        job.subject_id,
+        job.attempt,
+        job.attempt + MAX_ATTEMPTS,
+        job.request_id,
+    )
 
 
 #: The claim as a part of a larger statement; its parameters are the job's id, the worker and the lease.

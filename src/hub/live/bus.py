@@ -1,8 +1,10 @@
 """The bus: live events between processes, through PostgreSQL's NOTIFY and LISTEN.
 
 Sending is gathered: whatever arrives while one NOTIFY is in flight goes out together with the next, so
-that many streams cost few statements. Events may get lost (a cut connection, a full queue); whoever needs
-to be exact reads the database, and is told to when the bus itself knows that it missed something.
+that many streams cost few statements. Subscribers in the sending process do not wait for that: they are
+told at once, and what comes back to it is dropped. Events may get lost (a cut connection, a full queue);
+whoever needs to be exact reads the database, and is told to when the bus itself knows that it missed
+something.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class Bus:
         self._on_signed_out: set[Callable[[UUID], None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = asyncio.Event()
+        self._sender_pid = 0
 
     async def start(self) -> None:
         """Begin to send and listen; returns once the listening connection stands."""
@@ -77,13 +80,12 @@ class Bus:
 
     def publish(self, event: Event) -> None:
         """Send an event to every process, this one included, without waiting."""
+        self._deliver(event)
         outbox = self._outbox
         if isinstance(event, Delta) and outbox:
             last = outbox[-1]
-            if isinstance(last, Delta) and _continues(last, event):
-                outbox[-1] = Delta(
-                    last.conversation_id, last.response_id, last.attempt, last.offset, last.text + event.text
-                )
+            if isinstance(last, Delta) and last.is_continued_by(event, limit=DELTA_LIMIT):
+                outbox[-1] = last.joined_with(event)
                 return
         if len(outbox) >= BACKLOG_LIMIT:
             del outbox[: BACKLOG_LIMIT // 2]
@@ -131,6 +133,7 @@ class Bus:
                 try:
                     if connection is None or connection.is_closed():
                         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+                        self._sender_pid = connection.get_server_pid()
                     await connection.execute(
                         "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload",
                         CHANNEL,
@@ -179,26 +182,22 @@ class Bus:
         finally:
             connection.terminate()
 
-    def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def _receive(self, _connection: object, pid: int, _channel: str, payload: object) -> None:
+        if pid == self._sender_pid:
+            return
         for event in decoder.decode(str(payload)):
-            if isinstance(event, Delta | Changed):
-                for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
-                    subscriber.on_event(event)
-            elif isinstance(event, JobCancelled):
-                for callback in tuple(self._on_job_cancelled):
-                    callback(event.job_id)
-            elif isinstance(event, UserSignedOut):
-                for callback in tuple(self._on_signed_out):
-                    callback(event.token_id)
+            self._deliver(event)
 
-
-def _continues(last: Delta, event: Delta) -> bool:
-    return (
-        last.response_id == event.response_id
-        and last.attempt == event.attempt
-        and last.offset + len(last.text) == event.offset
-        and len(last.text) + len(event.text) <= DELTA_LIMIT
-    )
+    def _deliver(self, event: Event) -> None:
+        if isinstance(event, Delta | Changed):
+            for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
+                subscriber.on_event(event)
+        elif isinstance(event, JobCancelled):
+            for callback in tuple(self._on_job_cancelled):
+                callback(event.job_id)
+        elif isinstance(event, UserSignedOut):
+            for callback in tuple(self._on_signed_out):
+                callback(event.token_id)
 
 
 def _payloads(events: list[Event]) -> list[str]:

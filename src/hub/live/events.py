@@ -17,6 +17,21 @@ class Delta(Struct, frozen=True, array_like=True, tag="d"):
     offset: int
     text: str
 
+    def is_continued_by(self, other: Delta, *, limit: int) -> bool:
+        """Whether the other follows without a gap, and both together have up to ``limit`` code points."""
+        return (
+            self.response_id == other.response_id
+            and self.attempt == other.attempt
+            and self.offset + len(self.text) == other.offset
+            and len(self.text) + len(other.text) <= limit
+        )
+
+    def joined_with(self, other: Delta) -> Delta:
+        """Return this and the one that continues it as one."""
+        return Delta(
+            self.conversation_id, self.response_id, self.attempt, self.offset, self.text + other.text
+        )
+
 
 class Changed(Struct, frozen=True, array_like=True, tag="c"):
     """Something in a conversation's rows has changed: look. ``response_id`` names a response if it is one."""

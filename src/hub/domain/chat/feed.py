@@ -19,6 +19,8 @@ from hub.domain.chat.schemas import Message, Response
 from hub.domain.chat.state import read_state
 from hub.live.events import Changed, Delta
 
+#: Code points that deltas are joined up to while a subscriber is busy.
+DELTA_LIMIT = 1_200
 #: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
 PENDING_LIMIT = 512
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
@@ -49,6 +51,8 @@ class Feed(ABC):
             self._stale = True
             if event.response_id is not None:
                 self._asked.add(event.response_id)
+        elif self._pending and self._pending[-1].is_continued_by(event, limit=DELTA_LIMIT):
+            self._pending[-1] = self._pending[-1].joined_with(event)
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:

@@ -16,6 +16,8 @@ from msgspec import Struct
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
+from hub.jobs import store
+from hub.jobs.contracts import NewJob
 
 _CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at"
 _MESSAGE = "id, conversation_id, position, role, content, response_id, created_at"
@@ -152,56 +154,55 @@ async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Mes
     return [Message(*row) for row in rows]
 
 
-_STORE_MESSAGE = """
+_MESSAGE_PARTS = """
 WITH conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
     WHERE id = $1 AND user_id = $2 RETURNING id, last_position, companion_id
 ), message AS (
     INSERT INTO messages (id, conversation_id, position, role, content)
     SELECT $3, id, last_position, 'user', $4 FROM conversation RETURNING position, created_at
-), response AS (
-    INSERT INTO responses (id, conversation_id, request_message_id, job_id, generate_image)
-    SELECT $5, id, $3, $6, $7 FROM conversation WHERE $5::uuid IS NOT NULL
 )
-SELECT position, created_at, companion_id FROM message, conversation
 """
+_RESPONSE_PARTS = f"""
+, response AS (
+    INSERT INTO responses (id, conversation_id, request_message_id, generate_image, job_id)
+    SELECT $9, id, $3, $13, $5 FROM conversation
+), job AS ({store.insertion(first=5, source="FROM conversation")})
+"""  # noqa: S608 - constants
+_STORED = "SELECT position, created_at, companion_id FROM message, conversation"
+# One statement each, so that a message is stored with its response and job in one round trip.
+_STORE_MESSAGE = _MESSAGE_PARTS + _STORED
+_STORE_MESSAGE_AND_JOB = _MESSAGE_PARTS + _RESPONSE_PARTS + _STORED
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
-    """A user's message to be stored, and the ids of the response and job that answer it."""
+    """A user's message to be stored, and the job that answers it, whose subject is the response."""
 
     id: UUID
     conversation_id: UUID
     user_id: UUID
     content: str
-    response_id: UUID | None
-    job_id: UUID | None
+    job: NewJob | None
     generate_image: bool
 
 
 async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
-    """Store a user's message at the next position, with its queued response.
+    """Store a user's message at the next position, with its queued response and job, all or nothing.
 
     Returns:
         What was stored and the companion's id, or None when the conversation is not the user's.
     """
+    values: tuple[object, ...] = (new.conversation_id, new.user_id, new.id, new.content)
+    if new.job is not None:
+        values += (*store.insertion_values(new.job), new.generate_image)
     async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            _STORE_MESSAGE,
-            new.conversation_id,
-            new.user_id,
-            new.id,
-            new.content,
-            new.response_id,
-            new.job_id,
-            new.generate_image,
-        )
+        row = await connection.fetchrow(_STORE_MESSAGE_AND_JOB if new.job else _STORE_MESSAGE, *values)
     if row is None:
         return None
     message = Message(
         new.id, new.conversation_id, row["position"], "user", new.content, None, row["created_at"]
     )
-    sent = Sent(message=message, response=queued_response(message, new.response_id))
+    sent = Sent(message=message, response=queued_response(message, new.job.subject_id if new.job else None))
     return sent, row["companion_id"]
 
 

@@ -185,22 +185,18 @@ class ChatService:
         return Accepted(sent=sent, replayed=False)
 
     async def _store(self, sending: Sending, job: NewJob | None) -> tuple[Sent, UUID]:
+        new = queries.NewMessage(
+            id=sending.message_id or new_id(),
+            conversation_id=sending.conversation_id,
+            user_id=sending.user_id,
+            content=sending.command.content,
+            job=job,
+            generate_image=sending.command.generate_image,
+        )
+        if sending.key is None:
+            return _found(await queries.store_message(new))
         async with ENGINE.transaction():
-            stored = await queries.store_message(
-                queries.NewMessage(
-                    id=sending.message_id or new_id(),
-                    conversation_id=sending.conversation_id,
-                    user_id=sending.user_id,
-                    content=sending.command.content,
-                    response_id=job.subject_id if job else None,
-                    job_id=job.id if job else None,
-                    generate_image=sending.command.generate_image,
-                )
-            )
-            if stored is None:
-                raise ConversationNotFoundError
-            if job is not None:
-                await store.insert(job)
+            stored = _found(await queries.store_message(new))
             await remember(sending, stored[0])
         return stored
 
@@ -287,3 +283,9 @@ def _reply_job(
         request_id=str(get_contextvars().get("request_id", "")),
         attempt=attempt,
     )
+
+
+def _found(stored: tuple[Sent, UUID] | None) -> tuple[Sent, UUID]:
+    if stored is None:
+        raise ConversationNotFoundError
+    return stored
