@@ -55,7 +55,6 @@ CASES = {
     "reset once": Case((CUT, GOOD), None, 2),
     "reset": Case((CUT,) * 3, "llm_truncated", 3),
     "closed": Case((CLOSED,) * 3, "llm_truncated", 3),
-    "closed before the answer": Case((Script(status=None, before_head=[End.CLOSE]), GOOD), None, 2),
     "no finish once": Case((NO_FINISH, GOOD), None, 2),
     "no finish": Case((NO_FINISH,) * 3, "llm_truncated", 3),
     "nonsense": Case((NONSENSE,), "llm_bad_answer", 1),
