@@ -11,6 +11,7 @@ from httpx2 import AsyncClient
 from tests.services.hub import Client, HubServer
 from tests.services.refusals import refused
 from tests.services.routes import ROUTES, Home
+from tests.services.waiting import eventually
 
 PATHS = sorted({route.path for route in ROUTES})
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -164,3 +165,5 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody(client: Client, h
         await writer.wait_closed()
     assert (await client.http.get("/api/me")).status_code == 200
     assert (await client.http.get("/api/health")).json()["status"] == "pass"
+    await eventually(lambda: "path=/api/auth/login status=400" in hub.output)
+    assert "Traceback" not in hub.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +32,16 @@ def named(route: Route) -> str:
     return route.operation
 
 
+@pytest.fixture(scope="module")
+async def home(hub: HubServer) -> AsyncIterator[Home]:
+    """Yield the home that nobody else must get into."""
+    owner = await Client(hub.url).register()
+    yield await Home.of(owner)
+    await owner.close()
+
+
 @pytest.mark.parametrize("route", PROTECTED, ids=named)
-async def test_nobody_comes_in_without_a_token(client: Client, hub: HubServer, route: Route) -> None:
-    home = await Home.of(client)
+async def test_nobody_comes_in_without_a_token(home: Home, hub: HubServer, route: Route) -> None:
     before = await home.everything()
     async with AsyncClient(base_url=hub.url, timeout=30) as http:
         for headers in NO_TOKENS.values():
@@ -45,8 +53,7 @@ async def test_nobody_comes_in_without_a_token(client: Client, hub: HubServer, r
 
 
 @pytest.mark.parametrize("route", OWNED, ids=named)
-async def test_what_belongs_to_another_is_not_there(client: Client, other: Client, route: Route) -> None:
-    home = await Home.of(client)
+async def test_what_belongs_to_another_is_not_there(home: Home, other: Client, route: Route) -> None:
     before = await home.everything()
     nowhere = dict.fromkeys(home.ids, "018f0000-0000-7000-8000-000000000000")
     foreign = await other.http.request(route.method, home.path(route), json=home.body(route))
@@ -58,11 +65,10 @@ async def test_what_belongs_to_another_is_not_there(client: Client, other: Clien
 
 
 @pytest.mark.parametrize("route", OWNED, ids=named)
-async def test_an_id_that_is_none_is_not_there(client: Client, route: Route) -> None:
-    home = await Home.of(client)
+async def test_an_id_that_is_none_is_not_there(home: Home, route: Route) -> None:
     for nonsense in ("1", "x", "null", "..", "%00", "%2e%2e%2f", "0" * 32 + "0", "a" * 3000, "é", "'--"):
         path = home.path(route, **dict.fromkeys(home.ids, nonsense))
-        refused(await client.http.request(route.method, path, json=home.body(route)), 400, 404, 405)
+        refused(await home.owner.http.request(route.method, path, json=home.body(route)), 400, 404, 405)
 
 
 async def test_lists_hold_only_what_is_ones_own(client: Client, other: Client) -> None:

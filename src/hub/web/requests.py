@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
 
 from hub.core.errors import HubError, InvalidPart, InvalidRequestError
 from hub.domain.accounts.schemas import Identity
@@ -21,11 +22,26 @@ class UnsupportedMediaTypeError(HubError):
     title = "This kind of content is not taken here"
 
 
+class IncompleteRequestError(HubError):
+    """The client left before its body was whole; nobody will read the answer, but the log does."""
+
+    status = 400
+    code = "request_incomplete"
+    title = "The request broke off"
+
+
 class HubRequest(Request[Identity, None, State]):
     """A request; ``json()`` gives a value of the handler's own type or raises the contract's error.
 
     Litestar would read JSON first and convert it loosely afterwards ("true" as a boolean, for one).
     """
+
+    async def body(self) -> bytes:
+        """Return the whole body."""
+        try:
+            return await super().body()
+        except InternalServerException:  # the framework's word for a client that has left
+            raise IncompleteRequestError("Send the whole body.") from None
 
     async def json(self) -> Any:
         """Decode the body into the type of the handler's ``data``."""
