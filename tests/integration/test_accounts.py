@@ -202,7 +202,7 @@ async def test_a_new_password_ends_every_other_sign_in(client: Client, anyone: A
 @pytest.mark.parametrize(
     ("current", "new", "statuses"),
     [
-        ("not the one", "a fine new one", (400, 401, 403)),
+        ("not the one", "a fine new one", (403,)),
         (PASSWORD, "short", (400,)),
         (PASSWORD, "password123", (400,)),
         (PASSWORD, "x" * 129, (400,)),

@@ -152,6 +152,19 @@ async def test_a_new_password_closes_the_sockets_of_all_other_sign_ins(client: C
     await other.close()
 
 
+async def test_a_socket_ends_when_its_sign_in_expires(client: Client, hub: HubServer) -> None:
+    database = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
+    try:
+        await database.execute(
+            "UPDATE tokens SET expires_at = now() + interval '1 second' WHERE user_id = $1",
+            UUID(client.user["id"]),
+        )
+    finally:
+        await database.close()
+    async with client.socket() as socket:
+        assert await close_code(socket.connection) == 4401
+
+
 @pytest.mark.parametrize("frame", [b"\x00\x01", b"{}", b""])
 async def test_a_binary_frame_closes(client: Client, frame: bytes) -> None:
     async with client.socket() as socket:

@@ -19,6 +19,14 @@ class WrongLoginError(HubError):
     title = "The login or the password is wrong"
 
 
+class WrongPasswordError(HubError):
+    """Somebody who is signed in gave a password that is not theirs."""
+
+    status = 403
+    code = "wrong_password"
+    title = "The current password is not right"
+
+
 class AccountDisabledError(HubError):
     """The account exists but was disabled by an administrator."""
 

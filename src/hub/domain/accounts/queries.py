@@ -106,17 +106,22 @@ async def insert_token(
     return token_id
 
 
+def _identity(row: Record) -> tuple[Identity, bool]:
+    identity = Identity(user=_user(row), token_id=row["token_id"], expires_at=row["expires_at"])
+    return identity, row["disabled_at"] is not None
+
+
 async def identify(token_hash: bytes) -> tuple[Identity, bool] | None:
     """Find who holds a session token that has not expired: (identity, disabled)."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
-            f"SELECT {_USER}, disabled_at, tokens.id AS token_id FROM tokens JOIN users"  # noqa: S608 - a constant
+            f"SELECT {_USER}, disabled_at, tokens.id AS token_id, tokens.expires_at FROM tokens JOIN users"  # noqa: S608 - a constant
             " ON users.id = tokens.user_id WHERE token_hash = $1 AND kind = 'session' AND expires_at > now()",
             token_hash,
         )
     if row is None:
         return None
-    return Identity(user=_user(row), token_id=row["token_id"]), row["disabled_at"] is not None
+    return _identity(row)
 
 
 async def redeem_ticket(token_hash: bytes) -> tuple[Identity, bool] | None:
@@ -125,13 +130,13 @@ async def redeem_ticket(token_hash: bytes) -> tuple[Identity, bool] | None:
         row = await connection.fetchrow(
             "WITH ticket AS (DELETE FROM tokens WHERE token_hash = $1 AND kind = 'ticket'"  # noqa: S608 - a constant
             " AND expires_at > now() RETURNING parent_id)"
-            f" SELECT {_USER}, disabled_at, tokens.id AS token_id FROM ticket"
+            f" SELECT {_USER}, disabled_at, tokens.id AS token_id, tokens.expires_at FROM ticket"
             " JOIN tokens ON tokens.id = ticket.parent_id JOIN users ON users.id = tokens.user_id",
             token_hash,
         )
     if row is None:
         return None
-    return Identity(user=_user(row), token_id=row["token_id"]), row["disabled_at"] is not None
+    return _identity(row)
 
 
 async def use_setup_token(token_hash: bytes) -> bool:

@@ -37,10 +37,11 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who is asking, and by which token."""
+    """Who is asking, and by which token, which is good until ``expires_at``."""
 
     user: User
     token_id: UUID
+    expires_at: datetime
 
 
 class WebSocketTicket(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from hub.domain.accounts.errors import (
     SetupLinkInvalidError,
     UsernameTakenError,
     WrongLoginError,
+    WrongPasswordError,
 )
 from hub.domain.accounts.schemas import (
     ChangePassword,
@@ -122,7 +123,7 @@ class AccountService:
         """Set a new password and end every other sign-in; return the ids of those."""
         stored = await queries.password_hash_of(identity.user.id)
         if not await passwords.verify_password(command.current_password, stored):
-            raise WrongLoginError("The current password is not right.")
+            raise WrongPasswordError("Check it and try again.")
         _refuse_common(command.new_password, "/new_password")
         password_hash = await passwords.hash_password(command.new_password)
         async with ENGINE.transaction():

@@ -145,9 +145,9 @@ class ConversationFeed(Feed):
         """Tell of this message with the event id under which this subscriber sent it."""
         self._event_ids[message_id] = event_id
 
-    def has_told(self, message: Message) -> bool:
-        """Whether the message has been told of, or was known to the client before."""
-        return message.position <= self._position
+    def expect_no_more(self, message_id: UUID) -> None:
+        """Forget a message that was not stored after all."""
+        self._event_ids.pop(message_id, None)
 
     async def _read(self) -> list[Frame]:
         asked, self._asked = self._asked, set()

@@ -11,6 +11,7 @@ from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 from msgspec import UNSET, Struct
 
+from hub.core.clock import utc_now
 from hub.core.errors import HubError, InvalidRequestError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
@@ -78,9 +79,14 @@ class Session:
         teller = asyncio.create_task(self._tell_forever(), name="socket teller")
         reader = asyncio.create_task(self._read_forever(), name="socket reader")
         try:
-            done, _ = await asyncio.wait({teller, reader}, return_when=asyncio.FIRST_COMPLETED)
+            signed_in_for = (self._identity.expires_at - utc_now()).total_seconds()
+            done, _ = await asyncio.wait(
+                {teller, reader}, timeout=signed_in_for, return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 await self._end(task.exception())
+            if not done:
+                await self.close(CLOSE_NOT_SIGNED_IN, "the sign-in has expired")
         finally:
             teller.cancel()
             reader.cancel()
@@ -204,32 +210,39 @@ class Session:
             self._process.bus.unsubscribe(conversation_id, feed)
 
     async def _create(self, frame: ConversationItemCreate) -> None:
-        options = frame.response
         message_id = new_id()
         feed = self._feeds.get(frame.conversation_id)
-        if feed is not None:
+        if feed is None:
+            accepted = await self._process.chat.send(self._message_of(frame, message_id))
+        else:
             feed.expect(message_id, frame.event_id)
-        accepted = await self._process.chat.send(
-            Sending(
+            try:
+                accepted = await self._process.chat.send(self._message_of(frame, message_id))
+            except BaseException:
+                feed.expect_no_more(message_id)
+                raise
+            if not accepted.replayed:
+                return  # the feed tells of it, with the event id
+            feed.expect_no_more(message_id)
+        await self._send(
+            ItemAdded(
                 conversation_id=frame.conversation_id,
-                user_id=self._identity.user.id,
-                command=SendMessage(
-                    content=frame.item.content,
-                    generate_image=bool(options and options.generate_image),
-                ),
-                wants_response=options is not None,
-                key=f"ws:{frame.conversation_id}:{frame.event_id}",
-                message_id=message_id,
+                item=accepted.sent.message,
+                event_id=frame.event_id,
             )
         )
-        if accepted.replayed or feed is None:
-            await self._send(
-                ItemAdded(
-                    conversation_id=frame.conversation_id,
-                    item=accepted.sent.message,
-                    event_id=frame.event_id,
-                )
-            )
+
+    def _message_of(self, frame: ConversationItemCreate, message_id: UUID) -> Sending:
+        options = frame.response
+        wants_image = bool(options and options.generate_image)
+        return Sending(
+            conversation_id=frame.conversation_id,
+            user_id=self._identity.user.id,
+            command=SendMessage(content=frame.item.content, generate_image=wants_image),
+            wants_response=options is not None,
+            key=f"ws:{frame.conversation_id}:{frame.event_id}",
+            message_id=message_id,
+        )
 
     async def _cancel(self, frame: ResponseCancel) -> None:
         await self._process.chat.cancel(frame.response_id, user_id=self._identity.user.id)
