@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from uuid import UUID
 
 from hub.core.logging import get_logger
@@ -59,7 +60,13 @@ class Relay:
         """Publish a job without waiting; call this only after its transaction has been committed."""
         if self._publisher is None:
             return
-        task = asyncio.create_task(self._publish(self._publisher, job_id, kind))
+        started = time.perf_counter()
+        try:
+            confirmation = self._publisher.publish(kind, job_id)
+        except BrokerUnavailableError as error:
+            self._note_down(error)
+            return
+        task = asyncio.create_task(self._note(confirmation, job_id, kind, started))
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
@@ -73,14 +80,11 @@ class Relay:
         if following is not None:
             self.ring(*following)
 
-    async def _publish(self, publisher: JobPublisher, job_id: UUID, kind: str) -> None:
-        started = time.perf_counter()
+    async def _note(self, confirmation: Awaitable[None], job_id: UUID, kind: str, started: float) -> None:
         try:
-            await publisher.publish(kind, job_id)
+            await confirmation
         except BrokerUnavailableError as error:
-            if not self._broker_is_down:
-                logger.warning("broker unavailable, jobs wait", reason=str(error))
-            self._broker_is_down = True
+            self._note_down(error)
             return
         if self._broker_is_down:
             logger.info("broker available again")
@@ -92,6 +96,11 @@ class Relay:
             kind=kind,
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
+
+    def _note_down(self, error: BrokerUnavailableError) -> None:
+        if not self._broker_is_down:
+            logger.warning("broker unavailable, jobs wait", reason=str(error))
+        self._broker_is_down = True
 
     async def _sweep_forever(self) -> None:
         database_is_down = False
