@@ -116,6 +116,8 @@ class Attempt:
         self._turn = turn
         self._text = ReplyText()
         self._unsaved = asyncio.Event()
+        self._saved = asyncio.Event()
+        self._saved.set()
         self._stopped: Stop | None = None
         self._writer: asyncio.Task[Finish] | None = None
         self._started = time.perf_counter()
@@ -138,10 +140,12 @@ class Attempt:
             self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
 
     async def _attempt(self, turn: Turn) -> None:
+        self._writer = asyncio.create_task(self._ask(turn))
+        await asyncio.sleep(0)  # the question goes out first: the rest takes its time while the model thinks
         self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
         logger.info("reply started", duration_ms=round(turn.waited.total_seconds() * 1000, 1))
         try:
-            finish = await self._write(turn)
+            finish = await self._write(turn, self._writer)
         except LanguageModelError as error:
             await self._fail(turn, error)
         except TimeoutError:
@@ -149,17 +153,18 @@ class Attempt:
         else:
             await self._finish(turn, finish)
 
-    async def _write(self, turn: Turn) -> Finish:
-        self._writer = asyncio.create_task(self._ask(turn))
+    async def _write(self, turn: Turn, writer: asyncio.Task[Finish]) -> Finish:
         others = [
             asyncio.create_task(self._save_forever(turn)),
             asyncio.create_task(self._keep_forever(turn)),
         ]
         if self._stopped is not None:
-            self._writer.cancel()
+            writer.cancel()
         try:
             async with asyncio.timeout(ATTEMPT_LIMIT):
-                return await self._writer
+                finish = await writer
+            await self._saved.wait()  # cutting a write short would cost a connection
+            return finish  # noqa: TRY300 - an else would be read after the finally
         except asyncio.CancelledError:
             if self._stopped is not Stop.LOST:
                 await self._release(turn)
@@ -169,9 +174,9 @@ class Attempt:
                 await turns.keep(turn, str(self._text))
             raise TurnLostError from None
         finally:
-            for task in (self._writer, *others):
+            for task in (writer, *others):
                 task.cancel()
-            await asyncio.gather(self._writer, *others, return_exceptions=True)
+            await asyncio.gather(writer, *others, return_exceptions=True)
 
     async def _ask(self, turn: Turn) -> Finish:
         """Stream one answer; a prompt that the server finds too long is asked again, shorter."""
@@ -207,6 +212,7 @@ class Attempt:
                 )
                 self._unsaved.set()
                 if offset == 0:
+                    await asyncio.sleep(0)  # the first text goes out before it is logged
                     logger.info("first token", duration_ms=self._elapsed_ms())
         raise failure("llm_truncated")
 
@@ -214,7 +220,12 @@ class Attempt:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
-            if not await _survive(turns.save(turn, str(self._text))):
+            self._saved.clear()
+            try:
+                survives = await _survive(turns.save(turn, str(self._text)))
+            finally:
+                self._saved.set()
+            if not survives:
                 self.stop(Stop.LOST)
                 return
             await asyncio.sleep(SAVE_EVERY)

@@ -6,6 +6,7 @@ again whatever was published and not claimed.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from queue import Queue
 from uuid import UUID
 
@@ -43,20 +44,24 @@ class InProcessPublisher:
         self._broker = broker
         self._closed = False
 
-    async def publish(self, kind: str, job_id: UUID) -> None:
+    def publish(self, kind: str, job_id: UUID) -> Awaitable[None]:
         """Put the job's id on its queue."""
-        await self.check()
+        self._refuse_when_closed()
         message = job_message(kind, job_id)
         self._broker.declare_queue(message.queue_name)
         if self._broker.queues[message.queue_name].qsize() >= MAX_WAITING:
             raise BrokerUnavailableError(f"{MAX_WAITING} jobs already wait in {message.queue_name}.")
         self._broker.enqueue(message)
+        return self.check()
 
     async def check(self) -> None:
         """Answer at once: the broker lives as long as the process does."""
-        if self._closed:
-            raise BrokerUnavailableError("The in-process broker has been closed; the server is stopping.")
+        self._refuse_when_closed()
 
     def close(self) -> None:
         """Refuse further messages."""
         self._closed = True
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise BrokerUnavailableError("The in-process broker has been closed; the server is stopping.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -11,8 +12,8 @@ import dramatiq
 class JobPublisher(Protocol):
     """Rings the bell for jobs that are already stored. Safe to use from any event loop."""
 
-    async def publish(self, kind: str, job_id: UUID) -> None:
-        """Return once the broker has confirmed the message.
+    def publish(self, kind: str, job_id: UUID) -> Awaitable[None]:
+        """Send the message at once, without blocking; await the result for the broker's confirmation.
 
         Raises:
             BrokerUnavailableError: it did not, in time; the message may or may not arrive.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, Full, Queue
@@ -48,13 +48,13 @@ class RabbitmqPublisher:
         self._paused_until = 0.0
         self._reason = ""
 
-    async def publish(self, kind: str, job_id: UUID) -> None:
-        """Return once RabbitMQ has confirmed the job's message."""
-        await self._run_there(partial(self._send, kind, job_id), self._deadline)
+    def publish(self, kind: str, job_id: UUID) -> Awaitable[None]:
+        """Hand the job's message to the thread; the result is there once RabbitMQ has confirmed it."""
+        return self._answer(self._run_there(partial(self._send, kind, job_id)), self._deadline)
 
     async def check(self) -> None:
         """Ask RabbitMQ something and return with its answer."""
-        await self._run_there(self._ask, CHECK_SECONDS)
+        await self._answer(self._run_there(self._ask), CHECK_SECONDS)
 
     def close(self) -> None:
         """End the thread and its connection. Waits for at most 2 s."""
@@ -64,13 +64,16 @@ class RabbitmqPublisher:
                 self._tasks.put_nowait(None)
             self._thread.join(_CLOSE_SECONDS)
 
-    async def _run_there(self, task: Callable[[], None], seconds: float) -> None:
+    def _run_there(self, task: Callable[[], None]) -> Future[None]:
         self._start()
         future: Future[None] = Future()
         try:
             self._tasks.put_nowait((future, task))
         except Full:
             raise self._unavailable(f"{MAX_WAITING} messages already wait") from None
+        return future
+
+    async def _answer(self, future: Future[None], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.wrap_future(future)

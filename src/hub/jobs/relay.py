@@ -7,6 +7,7 @@ nothing here has to be exact. It only has to go on.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from uuid import UUID
 
 from hub.core.logging import get_logger
@@ -59,7 +60,13 @@ class Relay:
         """Publish a job without waiting; call this only after its transaction has been committed."""
         if self._publisher is None:
             return
-        task = asyncio.create_task(self._publish(self._publisher, job_id, kind))
+        began = asyncio.get_running_loop().time()
+        try:
+            confirmation = self._publisher.publish(kind, job_id)
+        except BrokerUnavailableError as error:
+            self._note_down(error, job_id)
+            return
+        task = asyncio.create_task(self._note(confirmation, job_id, kind, began))
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
@@ -73,15 +80,11 @@ class Relay:
         if following is not None:
             self.ring(*following)
 
-    async def _publish(self, publisher: JobPublisher, job_id: UUID, kind: str) -> None:
-        began = asyncio.get_running_loop().time()
+    async def _note(self, confirmation: Awaitable[None], job_id: UUID, kind: str, began: float) -> None:
         try:
-            await publisher.publish(kind, job_id)
+            await confirmation
         except BrokerUnavailableError as error:
-            if not self._broker_is_down:
-                logger.warning("broker unavailable, jobs wait", reason=str(error))
-            self._broker_is_down = True
-            self._refused.append(job_id)
+            self._note_down(error, job_id)
             return
         if self._broker_is_down:
             logger.info("broker available again")
@@ -93,6 +96,12 @@ class Relay:
             kind=kind,
             duration_ms=round((asyncio.get_running_loop().time() - began) * 1000, 1),
         )
+
+    def _note_down(self, error: BrokerUnavailableError, job_id: UUID) -> None:
+        self._refused.append(job_id)
+        if not self._broker_is_down:
+            logger.warning("broker unavailable, jobs wait", reason=str(error))
+        self._broker_is_down = True
 
     async def _sweep_forever(self) -> None:
         database_is_down = False

@@ -173,9 +173,9 @@ class ChatService:
             return await self.send(sending)
         ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
         with bound_contextvars(**ids):
-            self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
             if job is not None:
-                self._relay.ring(job.id, job.kind)
+                self._relay.ring(job.id, job.kind)  # first, since the reply's time is what people wait for
+            self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
             logger.info(
                 "message received",
                 job_id=str(job.id) if job else None,
@@ -243,8 +243,8 @@ class ChatService:
             if not await queries.requeue_response(response_id, job_id=job.id):
                 raise ResponseNotRetryableError
             await store.insert(job)
-        self._bus.publish(Changed(response.conversation_id, response_id))
         self._relay.ring(job.id, job.kind)
+        self._bus.publish(Changed(response.conversation_id, response_id))
         return await self.response(response_id, user_id=user_id)
 
     async def _stop_worker(self, job_id: UUID, response: Response) -> None:
