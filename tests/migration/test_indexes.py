@@ -13,6 +13,7 @@ from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries as chat
+from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
 from hub.jobs import store
 from tests.migration.conftest import engine_at
@@ -123,7 +124,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["companions_owner"],
     ),
     "what a subscriber is told": (
-        lambda: chat.read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),
+        lambda: read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),
         ["messages_position", "responses_active", "responses_request"],
     ),
     "due jobs": (lambda: store.take_due(limit=500, fresh=1.0, stale=15.0), ["jobs_due", "jobs_lane_order"]),
