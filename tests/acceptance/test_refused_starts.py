@@ -42,11 +42,10 @@ def framed(done: Done, *words: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("role", ["up", "web"])
-async def test_a_taken_port(tmp_path: Path, role: str) -> None:
+async def test_a_taken_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = await refused(tmp_path, role, HUB_PORT=port)
+        done = await refused(tmp_path, HUB_PORT=port)
     one_line(done, f"Port {port} on 127.0.0.1 is taken", "HUB_PORT")
     assert not (tmp_path / "data/postgres").exists(), "nothing was begun"
 
@@ -55,7 +54,7 @@ async def test_an_address_of_another_machine(tmp_path: Path) -> None:
     one_line(await refused(tmp_path, HUB_HOST="192.0.2.1", HUB_PORT="8001"), "192.0.2.1", "HUB_HOST")
 
 
-@pytest.mark.parametrize("role", ["up", "web", "worker"])
+@pytest.mark.parametrize("role", ["up", "worker"])
 async def test_a_data_folder_that_cannot_be_written(tmp_path: Path, role: str) -> None:
     data = tmp_path / "data"
     if AS_ROOT:  # whom no mode keeps out

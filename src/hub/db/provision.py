@@ -60,7 +60,7 @@ async def migrate_database(database: Database) -> int:
     try:
         return await migrate(database.dsn)
     except MigrationFailedError as error:
-        raise StartError(f"{error}. The database is as it was before.") from None
+        raise StartError(f"{error}. The database is as it was before that migration.") from None
     except DATABASE_ERRORS as error:
         raise StartError(
             f"The database cannot be used ({type(error).__name__}: {error}). Check HUB_DATABASE_URL."

@@ -1,0 +1,176 @@
+"""The indexes exist, and the queries that run often use them: no table is read from end to end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+import pytest
+
+from hub.core.clock import utc_now
+from hub.core.pages import TimeCursor
+from hub.db.engine import ENGINE
+from hub.domain.accounts import queries as accounts
+from hub.domain.chat import queries as chat
+from hub.domain.chat.state import read_state
+from hub.domain.companions import queries as companions
+from hub.jobs import store
+from tests.migration.conftest import engine_at
+from tests.services.world import query
+
+EXPECTED = {
+    "companions_owner": "(user_id, created_at DESC, id DESC)",
+    "conversations_companion": "(companion_id, created_at DESC, id DESC)",
+    "conversations_owner": "(user_id, created_at DESC, id DESC)",
+    "idempotency_keys_expiry": "(expires_at)",
+    "idempotency_keys_message": "(message_id)",
+    "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
+    "jobs_lane_order": "(lane, sequence) WHERE ((status)::text = ANY",
+    "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
+    "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
+    "jobs_subject": "(subject_id)",
+    "rate_limits_expiry": "(reset_at)",
+    "responses_active": "(conversation_id) WHERE ((status)::text = ANY",
+    "responses_conversation": "(conversation_id)",
+    "responses_job": "(job_id)",
+    "responses_request": "(request_message_id)",
+    "tokens_expiry": "(expires_at)",
+    "tokens_user": "(user_id)",
+    "users_email": "UNIQUE INDEX users_email ON public.users USING btree (lower((email)::text))",
+    # Made by the tables' own keys:
+    "messages_position": '(conversation_id, "position")',
+    "idempotency_keys_key": "(user_id, key)",
+    "rate_limits_bucket": "(action, subject)",
+}
+
+# 2,000 conversations of 20 messages, and a job for each answer; 200 of 5,000 users have all of it.
+FILL = """
+INSERT INTO users (id, username, email, display_name, password_hash)
+SELECT md5('user' || u)::uuid, 'user' || u, u || '@example.org', '', '' FROM generate_series(1, 5000) u;
+INSERT INTO companions (id, user_id, name, created_at)
+SELECT md5('companion' || c)::uuid, md5('user' || (c % 200 + 1))::uuid, 'c', now() - c * interval '1 s'
+FROM generate_series(1, 2000) c;
+INSERT INTO conversations (id, user_id, companion_id, created_at, last_position)
+SELECT md5('conversation' || c)::uuid, md5('user' || (c % 200 + 1))::uuid, md5('companion' || c)::uuid,
+    now() - c * interval '1 s', 20 FROM generate_series(1, 2000) c;
+INSERT INTO messages (id, conversation_id, position, role, content)
+SELECT md5('message' || c || '.' || p)::uuid, md5('conversation' || c)::uuid, p,
+    CASE p % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, repeat('word ', 20)
+FROM generate_series(1, 2000) c, generate_series(1, 20) p;
+INSERT INTO responses (id, conversation_id, request_message_id, job_id, status, output_text)
+SELECT md5('response' || c || '.' || p)::uuid, md5('conversation' || c)::uuid,
+    md5('message' || c || '.' || p)::uuid, md5('job' || c || '.' || p)::uuid, 'completed', repeat('word ', 20)
+FROM generate_series(1, 2000) c, generate_series(1, 20, 2) p;
+INSERT INTO jobs (id, kind, lane, subject_id, status, due_at, created_at)
+SELECT md5('job' || c || '.' || p)::uuid, 'reply', 'conversation:' || md5('conversation' || c)::uuid,
+    md5('response' || c || '.' || p)::uuid, CASE WHEN c < 10 AND p = 19 THEN 'queued' ELSE 'completed' END,
+    now() - interval '1 min', now() - interval '1 min'
+FROM generate_series(1, 2000) c, generate_series(1, 20, 2) p;
+INSERT INTO tokens (id, user_id, kind, token_hash, name, scopes, expires_at)
+SELECT md5('token' || t)::uuid, md5('user' || (t % 200 + 1))::uuid, 'session', sha256(t::text::bytea),
+    '', '{}', now() + interval '1 day' FROM generate_series(1, 5000) t;
+ANALYZE;
+"""
+
+_SCANS = """
+SELECT relname AS name, seq_scan AS count FROM pg_stat_user_tables
+UNION ALL SELECT indexrelname, idx_scan FROM pg_stat_user_indexes
+"""
+
+
+@pytest.fixture(scope="module")
+async def filled(migrated: str) -> AsyncIterator[str]:
+    """Yield the address of a database with enough rows that reading all of them would not pay."""
+    async with engine_at(migrated, pool_size=1):  # one connection: its statistics are complete
+        async with ENGINE.connection() as connection:
+            await connection.execute(FILL)
+        yield migrated
+
+
+async def scans() -> dict[str, int]:
+    """Return how often each table was read from end to end, and each index looked into."""
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        rows = await connection.fetch(_SCANS)
+    return {row["name"]: row["count"] for row in rows}
+
+
+def made(kind: str) -> UUID:
+    """Return the id of a row that the filling made."""
+    return UUID(hashlib.md5(kind.encode()).hexdigest())
+
+
+USER, COMPANION, CONVERSATION = made("user8"), made("companion7"), made("conversation7")
+AFTER = TimeCursor(utc_now(), made("none"))
+
+HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
+    "history": (lambda: chat.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
+    "conversations of a user": (
+        lambda: chat.conversation_page(user_id=USER, companion_id=None, limit=5, after=None),
+        ["conversations_owner"],
+    ),
+    "the next page of them": (
+        lambda: chat.conversation_page(user_id=USER, companion_id=None, limit=5, after=AFTER),
+        ["conversations_owner"],
+    ),
+    "companions of a user": (
+        lambda: companions.page(user_id=USER, limit=5, after=None),
+        ["companions_owner"],
+    ),
+    "the next page of companions": (
+        lambda: companions.page(user_id=USER, limit=5, after=AFTER),
+        ["companions_owner"],
+    ),
+    "what a subscriber is told": (
+        lambda: read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),
+        ["messages_position", "responses_active", "responses_request"],
+    ),
+    "due jobs": (lambda: store.take_due(limit=500, fresh=1.0, stale=15.0), ["jobs_due", "jobs_lane_order"]),
+    "expired leases": (store.rescue, []),
+    "a claim": (lambda: store.claim(made("job7.19"), worker="test"), ["jobs_pkey", "jobs_lane_order"]),
+    "the next job of a lane": (
+        lambda: store.next_in_lane(f"conversation:{made('conversation8')}"),
+        ["jobs_lane_order"],
+    ),
+    "the running jobs of lanes": (
+        lambda: store.cancel_lanes([f"conversation:{made('conversation9')}"]),
+        ["jobs_lane_order"],
+    ),
+    "who holds a token": (lambda: accounts.identify(b"nobody"), ["tokens_token_hash_key"]),
+    "who logs in": (lambda: accounts.by_login("7@example.org"), ["users_email"]),
+}
+
+
+async def test_the_expected_indexes_exist(migrated: str) -> None:
+    rows = await query(migrated, "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
+    found = {row["indexname"]: row["indexdef"] for row in rows}
+    for name, definition in EXPECTED.items():
+        assert definition in found.get(name, "missing"), name
+    invalid = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
+    assert await query(migrated, invalid) == []
+
+
+async def test_every_foreign_key_has_an_index(migrated: str) -> None:
+    """Else deleting a row reads the whole table that points to it."""
+    sql = """
+    SELECT conrelid::regclass::text || '.' || attname AS name FROM pg_constraint
+    JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+    WHERE contype = 'f' AND NOT EXISTS (
+        SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL)
+    """
+    assert await query(migrated, sql) == []
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("name", HOT)
+async def test_hot_queries_use_their_indexes(name: str) -> None:
+    run, indexes = HOT[name]
+    before = await scans()
+    await run()
+    after = await scans()
+    grown = {each for each in after if after[each] > before.get(each, 0)}
+    tables = {"users", "tokens", "companions", "conversations", "messages", "responses", "jobs"}
+    assert grown & tables == set(), "read from end to end"
+    assert set(indexes) <= grown
