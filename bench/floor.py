@@ -61,9 +61,7 @@ class Floor:
             if isinstance(piece, Delta):
                 await self._tell(_delta(conversation_id, response_id, text, piece.text))
                 text += piece.text
-        await self._tell(
-            OutputTextDone(conversation_id=conversation_id, response_id=response_id, text=text)
-        )
+        await self._tell(OutputTextDone(conversation_id=conversation_id, response_id=response_id, text=text))
 
     async def _greet(self, conversation_id: UUID) -> None:
         response_id = new_id()
