@@ -20,7 +20,17 @@ import asyncpg
 
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
-from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder, encoder
+from hub.live.events import (
+    Begun,
+    Changed,
+    ConversationEvent,
+    Delta,
+    Event,
+    JobCancelled,
+    UserSignedOut,
+    decoder,
+    encoder,
+)
 
 logger = get_logger(__name__)
 
@@ -38,7 +48,7 @@ PROBE_EVERY = 5.0
 class Subscriber(Protocol):
     """Someone who follows a conversation. Both calls are made on the event loop and must not block."""
 
-    def on_event(self, event: Delta | Changed) -> None:
+    def on_event(self, event: ConversationEvent) -> None:
         """Take an event of the conversation."""
 
     def on_gap(self) -> None:
@@ -189,7 +199,7 @@ class Bus:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
-        if isinstance(event, Delta | Changed):
+        if isinstance(event, Delta | Begun | Changed):
             for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
                 subscriber.on_event(event)
         elif isinstance(event, JobCancelled):
