@@ -41,6 +41,8 @@ PAYLOAD_LIMIT = 7_900
 DELTA_LIMIT = 1_200
 #: Events waiting to be sent; beyond it the oldest are dropped, and readers repair from the rows.
 BACKLOG_LIMIT = 20_000
+#: Seconds that an event which only says "look" or "it begins" waits for others to go out with.
+COMPANY = 0.002
 #: Seconds between two proofs that the listening connection is alive.
 PROBE_EVERY = 5.0
 
@@ -101,7 +103,10 @@ class Bus:
             del outbox[: BACKLOG_LIMIT // 2]
         outbox.append(event)
         self._sent.clear()
-        self._wake.set()
+        if isinstance(event, Changed | Begun):
+            asyncio.get_running_loop().call_later(COMPANY, self._wake.set)
+        else:
+            self._wake.set()
 
     def subscribe(self, conversation_id: UUID, subscriber: Subscriber) -> None:
         """Hand a conversation's events to a subscriber from now on."""
@@ -140,6 +145,8 @@ class Bus:
                 await self._wake.wait()
                 self._wake.clear()
                 events, self._outbox = self._outbox, []
+                if not events:  # they went out with another one
+                    continue
                 try:
                     if connection is None or connection.is_closed():
                         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
