@@ -19,7 +19,7 @@ from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
 from hub.jobs import store
 from hub.jobs.contracts import HEARTBEAT, LEASE
-from hub.live.events import Changed, Delta
+from hub.live.events import Begun, Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
 from hub.providers.llm.protocol import ChatRequest, Finish, LanguageModel, LanguageModelError
@@ -142,7 +142,9 @@ class Attempt:
     async def _attempt(self, turn: Turn) -> None:
         self._writer = asyncio.create_task(self._ask(turn))
         await asyncio.sleep(0)  # the question goes out first: the rest takes its time while the model thinks
-        self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
+        self._process.bus.publish(
+            Begun(turn.conversation_id, turn.response_id, turn.claim.attempt, turn.asked_at)
+        )
         logger.info("reply started", duration_ms=round(turn.waited.total_seconds() * 1000, 1))
         try:
             finish = await self._write(turn, self._writer)

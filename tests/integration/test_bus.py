@@ -10,7 +10,7 @@ import pytest
 
 from hub.core.ids import new_id
 from hub.live.bus import Bus
-from hub.live.events import Changed, Delta
+from hub.live.events import Changed, ConversationEvent, Delta
 from tests.services.waiting import eventually
 
 
@@ -18,10 +18,10 @@ class Follower:
     """A subscriber that remembers."""
 
     def __init__(self) -> None:
-        self.events: list[Delta | Changed] = []
+        self.events: list[ConversationEvent] = []
         self.gaps = 0
 
-    def on_event(self, event: Delta | Changed) -> None:
+    def on_event(self, event: ConversationEvent) -> None:
         self.events.append(event)
 
     def on_gap(self) -> None:

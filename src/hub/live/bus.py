@@ -20,7 +20,17 @@ import asyncpg
 
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
-from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder, encoder
+from hub.live.events import (
+    Begun,
+    Changed,
+    ConversationEvent,
+    Delta,
+    Event,
+    JobCancelled,
+    UserSignedOut,
+    decoder,
+    encoder,
+)
 
 logger = get_logger(__name__)
 
@@ -31,6 +41,8 @@ PAYLOAD_LIMIT = 7_900
 DELTA_LIMIT = 1_200
 #: Events waiting to be sent; beyond it the oldest are dropped, and readers repair from the rows.
 BACKLOG_LIMIT = 20_000
+#: Seconds that an event which only says "look" or "it begins" waits for others to go out with.
+COMPANY = 0.002
 #: Seconds between two proofs that the listening connection is alive.
 PROBE_EVERY = 5.0
 
@@ -38,7 +50,7 @@ PROBE_EVERY = 5.0
 class Subscriber(Protocol):
     """Someone who follows a conversation. Both calls are made on the event loop and must not block."""
 
-    def on_event(self, event: Delta | Changed) -> None:
+    def on_event(self, event: ConversationEvent) -> None:
         """Take an event of the conversation."""
 
     def on_gap(self) -> None:
@@ -91,7 +103,10 @@ class Bus:
             del outbox[: BACKLOG_LIMIT // 2]
         outbox.append(event)
         self._sent.clear()
-        self._wake.set()
+        if isinstance(event, Changed | Begun):
+            asyncio.get_running_loop().call_later(COMPANY, self._wake.set)
+        else:
+            self._wake.set()
 
     def subscribe(self, conversation_id: UUID, subscriber: Subscriber) -> None:
         """Hand a conversation's events to a subscriber from now on."""
@@ -130,6 +145,8 @@ class Bus:
                 await self._wake.wait()
                 self._wake.clear()
                 events, self._outbox = self._outbox, []
+                if not events:  # they went out with another one
+                    continue
                 try:
                     if connection is None or connection.is_closed():
                         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
@@ -189,7 +206,7 @@ class Bus:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
-        if isinstance(event, Delta | Changed):
+        if isinstance(event, Delta | Begun | Changed):
             for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
                 subscriber.on_event(event)
         elif isinstance(event, JobCancelled):

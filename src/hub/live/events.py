@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -33,6 +34,15 @@ class Delta(Struct, frozen=True, array_like=True, tag="d"):
         )
 
 
+class Begun(Struct, frozen=True, array_like=True, tag="b"):
+    """An attempt at a response that was created then has begun, with no text yet."""
+
+    conversation_id: UUID
+    response_id: UUID
+    attempt: int
+    created_at: datetime
+
+
 class Changed(Struct, frozen=True, array_like=True, tag="c"):
     """Something in a conversation's rows has changed: look. ``response_id`` names a response if it is one."""
 
@@ -52,7 +62,9 @@ class UserSignedOut(Struct, frozen=True, array_like=True, tag="o"):
     token_id: UUID
 
 
-Event = Delta | Changed | JobCancelled | UserSignedOut
+#: What subscribers of a conversation take.
+ConversationEvent = Delta | Begun | Changed
+Event = Delta | Begun | Changed | JobCancelled | UserSignedOut
 
 encoder = msgspec.json.Encoder()
 decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])

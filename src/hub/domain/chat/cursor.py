@@ -22,7 +22,7 @@ from hub.domain.chat.frames import (
     ResponseQueued,
 )
 from hub.domain.chat.schemas import Response
-from hub.live.events import Delta
+from hub.live.events import Begun, Delta
 
 
 class Fit(Enum):
@@ -57,6 +57,28 @@ class ResponseCursor:
         if delta.attempt > self._attempt or self._status != "in_progress" or delta.offset > self._told:
             return Fit.AHEAD
         return Fit.NEXT if delta.offset + len(delta.text) > self._told else Fit.TOLD
+
+    def begin(self, begun: Begun) -> list[Frame]:
+        """Tell that an attempt has begun, unless that was told already."""
+        is_told = begun.attempt == self._attempt and self._status == "in_progress"
+        if is_told or begun.attempt < self._attempt:
+            return []
+        self._status = "in_progress"
+        self._attempt = begun.attempt
+        self._told = 0
+        response = Response(
+            id=self._response_id,
+            conversation_id=self._conversation_id,
+            status="in_progress",
+            output_text="",
+            message_id=None,
+            attempt=begun.attempt,
+            error=None,
+            usage=None,
+            created_at=begun.created_at,
+            completed_at=None,
+        )
+        return [ResponseInProgress(conversation_id=self._conversation_id, response=response)]
 
     def take(self, delta: Delta) -> Frame:
         """Tell what is new of a delta that fits next."""

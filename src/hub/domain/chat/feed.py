@@ -17,7 +17,7 @@ from hub.domain.chat.cursor import Fit, ResponseCursor
 from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
 from hub.domain.chat.schemas import Message, Response
 from hub.domain.chat.state import read_state
-from hub.live.events import Changed, Delta
+from hub.live.events import Begun, Changed, ConversationEvent, Delta
 
 #: Code points that deltas are joined up to while a subscriber is busy.
 DELTA_LIMIT = 1_200
@@ -39,20 +39,25 @@ class Feed(ABC):
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._pending: list[Delta] = []
+        self._pending: list[Delta | Begun] = []
         self._stale = True
         self._behind = False
         self._asked: set[UUID] = set()
         self._looked_at = 0.0
 
-    def on_event(self, event: Delta | Changed) -> None:
+    def on_event(self, event: ConversationEvent) -> None:
         """Take a live event."""
+        last = self._pending[-1] if self._pending else None
         if isinstance(event, Changed):
             self._stale = True
             if event.response_id is not None:
                 self._asked.add(event.response_id)
-        elif self._pending and self._pending[-1].is_continued_by(event, limit=DELTA_LIMIT):
-            self._pending[-1] = self._pending[-1].joined_with(event)
+        elif (
+            isinstance(last, Delta)
+            and isinstance(event, Delta)
+            and last.is_continued_by(event, limit=DELTA_LIMIT)
+        ):
+            self._pending[-1] = last.joined_with(event)
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:
@@ -87,18 +92,18 @@ class Feed(ABC):
 
     def _take_pending(self) -> list[Frame]:
         frames: list[Frame] = []
-        kept: list[Delta] = []
+        kept: list[Delta | Begun] = []
         pending, self._pending = self._pending, []
-        for delta in pending:
-            cursor = self._cursor_of(delta)
+        for event in pending:
+            cursor = self._cursor_of(event)
             if cursor is None:
                 continue
-            fit = Fit.AHEAD if kept else cursor.fit(delta)
-            if fit is Fit.NEXT:
-                frames.append(cursor.take(delta))
+            told = None if kept else _tell(cursor, event)
+            if told is None:
+                kept.append(event)
+            elif told:
+                frames += told
                 self._looked_at = asyncio.get_running_loop().time()
-            elif fit is Fit.AHEAD:
-                kept.append(delta)
         if kept:
             self._behind = True
             self._pending = kept + self._pending
@@ -109,12 +114,22 @@ class Feed(ABC):
         """Read the rows and return what they say beyond what was told."""
 
     @abstractmethod
-    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
-        """Return the cursor that a delta belongs to; None drops it."""
+    def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
+        """Return the cursor that an event belongs to; None drops it."""
 
     @abstractmethod
     def _is_active(self) -> bool:
         """Tell whether a reply is under way."""
+
+
+def _tell(cursor: ResponseCursor, event: Delta | Begun) -> list[Frame] | None:
+    """Return what an event tells that is new, or None when something before it is missing."""
+    if isinstance(event, Begun):
+        return cursor.begin(event)
+    fit = cursor.fit(event)
+    if fit is Fit.AHEAD:
+        return None
+    return [cursor.take(event)] if fit is Fit.NEXT else []
 
 
 class ConversationFeed(Feed):
@@ -210,9 +225,9 @@ class ConversationFeed(Feed):
     def _new_cursor(self, response_id: UUID) -> ResponseCursor:
         return ResponseCursor(self.conversation_id, response_id)
 
-    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
-        cursor = self._cursors.get(delta.response_id)
-        if cursor is None and delta.response_id not in self._ended:
+    def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
+        cursor = self._cursors.get(event.response_id)
+        if cursor is None and event.response_id not in self._ended:
             # The reply began and this feed was not told: look, and find the text in the row.
             self._stale = True
         return cursor
@@ -255,8 +270,13 @@ class ResponseFeed(Feed):
         self.has_ended = response.has_ended
         return self._cursor.resume(response, offset=offset)
 
-    def _cursor_of(self, delta: Delta) -> ResponseCursor | None:
-        return self._cursor if delta.response_id == self._response_id else None
+    def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
+        if event.response_id != self._response_id:
+            return None
+        if self._offset and isinstance(event, Begun):
+            self._stale = True  # whether the client's text is of this attempt, the row knows
+            return None
+        return self._cursor
 
     def _is_active(self) -> bool:
         return True

@@ -6,7 +6,7 @@ A write that finds another attempt, or a response that has ended, changes nothin
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -33,13 +33,15 @@ class TurnLostError(Exception):
 class Turn(Struct, frozen=True, kw_only=True):
     """What a worker needs to know to write a reply.
 
-    ``talk`` ends with the message to answer and begins with the one at ``first_position``.
+    ``asked_at`` is when the response was created. ``talk`` ends with the message to answer and begins with
+    the one at ``first_position``.
     """
 
     claim: Claim
     response_id: UUID
     conversation_id: UUID
     companion_id: UUID
+    asked_at: datetime
     waited: timedelta
     persona: Persona
     talk: list[ChatMessage]
@@ -59,7 +61,8 @@ WITH claimed AS ({store.CLAIM}), begun AS (
     AND responses.attempt <= claimed.attempt AND messages.id = request_message_id
     AND conversations.id = responses.conversation_id AND companions.id = companion_id
     AND users.id = conversations.user_id
-    RETURNING responses.conversation_id, companion_id, messages.position AS request_position,
+    RETURNING responses.conversation_id, companion_id, responses.created_at AS asked_at,
+        messages.position AS request_position,
         users.display_name, companions.name, description, appearance, user_appearance,
         outfit, location, action, expression
 )
@@ -104,6 +107,7 @@ def _turn(claim: Claim, row: Record) -> Turn:
         response_id=claim.subject_id,
         conversation_id=row["conversation_id"],
         companion_id=row["companion_id"],
+        asked_at=row["asked_at"],
         waited=utc_now() - claim.created_at,
         persona=Persona(
             name=row["name"],
