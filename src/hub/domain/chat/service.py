@@ -35,7 +35,7 @@ from hub.jobs import store
 from hub.jobs.contracts import JobKind, NewJob
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
-from hub.live.events import Changed, Delta, JobCancelled
+from hub.live.events import Changed, ConversationEvent, JobCancelled
 
 logger = get_logger(__name__)
 
@@ -58,7 +58,7 @@ class _Watch:
         self._response_id = response_id
         self.changed = asyncio.Event()
 
-    def on_event(self, event: Delta | Changed) -> None:
+    def on_event(self, event: ConversationEvent) -> None:
         if isinstance(event, Changed) and event.response_id == self._response_id:
             self.changed.set()
 
