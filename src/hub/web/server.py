@@ -95,6 +95,7 @@ async def serving(process: Process, listener: socket.socket) -> AsyncIterator[No
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=False,  # what a client says of its address is not believed
         http=HttpProtocol,
         ws="websockets-sansio",
         ws_max_size=max(FRAME_LIMIT, process.settings.message_max_length * 12 + 4096),
