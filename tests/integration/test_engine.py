@@ -66,3 +66,26 @@ async def test_a_transaction_that_is_rolled_back_gives_back_a_connection_as_new(
     with pytest.raises(asyncpg.DivisionByZeroError):
         await fail()
     assert await ask(engine, "SHOW application_name") == "companion-hub"
+
+
+async def test_a_transaction_that_is_cancelled_at_any_moment_gives_back_its_connection(
+    engine: HubEngine,
+) -> None:
+    async def work() -> None:
+        async with engine.transaction():
+            await ask(engine, "SELECT 1")
+
+    for number in range(60):
+        working = asyncio.create_task(work())
+        for _ in range(number):
+            await asyncio.sleep(0)  # one turn of the event loop
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        async with asyncio.timeout(5):
+            assert await ask(engine, f"SELECT {number}") == number
+
+
+async def test_a_transaction_without_a_pool_fails_at_once() -> None:
+    with pytest.raises(RuntimeError, match="pool is not open"):
+        async with HubEngine().transaction():
+            pass

@@ -64,7 +64,24 @@ class HubConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships n
 
 
 class SafeTransaction(PostgresTransaction):
-    """A transaction that always gives its connection back, even when COMMIT or ROLLBACK fails."""
+    """A transaction that always gives its connection back, even when BEGIN, COMMIT or ROLLBACK fails."""
+
+    async def __aenter__(self) -> PostgresTransaction:
+        if self._parent is not None:
+            return self._parent
+        pool = self.engine.pool
+        if pool is None:
+            raise RuntimeError("the database pool is not open")
+        self.connection = await pool.acquire()
+        self.transaction = self.connection.transaction()
+        try:
+            await self.begin()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
+        except BaseException:  # nobody will leave what was not entered; a BEGIN cut short is of no use
+            self.connection.terminate()
+            await pool.release(self.connection)
+            raise
+        self.context = self.engine.current_transaction.set(self)
+        return self
 
     async def __aexit__(
         self,
