@@ -136,6 +136,8 @@ class Attempt:
         except TurnLostError:
             if self._stopped is not Stop.SHUTDOWN:
                 logger.info("reply dropped, its job was taken away")
+                with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
+                    await turns.keep(turn, str(self._text))
         finally:
             self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
 
@@ -172,8 +174,6 @@ class Attempt:
                 await self._release(turn)
             if self._stopped is None:
                 raise
-            if self._stopped is Stop.LOST:
-                await turns.keep(turn, str(self._text))
             raise TurnLostError from None
         finally:
             for task in (writer, *others):

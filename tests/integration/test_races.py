@@ -1,0 +1,60 @@
+"""Two at once on the same rows: what each side is told, and what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.fakes.llm_script import reply
+from tests.integration.conftest import Answers
+from tests.services.hub import Client, HubServer
+
+
+@pytest.fixture
+async def database(hub: HubServer) -> AsyncIterator[asyncpg.Connection]:
+    """Yield a connection to the shared hub's database, for somebody who gets in the way."""
+    connection = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
+    yield connection
+    await connection.close()
+
+
+async def wait_until_blocked(database: asyncpg.Connection) -> None:
+    """Wait until another connection waits for a lock that this one holds."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    deadline = time.monotonic() + 10
+    while not await database.fetchval(blocked):
+        assert time.monotonic() < deadline, "nobody waits"
+        await asyncio.sleep(0.01)
+
+
+async def test_a_cancel_that_comes_just_before_the_end_keeps_every_word_that_was_told(
+    client: Client, answers: Answers, database: asyncpg.Connection
+) -> None:
+    go_on = asyncio.Event()
+    answers.give("Nearly done", reply(["The beginning", " and the end"], between={1: go_on}))
+    conversation = await client.conversation()
+    async with client.socket() as socket:
+        await socket.subscribe(conversation["id"])
+        await socket.say(conversation["id"], "Nearly done")
+        response_id = await socket.reads("The beginning")
+        async with database.transaction():
+            job_id = await database.fetchval("SELECT job_id FROM responses WHERE id = $1", UUID(response_id))
+            await database.execute("SELECT FROM jobs WHERE id = $1 FOR UPDATE", job_id)
+            go_on.set()
+            await wait_until_blocked(database)  # the worker wants to end it well
+            await database.execute(
+                "UPDATE jobs SET status = 'cancelled', completed_at = now() WHERE id = $1", job_id
+            )
+            await database.execute(
+                "UPDATE responses SET status = 'cancelled', completed_at = now() WHERE id = $1",
+                UUID(response_id),
+            )
+        told = await socket.finished()
+        assert told["status"] == "cancelled"
+        assert told["output_text"] == "The beginning and the end" == socket.texts[response_id]
+    assert len(await client.messages(conversation["id"])) == 1
