@@ -58,3 +58,22 @@ async def test_a_cancel_that_comes_just_before_the_end_keeps_every_word_that_was
         assert told["status"] == "cancelled"
         assert told["output_text"] == "The beginning and the end" == socket.texts[response_id]
     assert len(await client.messages(conversation["id"])) == 1
+
+
+async def test_a_deadlock_is_worth_trying_again(client: Client, database: asyncpg.Connection) -> None:
+    conversation = await client.conversation()
+    identifier = UUID(conversation["id"])
+    await database.execute(
+        "INSERT INTO jobs (id, kind, lane, subject_id, request_id, due_at)"
+        " VALUES (gen_random_uuid(), 'reply', $1, gen_random_uuid(), '', now() + interval '1 hour')",
+        f"conversation:{identifier}",
+    )
+    async with database.transaction():
+        await database.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", identifier)
+        deleting = asyncio.create_task(client.http.delete(f"/api/conversations/{identifier}"))
+        await wait_until_blocked(database)  # it has the job, and wants the conversation
+        await database.execute("SELECT FROM jobs WHERE lane = $1 FOR UPDATE", f"conversation:{identifier}")
+        answer = await deleting  # PostgreSQL ends whoever has waited longer
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"]
+    assert (await client.http.delete(f"/api/conversations/{identifier}")).status_code == 204

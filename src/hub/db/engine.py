@@ -32,7 +32,7 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,
 )
 
-#: What of that means that the database is away, shutting down or too slow: worth trying again.
+#: What of that is worth trying again: the database is away, shutting down, too slow, or broke a deadlock.
 UNAVAILABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
@@ -41,6 +41,7 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,  # a connection that ended in the middle of its clean-up
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.TransactionRollbackError,  # the other side of a deadlock went through
 )
 
 
