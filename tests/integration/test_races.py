@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.fakes.llm_script import reply
+from tests.fakes.llm_script import error, reply
 from tests.integration.conftest import Answers
 from tests.services.hub import Client, HubServer
 
@@ -77,3 +77,20 @@ async def test_a_deadlock_is_worth_trying_again(client: Client, database: asyncp
     assert answer.status_code == 503, answer.text
     assert answer.headers["retry-after"]
     assert (await client.http.delete(f"/api/conversations/{identifier}")).status_code == 204
+
+
+async def test_a_retry_goes_on_from_the_attempt_that_was_really_the_last(
+    client: Client, answers: Answers, database: asyncpg.Connection
+) -> None:
+    answers.give("Once more", error(400, "no"))
+    conversation = await client.conversation()
+    response_id = (await client.send(conversation["id"], "Once more"))["response"]["id"]
+    assert (await client.ended(response_id))["attempt"] == 1
+    async with database.transaction():
+        # As if somebody else's retries had begun and failed between this one's look and its step.
+        await database.execute("UPDATE responses SET attempt = 3 WHERE id = $1", UUID(response_id))
+        retrying = asyncio.create_task(client.http.post(f"/api/responses/{response_id}/retry"))
+        await wait_until_blocked(database)
+    assert (await retrying).status_code == 202
+    ended = await client.ended(response_id)
+    assert (ended["status"], ended["attempt"]) == ("completed", 4)

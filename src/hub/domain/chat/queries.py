@@ -262,17 +262,21 @@ async def cancel_response(response_id: UUID) -> None:
         )
 
 
-async def requeue_response(response_id: UUID, *, job_id: UUID) -> bool:
-    """Queue a response that failed or was cancelled under a new job; False when it did neither."""
+async def requeue_response(response_id: UUID, *, job_id: UUID) -> int | None:
+    """Queue a response that failed or was cancelled under a new job.
+
+    Returns:
+        Its last attempt, or None when it did neither.
+    """
     async with ENGINE.connection() as connection:
-        status = await connection.execute(
+        attempt: int | None = await connection.fetchval(
             "UPDATE responses SET status = 'queued', job_id = $2, output_text = '', error_code = NULL,"
             " error_message = NULL, completed_at = NULL"
-            " WHERE id = $1 AND status IN ('failed', 'cancelled')",
+            " WHERE id = $1 AND status IN ('failed', 'cancelled') RETURNING attempt",
             response_id,
             job_id,
         )
-    return bool(status == "UPDATE 1")
+    return attempt
 
 
 async def read_response(response_id: UUID) -> Response | None:

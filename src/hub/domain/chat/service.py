@@ -6,6 +6,7 @@ import asyncio
 import time
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
@@ -236,13 +237,12 @@ class ChatService:
     async def retry(self, response_id: UUID, *, user_id: UUID) -> Response:
         """Queue a response that failed or was cancelled once more, under the same id."""
         response = await self.response(response_id, user_id=user_id)
-        job = _reply_job(
-            response.conversation_id, user_id=user_id, response_id=response_id, attempt=response.attempt
-        )
+        job = _reply_job(response.conversation_id, user_id=user_id, response_id=response_id)
         async with ENGINE.transaction():
-            if not await queries.requeue_response(response_id, job_id=job.id):
+            attempt = await queries.requeue_response(response_id, job_id=job.id)
+            if attempt is None:
                 raise ResponseNotRetryableError
-            await store.insert(job)
+            await store.insert(msgspec.structs.replace(job, attempt=attempt))
         self._relay.ring(job.id, job.kind)
         self._bus.publish(Changed(response.conversation_id, response_id))
         return await self.response(response_id, user_id=user_id)
@@ -270,10 +270,8 @@ def lane_of(conversation_id: UUID) -> str:
     return f"conversation:{conversation_id}"
 
 
-def _reply_job(
-    conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None, attempt: int = 0
-) -> NewJob:
-    """Make the job that writes a response: a new one, or one that was tried ``attempt`` times before."""
+def _reply_job(conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None) -> NewJob:
+    """Make the job that writes a response, a new one unless it is named."""
     return NewJob(
         id=new_id(),
         kind=JobKind.REPLY,
@@ -281,7 +279,6 @@ def _reply_job(
         user_id=user_id,
         subject_id=response_id or new_id(),
         request_id=str(get_contextvars().get("request_id", "")),
-        attempt=attempt,
     )
 
 
