@@ -152,6 +152,26 @@ async def test_a_new_password_closes_the_sockets_of_all_other_sign_ins(client: C
     await other.close()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE users SET disabled_at = now() WHERE id = $1",
+        "DELETE FROM tokens WHERE user_id = $1",  # as when the word of a sign-out gets lost
+    ],
+)
+async def test_a_socket_ends_with_its_account_or_sign_in_though_nothing_tells_of_it(
+    client: Client, other: Client, hub: HubServer, statement: str
+) -> None:
+    async with client.socket() as goes, other.socket() as stays:
+        database = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
+        try:
+            await database.execute(statement, UUID(client.user["id"]))
+        finally:
+            await database.close()
+        assert await close_code(goes.connection) == 4401
+        await (await stays.connection.ping())
+
+
 async def test_a_socket_ends_when_its_sign_in_expires(client: Client, hub: HubServer) -> None:
     database = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
     try:

@@ -44,7 +44,7 @@ def create_app(process: Process) -> ASGIApp:
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
-        task = asyncio.create_task(open_sessions.close_signed_out(token_id))
+        task = asyncio.create_task(open_sessions.close_signed_out({token_id}))
         closing.add(task)
         task.add_done_callback(closing.discard)
 
@@ -76,6 +76,7 @@ def create_app(process: Process) -> ASGIApp:
         request_class=HubRequest,
         request_max_body_size=BODY_LIMIT,
         openapi_config=openapi_config,
+        lifespan=[open_sessions.watched(process.accounts)],
         state=State({"process": process}),
         logging_config=None,
         path="",

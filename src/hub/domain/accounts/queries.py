@@ -124,6 +124,17 @@ async def identify(token_hash: bytes) -> tuple[Identity, bool] | None:
     return _identity(row)
 
 
+async def still_good(token_ids: list[UUID]) -> set[UUID]:
+    """Return those of the sign-ins that have not ended or expired, and whose users are not disabled."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ANY($1)"
+            " AND kind = 'session' AND expires_at > now() AND disabled_at IS NULL",
+            token_ids,
+        )
+    return {row["id"] for row in rows}
+
+
 async def redeem_ticket(token_hash: bytes) -> tuple[Identity, bool] | None:
     """Use up a WebSocket ticket; the identity is that of the sign-in it came from."""
     async with ENGINE.connection() as connection:

@@ -105,6 +105,10 @@ class AccountService:
         """
         return _admit(await queries.identify(_digest(token)))
 
+    async def ended(self, token_ids: set[UUID]) -> set[UUID]:
+        """Return those sign-ins that let nobody in any more: ended, expired, or of a disabled account."""
+        return token_ids - await queries.still_good(list(token_ids))
+
     async def update(self, identity: Identity, command: UpdateMe) -> User:
         """Change the caller's own account."""
         columns = {
