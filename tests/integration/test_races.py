@@ -12,7 +12,8 @@ import pytest
 
 from tests.fakes.llm_script import error, reply
 from tests.integration.conftest import Answers
-from tests.services.hub import Client, HubServer
+from tests.services.hub import PASSWORD, Client, HubServer
+from tests.services.refusals import refused
 
 
 @pytest.fixture
@@ -94,3 +95,19 @@ async def test_a_retry_goes_on_from_the_attempt_that_was_really_the_last(
     assert (await retrying).status_code == 202
     ended = await client.ended(response_id)
     assert (ended["status"], ended["attempt"]) == ("completed", 4)
+
+
+async def test_a_login_with_the_old_password_does_not_outlive_its_change(
+    client: Client, database: asyncpg.Connection
+) -> None:
+    user_id = UUID(client.user["id"])
+    async with database.transaction():
+        await database.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", user_id)
+        body = {"login": client.user["username"], "password": PASSWORD}
+        signing_in = asyncio.create_task(client.http.post("/api/auth/login", json=body))
+        await wait_until_blocked(database)  # the password was right
+        await database.execute("UPDATE users SET password_hash = 'another' WHERE id = $1", user_id)
+        await database.execute("DELETE FROM tokens WHERE user_id = $1", user_id)
+    problem = refused(await signing_in, 401)
+    assert problem["type"] == "/problems/wrong-login"
+    assert not await database.fetchval("SELECT count(*) FROM tokens WHERE user_id = $1", user_id)

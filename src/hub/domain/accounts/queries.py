@@ -74,6 +74,13 @@ async def password_hash_of(user_id: UUID) -> str:
     return str(stored)
 
 
+async def holds_password(user_id: UUID, password_hash: str) -> bool:
+    """Tell whether this still is the user's hash, and keep it so until the transaction ends."""
+    async with ENGINE.connection() as connection:
+        stored = await connection.fetchval("SELECT password_hash FROM users WHERE id = $1 FOR SHARE", user_id)
+    return bool(stored == password_hash)
+
+
 async def update_user(user_id: UUID, **columns: str) -> User:
     """Change columns of a user that exists and return it."""
     changes: dict[Column | str, Any] = dict[Any, Any](columns)

@@ -88,10 +88,14 @@ class AccountService:
         found = await queries.by_login(command.login)
         if not await passwords.verify_password(command.password, found[1] if found else None) or not found:
             raise WrongLoginError("Check both and try again.")
-        user, _, disabled = found
+        user, password_hash, disabled = found
         if disabled:
             raise AccountDisabledError("Ask the administrator of this server.")
-        return await self._sign_in(user)
+        async with ENGINE.transaction():
+            # A password that was changed meanwhile has ended every sign-in; this one would outlive it.
+            if not await queries.holds_password(user.id, password_hash):
+                raise WrongLoginError("Check both and try again.")
+            return await self._sign_in(user)
 
     async def log_out(self, identity: Identity) -> None:
         """End the sign-in that asked."""
