@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 
-from hub.db.engine import HubEngine
+from hub.db.engine import HubConnection, HubEngine
 
 
 @pytest.fixture
@@ -89,3 +90,53 @@ async def test_a_transaction_without_a_pool_fails_at_once() -> None:
     with pytest.raises(RuntimeError, match="pool is not open"):
         async with HubEngine().transaction():
             pass
+
+
+async def broken(*_: object, **__: object) -> None:
+    raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+
+@pytest.mark.parametrize("form", ["connection", "transaction"])
+async def test_a_cancelled_call_stays_cancelled_though_its_connection_breaks(
+    engine: HubEngine, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Else a loop that outlives a database's restart takes its own end for one more error."""
+    has_begun = asyncio.Event()
+
+    async def call() -> None:
+        async with engine.connection() if form == "connection" else engine.transaction():
+            has_begun.set()
+            await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HubConnection, "reset", broken)
+        patch.setattr(Transaction, "rollback", broken)
+        task = asyncio.create_task(call())
+        await has_begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with asyncio.timeout(5):
+        assert await ask(engine, "SELECT 1") == 1, "the place in the pool is free again"
+
+
+async def test_a_call_that_ended_well_counts_though_its_connection_breaks_after_it(
+    engine: HubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(HubConnection, "reset", broken)
+        assert await ask(engine, "SELECT 42") == 42
+    assert await ask(engine, "SELECT 1") == 1
+
+
+async def test_a_transaction_that_cannot_begin_gives_its_connection_back(
+    engine: HubEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(Transaction, "start", broken)
+            with pytest.raises(asyncpg.InternalClientError):
+                async with asyncio.timeout(5), engine.transaction():
+                    pytest.fail("it cannot begin")
+    async with asyncio.timeout(5):
+        assert await ask(engine, "SELECT 1") == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
@@ -67,22 +67,19 @@ class HubConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships n
 class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when BEGIN, COMMIT or ROLLBACK fails."""
 
+    engine: HubEngine
+
     async def __aenter__(self) -> PostgresTransaction:
-        if self._parent is not None:
-            return self._parent
-        pool = self.engine.pool
-        if pool is None:
+        if self.engine.pool is None:
             raise RuntimeError("the database pool is not open")
-        self.connection = await pool.acquire()
-        self.transaction = self.connection.transaction()
         try:
-            await self.begin()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
+            return await super().__aenter__()
         except BaseException:  # nobody will leave what was not entered; a BEGIN cut short is of no use
-            self.connection.terminate()
-            await pool.release(self.connection)
+            connection = getattr(self, "connection", None)
+            if connection is not None:
+                connection.terminate()
+                await self.engine.give_back(connection)
             raise
-        self.context = self.engine.current_transaction.set(self)
-        return self
 
     async def __aexit__(
         self,
@@ -96,14 +93,20 @@ class SafeTransaction(PostgresTransaction):
             if exception is None:
                 await self.commit()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
             elif not self.connection.is_closed():
-                await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
+                await self._undo()
         finally:
             self.engine.current_transaction.reset(self.context)
             if self._committed:
                 self.connection.note_clean()
-            if self.engine.pool is not None:
-                await self.engine.pool.release(self.connection)
+            await self.engine.give_back(self.connection)
         return False
+
+    async def _undo(self) -> None:
+        """Roll back; where that fails, end the connection, so that what made us roll back is what counts."""
+        try:
+            await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
+        except DATABASE_ERRORS:
+            self.connection.terminate()
 
 
 class HubEngine(PostgresEngine):
@@ -163,9 +166,26 @@ class HubEngine(PostgresEngine):
             return
         if self.pool is None:
             raise RuntimeError("the database pool is not open")
-        async with self.pool.acquire() as connection:
+        connection = await self.pool.acquire()
+        try:
             yield connection
             connection.note_clean()
+        finally:
+            await self.give_back(connection)
+
+    async def give_back(self, connection: Connection) -> None:
+        """Give a connection back to the pool, which ends it should it be broken.
+
+        What was done with it counts, not how it ends: an error here would take the place of a result, or of
+        a cancellation, which must not get lost.
+        """
+        if self.pool is not None:
+            with suppress(*DATABASE_ERRORS):
+                await self.pool.release(connection)
+
+    async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetch(query, *(args or ()))
 
     async def _run_in_new_connection(
         self,
