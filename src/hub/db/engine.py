@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
@@ -78,7 +78,8 @@ class SafeTransaction(PostgresTransaction):
         try:
             await self.begin()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
         except BaseException:  # nobody will leave what was not entered; a BEGIN cut short is of no use
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already
+                self.connection.terminate()
             await pool.release(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
