@@ -1,4 +1,4 @@
-"""From the command to ready: ``hub up`` with everything embedded, on a data folder that exists."""
+"""The second start of a hub that brings everything itself: database, model, worker and web server."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from bench.report import Figure
 from bench.world import World
 from tests.services.hub import HubServer
 
-GOAL_SECONDS = 5.0
-STARTS = 5
+GOAL = 5.0
+STARTS = 3
 
 
 async def measure(world: World) -> list[Figure]:
-    """Start once to make the database, then again and again."""
+    """Start once to make the database, then measure the starts after it."""
     server = HubServer(world.folder())
-    first = await _start(server)
-    again = [await _start(server) for _ in range(STARTS)]
-    slowest = max(again)
+    try:
+        first = await _start(server)
+        later = []
+        for _ in range(STARTS):
+            await server.stop()
+            server = HubServer(server.folder)  # with a log of its own
+            later.append(await _start(server))
+        await server.stop()
+    finally:
+        server.close()
+    slowest = max(later)
     return [
         Figure(
-            name="Second start of hub up, database and model embedded",
+            name="Second start to ready, with database and model",
             value=slowest,
             shown=f"{slowest:.2f} s",
-            goal=GOAL_SECONDS,
-            goal_shown=f"< {GOAL_SECONDS:g} s",
+            goal=GOAL,
+            goal_shown=f"< {GOAL:g} s",
             details=(
-                f"slowest of {STARTS}; median {statistics.median(again):.2f} s",
+                f"the slowest of {STARTS}; median {statistics.median(later):.2f} s",
                 f"the first start, which makes the database: {first:.2f} s",
             ),
         )
@@ -35,13 +43,6 @@ async def measure(world: World) -> list[Figure]:
 
 
 async def _start(server: HubServer) -> float:
-    """Return the seconds from spawning the process to its word that it is ready; then stop it."""
-    server.log.unlink(missing_ok=True)
     started = time.perf_counter()
-    try:
-        await server.start()
-        seconds = time.perf_counter() - started
-        await server.stop()
-    finally:
-        server.close()
-    return seconds
+    await server.start()
+    return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""A client as lean as can be, so that the figures are the servers': HTTP and WebSocket on blocking sockets."""
+"""A client as lean as can be, so that the figures are the servers': HTTP and WebSocket, blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every bench stands on: a throw-away PostgreSQL, fake language models, hubs in processes of their own."""
+"""What every bench stands on: a throw-away PostgreSQL, fake language models, hubs as processes."""
 
 from __future__ import annotations
 

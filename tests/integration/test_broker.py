@@ -131,6 +131,23 @@ async def test_a_closed_publisher_refuses(broker: dramatiq.Broker, kind: str) ->
         await publisher.publish(kind, uuid4())
 
 
+async def test_closing_after_messages_have_timed_out_ends_the_thread_in_order(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    never, dropped = threading.Event(), threading.Event()
+    broker = HubRabbitmqBroker("amqp://127.0.0.1:1/")
+    monkeypatch.setattr(broker, "ensure_connection", lambda: never.wait(1))  # longer than the messages wait
+    monkeypatch.setattr(broker, "enqueue", lambda _message: None)
+    monkeypatch.setattr(broker, "drop_connection", dropped.set)
+    publisher = RabbitmqPublisher(broker, deadline=0.1)
+    outcomes = await asyncio.gather(
+        *(publisher.publish(kind, uuid4()) for _ in range(3)), return_exceptions=True
+    )
+    assert all(isinstance(each, BrokerUnavailableError) for each in outcomes)
+    publisher.close()
+    assert dropped.is_set()
+
+
 async def test_the_in_process_queue_is_bounded_when_nobody_consumes(
     monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import websockets
 
 from tests.fakes.llm_script import error, reply
 from tests.integration.conftest import Answers
@@ -111,3 +112,22 @@ async def test_a_login_with_the_old_password_does_not_outlive_its_change(
     problem = refused(await signing_in, 401)
     assert problem["type"] == "/problems/wrong-login"
     assert not await database.fetchval("SELECT count(*) FROM tokens WHERE user_id = $1", user_id)
+
+
+async def test_a_socket_that_comes_while_the_database_goes_is_told_to_come_again(
+    client: Client, hub: HubServer, database: asyncpg.Connection
+) -> None:
+    address = client.url.replace("http", "ws", 1) + "/api/ws"
+    headers = {"Authorization": f"Bearer {client.token}"}
+    async with database.transaction():
+        await database.execute("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE")
+        async with websockets.connect(address, additional_headers=headers) as connection:
+            await wait_until_blocked(database)
+            await database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+            async with asyncio.timeout(5):
+                await connection.wait_closed()
+    assert connection.close_code == 1012
+    assert "database unavailable for a socket" in hub.output

@@ -77,7 +77,8 @@ class SafeTransaction(PostgresTransaction):
         except BaseException:  # nobody will leave what was not entered; a BEGIN cut short is of no use
             connection = getattr(self, "connection", None)
             if connection is not None:
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already
+                    connection.terminate()
                 await self.engine.give_back(connection)
             raise
 

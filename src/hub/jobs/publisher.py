@@ -97,7 +97,8 @@ class RabbitmqPublisher:
             else:
                 self._do(task)
         while not self._tasks.empty():
-            if (left := self._tasks.get()) is not None:
+            left = self._tasks.get()
+            if left is not None and left[0].set_running_or_notify_cancel():  # else it has timed out
                 left[0].set_exception(self._unavailable("the server is stopping"))
         self._broker.drop_connection()
 

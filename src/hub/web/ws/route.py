@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from hub.core.errors import HubError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
-from hub.db.engine import DATABASE_ERRORS
+from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.accounts.errors import AccountDisabledError
 from hub.domain.accounts.schemas import Identity
 from hub.domain.accounts.service import AccountService
@@ -26,6 +26,7 @@ from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, Session
 logger = get_logger(__name__)
 
 SUBPROTOCOL = "companion-hub.v1"
+CLOSE_COME_AGAIN = 1012
 CLOSE_NOT_ALLOWED = 4403
 #: Seconds between two looks at the sign-ins of open sockets, which are to close within 5 of their end.
 LOOK_EVERY = 3.0
@@ -88,6 +89,10 @@ async def socket_route(
     except HubError as error:
         code = CLOSE_NOT_ALLOWED if isinstance(error, AccountDisabledError) else CLOSE_NOT_SIGNED_IN
         await socket.close(code=code, reason=error.title)
+        return
+    except UNAVAILABLE as error:
+        logger.warning("database unavailable for a socket", reason=type(error).__name__)
+        await socket.close(code=CLOSE_COME_AGAIN, reason="not ready, come again")
         return
     session = Session(socket, identity, process)
     open_sessions.add(session)
