@@ -80,7 +80,8 @@ class History:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self._app({**self._scope, "state": {}}, receive, send)
+        scope: Any = {**self._scope, "state": {}}
+        await self._app(scope, receive, send)
         if sent[0]["status"] != 200:
             raise RuntimeError(sent)
         return b"".join(message.get("body", b"") for message in sent)
