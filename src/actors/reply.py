@@ -154,6 +154,15 @@ class Attempt:
             await self._fail(turn, error)
         except TimeoutError:
             await self._fail(turn, failure("llm_timeout", detail="attempt limit"))
+        except (TurnLostError, *DATABASE_ERRORS):
+            raise
+        except Exception as error:
+            logger.exception("reply broke")
+            message = "Something went wrong while the reply was written. Try again."
+            broken = LanguageModelError(
+                "internal_error", message, transient=False, detail=type(error).__name__
+            )
+            await self._fail(turn, broken)
         else:
             await self._finish(turn, finish)
 

@@ -71,6 +71,8 @@ class Worker:
                 await self._rescue()
             except DATABASE_ERRORS as error:
                 logger.debug("rescue waits for the database", reason=type(error).__name__)
+            except Exception:
+                logger.exception("a rescue failed")  # the next one may not
 
     async def _rescue(self, *, everything: bool = False) -> None:
         for conversation_id, response_id in await turns.rescue(everything=everything):

@@ -129,7 +129,10 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "due jobs": (lambda: store.take_due(limit=500, fresh=1.0, stale=15.0), ["jobs_due", "jobs_lane_order"]),
     "expired leases": (store.rescue, []),
-    "a claim": (lambda: store.claim(made("job7.19"), worker="test"), ["jobs_pkey", "jobs_lane_order"]),
+    "a claim": (
+        lambda: store.claim(store.CLAIM, made("job7.19"), worker="test"),
+        ["jobs_pkey", "jobs_lane_order"],
+    ),
     "the next job of a lane": (
         lambda: store.next_in_lane(f"conversation:{made('conversation8')}"),
         ["jobs_lane_order"],

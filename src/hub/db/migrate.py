@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -91,6 +92,7 @@ async def _run_forwards(dsn: str) -> None:
         raise MigrationFailedError(result.message or output.getvalue())
 
 
+@cache
 def known() -> list[str]:
     """Return the ids of the migrations that this version of the hub has, oldest first."""
     ids = []

@@ -114,6 +114,8 @@ class Relay:
                 if not database_is_down:
                     logger.warning("database unavailable, the relay waits", reason=type(error).__name__)
                 database_is_down = True
+            except Exception:
+                logger.exception("a sweep failed")  # the next one may not
 
     async def _sweep(self) -> None:
         published, self._published = self._published, []

@@ -66,18 +66,11 @@ RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, 
 """
 
 
-async def claim(job_id: UUID, *, worker: str) -> Claim | None:
-    """Take a queued job that is due and at the head of its lane; count the attempt before it runs.
-
-    Returns:
-        None when there is nothing to do: taken, ended, not due yet, or not at the head.
-    """
-    row = await claim_by(CLAIM, job_id, worker=worker)
-    return Claim(**row) if row is not None else None
-
-
-async def claim_by(statement: str, job_id: UUID, *more: object, worker: str) -> Record | None:
+async def claim(statement: str, job_id: UUID, *more: object, worker: str) -> Record | None:
     """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $4 and on.
+
+    A job is claimed when it is queued, due, and at the head of its lane; the attempt is counted before it
+    runs.
 
     Returns:
         The statement's row, or None when there is nothing to do.

@@ -156,8 +156,8 @@ class Bus:
                         CHANNEL,
                         _payloads(events),
                     )
-                except DATABASE_ERRORS as error:
-                    logger.warning("live events lost", events=len(events), reason=type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - whatever it was, the bus goes on
+                    logger.warning("live events lost", events=len(events), reason=_reason(error))
                     if connection is not None:
                         connection.terminate()
                         connection = None
@@ -173,9 +173,9 @@ class Bus:
         while True:
             try:
                 await self._listen(missed=missed)
-            except DATABASE_ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the bus goes on
                 if self._listening.is_set():
-                    logger.warning("live connection lost, reconnecting", reason=type(error).__name__)
+                    logger.warning("live connection lost, reconnecting", reason=_reason(error))
             self._listening.clear()
             missed = True
             await asyncio.sleep(0.2)
@@ -246,3 +246,9 @@ def _split(events: list[Event]) -> list[Event]:
                 Delta(event.conversation_id, event.response_id, event.attempt, event.offset + start, text)
             )
     return pieces
+
+
+def _reason(error: Exception) -> str:
+    """Name an error; one that is not the database's is a defect, so its text matters too."""
+    name = type(error).__name__
+    return name if isinstance(error, DATABASE_ERRORS) else f"{name}: {error}"

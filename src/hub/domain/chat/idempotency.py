@@ -89,6 +89,8 @@ async def recall(sending: Sending) -> Sent | None:
     if row["request_hash"] != _request_hash(sending):
         raise IdempotencyKeyReusedError
     message = await queries.get_message(row["message_id"])
+    if message is None:  # deleted just now, and the key with it
+        return None
     return Sent(message=message, response=queries.queued_response(message, row["response_id"]))
 
 

@@ -224,11 +224,11 @@ def queued_response(message: Message, response_id: UUID | None) -> Response | No
     )
 
 
-async def get_message(message_id: UUID) -> Message:
-    """Return a message that exists."""
+async def get_message(message_id: UUID) -> Message | None:
+    """Return a message, or None when it is gone."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(f"SELECT {_MESSAGE} FROM messages WHERE id = $1", message_id)  # noqa: S608 - a constant
-    return Message(*row)
+    return Message(*row) if row else None
 
 
 # Responses
@@ -246,10 +246,13 @@ async def get_response(response_id: UUID, *, user_id: UUID) -> Response | None:
     return response_of(row) if row else None
 
 
-async def job_of(response_id: UUID) -> UUID:
-    """Return the id of the job that works on a response."""
+async def job_of(response_id: UUID) -> UUID | None:
+    """Return the id of the job that works on a response, or None when the response is gone."""
     async with ENGINE.connection() as connection:
-        return UUID(str(await connection.fetchval("SELECT job_id FROM responses WHERE id = $1", response_id)))
+        job_id: UUID | None = await connection.fetchval(
+            "SELECT job_id FROM responses WHERE id = $1", response_id
+        )
+    return job_id
 
 
 async def cancel_response(response_id: UUID) -> None:

@@ -222,6 +222,8 @@ class ChatService:
         if response.has_ended:
             return response
         job_id = await queries.job_of(response_id)
+        if job_id is None:
+            raise ResponseNotFoundError
         async with ENGINE.transaction():
             cancelled = await store.cancel(job_id)
             if cancelled:

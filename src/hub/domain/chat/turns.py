@@ -90,7 +90,7 @@ async def begin(job_id: UUID, *, worker: str) -> Turn | None:
         None when there is nothing to do: the job is taken, ended, not due yet or not at the head of its
         lane, or the response has ended or is gone.
     """
-    row = await store.claim_by(_BEGIN, job_id, HISTORY_LIMIT, worker=worker)
+    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker)
     if row is None:
         return None
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
