@@ -154,7 +154,9 @@ class Attempt:
             await self._fail(turn, error)
         except TimeoutError:
             await self._fail(turn, failure("llm_timeout", detail="attempt limit"))
-        except (TurnLostError, *DATABASE_ERRORS):
+        except TurnLostError:
+            raise
+        except DATABASE_ERRORS:
             raise
         except Exception as error:
             logger.exception("reply broke")
