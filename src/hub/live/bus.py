@@ -27,6 +27,7 @@ from hub.live.events import (
     Delta,
     Event,
     JobCancelled,
+    Said,
     UserSignedOut,
     decoder,
     encoder,
@@ -41,7 +42,7 @@ PAYLOAD_LIMIT = 7_900
 DELTA_LIMIT = 1_200
 #: Events waiting to be sent; beyond it the oldest are dropped, and readers repair from the rows.
 BACKLOG_LIMIT = 20_000
-#: Seconds that an event which only says "look" or "it begins" waits for others to go out with.
+#: Seconds that an event which nobody is waiting for yet stays for others to go out with.
 COMPANY = 0.002
 #: Seconds between two proofs that the listening connection is alive.
 PROBE_EVERY = 5.0
@@ -103,7 +104,7 @@ class Bus:
             del outbox[: BACKLOG_LIMIT // 2]
         outbox.append(event)
         self._sent.clear()
-        if isinstance(event, Changed | Begun):
+        if isinstance(event, Said | Begun | Changed):
             asyncio.get_running_loop().call_later(COMPANY, self._wake.set)
         else:
             self._wake.set()
@@ -206,7 +207,7 @@ class Bus:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
-        if isinstance(event, Delta | Begun | Changed):
+        if isinstance(event, Delta | Said | Begun | Changed):
             for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
                 subscriber.on_event(event)
         elif isinstance(event, JobCancelled):

@@ -34,6 +34,17 @@ class Delta(Struct, frozen=True, array_like=True, tag="d"):
         )
 
 
+class Said(Struct, frozen=True, array_like=True, tag="s"):
+    """A user's message was stored; ``response_id`` names the response that was queued to it, if any."""
+
+    conversation_id: UUID
+    response_id: UUID | None
+    message_id: UUID
+    position: int
+    content: str
+    created_at: datetime
+
+
 class Begun(Struct, frozen=True, array_like=True, tag="b"):
     """An attempt at a response that was created then has begun, with no text yet."""
 
@@ -63,8 +74,8 @@ class UserSignedOut(Struct, frozen=True, array_like=True, tag="o"):
 
 
 #: What subscribers of a conversation take.
-ConversationEvent = Delta | Begun | Changed
-Event = Delta | Begun | Changed | JobCancelled | UserSignedOut
+ConversationEvent = Delta | Said | Begun | Changed
+Event = Delta | Said | Begun | Changed | JobCancelled | UserSignedOut
 
 encoder = msgspec.json.Encoder()
 decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])

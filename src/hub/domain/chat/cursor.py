@@ -58,6 +58,10 @@ class ResponseCursor:
             return Fit.AHEAD
         return Fit.NEXT if delta.offset + len(delta.text) > self._told else Fit.TOLD
 
+    def queue(self, response: Response) -> list[Frame]:
+        """Tell that the response waits for its turn, unless more than that was told already."""
+        return self._queued(response) if self._status is None else []
+
     def begin(self, begun: Begun) -> list[Frame]:
         """Tell that an attempt has begun, unless that was told already."""
         is_told = begun.attempt == self._attempt and self._status == "in_progress"

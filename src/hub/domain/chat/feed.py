@@ -17,10 +17,9 @@ from hub.domain.chat.cursor import Fit, ResponseCursor
 from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
 from hub.domain.chat.schemas import Message, Response
 from hub.domain.chat.state import read_state
-from hub.live.events import Begun, Changed, ConversationEvent, Delta
+from hub.live.bus import DELTA_LIMIT
+from hub.live.events import Begun, Changed, ConversationEvent, Delta, Said
 
-#: Code points that deltas are joined up to while a subscriber is busy.
-DELTA_LIMIT = 1_200
 #: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
 PENDING_LIMIT = 512
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
@@ -39,7 +38,7 @@ class Feed(ABC):
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._pending: list[Delta | Begun] = []
+        self._pending: list[Delta | Said | Begun] = []
         self._stale = True
         self._behind = False
         self._asked: set[UUID] = set()
@@ -92,9 +91,12 @@ class Feed(ABC):
 
     def _take_pending(self) -> list[Frame]:
         frames: list[Frame] = []
-        kept: list[Delta | Begun] = []
+        kept: list[Delta | Said | Begun] = []
         pending, self._pending = self._pending, []
         for event in pending:
+            if isinstance(event, Said):
+                frames += self._tell_said(event)
+                continue
             cursor = self._cursor_of(event)
             if cursor is None:
                 continue
@@ -112,6 +114,10 @@ class Feed(ABC):
     @abstractmethod
     async def _read(self) -> list[Frame]:
         """Read the rows and return what they say beyond what was told."""
+
+    @abstractmethod
+    def _tell_said(self, said: Said) -> list[Frame]:
+        """Return what a user's message tells that is new."""
 
     @abstractmethod
     def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
@@ -188,14 +194,34 @@ class ConversationFeed(Feed):
             frames += self._tell_response(response)
         return frames
 
-    def _tell_message(self, message: Message, response: Response | None) -> list[Frame]:
+    def _tell_said(self, said: Said) -> list[Frame]:
+        if said.position != self._position + 1:
+            self._stale = self._stale or said.position > self._position  # something before it is missing
+            return []
+        message = Message(
+            said.message_id,
+            said.conversation_id,
+            said.position,
+            "user",
+            said.content,
+            None,
+            said.created_at,
+        )
+        response = queries.queued_response(message, said.response_id)
+        if response is None:
+            return [self._added(message)]
+        cursor = self._cursors.setdefault(response.id, self._new_cursor(response.id))
+        return [self._added(message), *cursor.queue(response)]
+
+    def _added(self, message: Message) -> Frame:
         self._position = message.position
         event_id = self._event_ids.pop(message.id, None)
-        added = (
-            ItemAdded(conversation_id=self.conversation_id, item=message)
-            if event_id is None
-            else ItemAdded(conversation_id=self.conversation_id, item=message, event_id=event_id)
-        )
+        if event_id is None:
+            return ItemAdded(conversation_id=self.conversation_id, item=message)
+        return ItemAdded(conversation_id=self.conversation_id, item=message, event_id=event_id)
+
+    def _tell_message(self, message: Message, response: Response | None) -> list[Frame]:
+        added = self._added(message)
         if response is None:
             return [added]
         cursor = self._cursors.pop(response.id, None) or self._new_cursor(response.id)
@@ -269,6 +295,9 @@ class ResponseFeed(Feed):
         offset, self._offset = self._offset, 0
         self.has_ended = response.has_ended
         return self._cursor.resume(response, offset=offset)
+
+    def _tell_said(self, said: Said) -> list[Frame]:  # noqa: ARG002 - other feeds have use for it
+        return []
 
     def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
         if event.response_id != self._response_id:

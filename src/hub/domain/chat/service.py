@@ -35,8 +35,8 @@ from hub.domain.companions.errors import CompanionNotFoundError
 from hub.jobs import store
 from hub.jobs.contracts import JobKind, NewJob
 from hub.jobs.relay import Relay
-from hub.live.bus import Bus
-from hub.live.events import Changed, ConversationEvent, JobCancelled
+from hub.live.bus import DELTA_LIMIT, Bus
+from hub.live.events import Changed, ConversationEvent, JobCancelled, Said
 
 logger = get_logger(__name__)
 
@@ -176,7 +176,7 @@ class ChatService:
         with bound_contextvars(**ids):
             if job is not None:
                 self._relay.ring(job.id, job.kind)  # first, since the reply's time is what people wait for
-            self._bus.publish(Changed(sending.conversation_id, sent.response.id if sent.response else None))
+            self._bus.publish(_said(sent))
             logger.info(
                 "message received",
                 job_id=str(job.id) if job else None,
@@ -270,6 +270,22 @@ class ChatService:
 def lane_of(conversation_id: UUID) -> str:
     """Return the lane that the replies of a conversation run in, one after the other."""
     return f"conversation:{conversation_id}"
+
+
+def _said(sent: Sent) -> Said | Changed:
+    """Make the event of a stored message; a long one is to be looked up instead."""
+    message = sent.message
+    response_id = sent.response.id if sent.response else None
+    if len(message.content) > DELTA_LIMIT:
+        return Changed(message.conversation_id, response_id)
+    return Said(
+        message.conversation_id,
+        response_id,
+        message.id,
+        message.position,
+        message.content,
+        message.created_at,
+    )
 
 
 def _reply_job(conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None) -> NewJob:
