@@ -81,21 +81,13 @@ DESCRIPTION = "the first tables"
 
 
 async def forwards():
-    manager = MigrationManager(
-        migration_id=ID, app_name="hub", description=DESCRIPTION
-    )
+    manager = MigrationManager(migration_id=ID, app_name="hub", description=DESCRIPTION)
 
-    manager.add_table(
-        class_name="Token", tablename="tokens", schema=None, columns=None
-    )
+    manager.add_table(class_name="Token", tablename="tokens", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Response", tablename="responses", schema=None, columns=None
-    )
+    manager.add_table(class_name="Response", tablename="responses", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Message", tablename="messages", schema=None, columns=None
-    )
+    manager.add_table(class_name="Message", tablename="messages", schema=None, columns=None)
 
     manager.add_table(
         class_name="Conversation",
@@ -104,21 +96,13 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="RateLimit", tablename="rate_limits", schema=None, columns=None
-    )
+    manager.add_table(class_name="RateLimit", tablename="rate_limits", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Job", tablename="jobs", schema=None, columns=None
-    )
+    manager.add_table(class_name="Job", tablename="jobs", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Companion", tablename="companions", schema=None, columns=None
-    )
+    manager.add_table(class_name="Companion", tablename="companions", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="User", tablename="users", schema=None, columns=None
-    )
+    manager.add_table(class_name="User", tablename="users", schema=None, columns=None)
 
     manager.add_table(
         class_name="IdempotencyKey",
