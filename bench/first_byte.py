@@ -18,7 +18,7 @@ ROUNDS = 12
 EACH = 25
 WARM_UP = 60
 #: Seconds of quiet after a reply, so that what it leaves behind does not count against the next.
-_QUIET = 0.004
+_QUIET = 0.01
 
 _BODY = json.dumps({"content": "What have you found in the forest today, and may I see it?"}).encode()
 _DELTA = b'"response.output_text.delta"'

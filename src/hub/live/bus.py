@@ -43,7 +43,7 @@ DELTA_LIMIT = 1_200
 #: Events waiting to be sent; beyond it the oldest are dropped, and readers repair from the rows.
 BACKLOG_LIMIT = 20_000
 #: Seconds that an event which nobody is waiting for yet stays for others to go out with.
-COMPANY = 0.002
+COMPANY = 0.005
 #: Seconds between two proofs that the listening connection is alive.
 PROBE_EVERY = 5.0
 
