@@ -17,6 +17,7 @@ import xllamacpp
 _PR_SET_PDEATHSIG = 1
 _BATCH_TOKENS = 256  # a long prompt gives way to the other slots' tokens after so many
 _SPARE_HTTP_THREADS = 8  # beside one for each slot: health checks, connections kept alive
+_REPEAT_PENALTY = 1.1  # without it the model says one sentence again and again
 
 
 class Order(TypedDict):
@@ -65,6 +66,7 @@ def _serve(order: Order) -> xllamacpp.Server:
     params.verbosity = 0
     params.ui = params.endpoint_slots = params.warmup = params.fit_params = False
     params.offline = True
+    params.sampling.penalty_repeat = _REPEAT_PENALTY
     return xllamacpp.Server(params)
 
 
