@@ -130,33 +130,37 @@ class Attempt:
 
     async def run(self) -> None:
         """Make the attempt and end it one way or another."""
-        turn = self._turn
         try:
-            await self._attempt(turn)
+            await self._attempt()
         except TurnLostError:
             if self._stopped is not Stop.SHUTDOWN:
                 logger.info("reply dropped, its job was taken away")
                 with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
-                    await turns.keep(turn, str(self._text))
+                    await turns.keep(self._turn, str(self._text))
         finally:
-            self._process.bus.publish(Changed(turn.conversation_id, turn.response_id))
+            self._process.bus.publish(Changed(self._turn.conversation_id, self._turn.response_id))
 
-    async def _attempt(self, turn: Turn) -> None:
-        self._writer = asyncio.create_task(self._ask(turn))
+    async def _attempt(self) -> None:
+        self._writer = asyncio.create_task(self._ask())
         await asyncio.sleep(0)  # the question goes out first: the rest takes its time while the model thinks
         self._process.bus.publish(
-            Begun(turn.conversation_id, turn.response_id, turn.claim.attempt, turn.asked_at)
+            Begun(
+                self._turn.conversation_id,
+                self._turn.response_id,
+                self._turn.claim.attempt,
+                self._turn.asked_at,
+            )
         )
-        logger.info("reply started", duration_ms=round(turn.waited.total_seconds() * 1000, 1))
+        logger.info("reply started", duration_ms=round(self._turn.waited.total_seconds() * 1000, 1))
         try:
-            finish = await self._write(turn, self._writer)
+            finish = await self._write(self._writer)
         except LanguageModelError as error:
-            await self._fail(turn, error)
+            await self._fail(error)
         except TimeoutError:
-            await self._fail(turn, failure("llm_timeout", detail="attempt limit"))
+            await self._fail(failure("llm_timeout", detail="attempt limit"))
         except TurnLostError:
             raise
-        except DATABASE_ERRORS:
+        except DATABASE_ERRORS:  # the lease will end, and the reply be tried again
             raise
         except Exception as error:
             logger.exception("reply broke")
@@ -164,14 +168,14 @@ class Attempt:
             broken = LanguageModelError(
                 "internal_error", message, transient=False, detail=type(error).__name__
             )
-            await self._fail(turn, broken)
+            await self._fail(broken)
         else:
-            await self._finish(turn, finish)
+            await self._finish(finish)
 
-    async def _write(self, turn: Turn, writer: asyncio.Task[Finish]) -> Finish:
+    async def _write(self, writer: asyncio.Task[Finish]) -> Finish:
         others = [
-            asyncio.create_task(self._save_forever(turn)),
-            asyncio.create_task(self._keep_forever(turn)),
+            asyncio.create_task(self._save_forever()),
+            asyncio.create_task(self._keep_forever()),
         ]
         if self._stopped is not None:
             writer.cancel()
@@ -182,7 +186,7 @@ class Attempt:
             return finish  # noqa: TRY300 - an else would be read after the finally
         except asyncio.CancelledError:
             if self._stopped is not Stop.LOST:
-                await self._release(turn)
+                await self._release()
             if self._stopped is None:
                 raise
             raise TurnLostError from None
@@ -191,27 +195,30 @@ class Attempt:
                 task.cancel()
             await asyncio.gather(writer, *others, return_exceptions=True)
 
-    async def _ask(self, turn: Turn) -> Finish:
+    async def _ask(self) -> Finish:
         """Stream one answer; a prompt that the server finds too long is asked again, shorter."""
         settings = self._process.settings
         budget = max(self._model.context_tokens - settings.llm_max_tokens, self._model.context_tokens // 2)
         for shortening in range(SHORTENINGS + 1):
             request = ChatRequest(
                 messages=prompt.build(
-                    turn.persona, turn.talk, budget=budget >> shortening, first=turn.first_position
+                    self._turn.persona,
+                    self._turn.talk,
+                    budget=budget >> shortening,
+                    first=self._turn.first_position,
                 ),
                 max_tokens=settings.llm_max_tokens,
                 temperature=settings.llm_temperature,
                 top_p=settings.llm_top_p,
             )
             try:
-                return await self._stream(turn, request)
+                return await self._stream(request)
             except LanguageModelError as error:
                 if error.code != "llm_context_exceeded" or shortening == SHORTENINGS:
                     raise
         raise AssertionError("the loop returns or raises")
 
-    async def _stream(self, turn: Turn, request: ChatRequest) -> Finish:
+    async def _stream(self, request: ChatRequest) -> Finish:
         async with aclosing(self._model.stream(request)) as answer:
             async for piece in answer:
                 if isinstance(piece, Finish):
@@ -221,7 +228,13 @@ class Attempt:
                 if not shown:
                     continue
                 self._process.bus.publish(
-                    Delta(turn.conversation_id, turn.response_id, turn.claim.attempt, offset, shown)
+                    Delta(
+                        self._turn.conversation_id,
+                        self._turn.response_id,
+                        self._turn.claim.attempt,
+                        offset,
+                        shown,
+                    )
                 )
                 self._unsaved.set()
                 if offset == 0:
@@ -229,13 +242,13 @@ class Attempt:
                     logger.info("first token", duration_ms=self._elapsed_ms())
         raise failure("llm_truncated")
 
-    async def _save_forever(self, turn: Turn) -> None:
+    async def _save_forever(self) -> None:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
             self._saved.clear()
             try:
-                survives = await _survive(turns.save(turn, str(self._text)))
+                survives = await _survive(turns.save(self._turn, str(self._text)))
             finally:
                 self._saved.set()
             if not survives:
@@ -243,22 +256,22 @@ class Attempt:
                 return
             await asyncio.sleep(SAVE_EVERY)
 
-    async def _keep_forever(self, turn: Turn) -> None:
+    async def _keep_forever(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            if not await _survive(store.heartbeat(turn.claim)):
+            if not await _survive(store.heartbeat(self._turn.claim)):
                 self.stop(Stop.LOST)
                 return
 
-    async def _finish(self, turn: Turn, finish: Finish) -> None:
+    async def _finish(self, finish: Finish) -> None:
         text = str(self._text)
         if not text:
             error = LanguageModelError(
                 "llm_empty_reply", "The language model said nothing. Try again.", transient=False
             )
-            await self._fail(turn, error)
+            await self._fail(error)
             return
-        await _insist(lambda: turns.complete(turn, text, finish.usage))
+        await _insist(lambda: turns.complete(self._turn, text, finish.usage))
         logger.info(
             "reply completed",
             duration_ms=self._elapsed_ms(),
@@ -266,8 +279,8 @@ class Attempt:
             completion_tokens=finish.usage.completion_tokens if finish.usage else None,
         )
 
-    async def _fail(self, turn: Turn, error: LanguageModelError) -> None:
-        again = error.transient and not turn.claim.is_last
+    async def _fail(self, error: LanguageModelError) -> None:
+        again = error.transient and not self._turn.claim.is_last
         logger.warning(
             "reply failed",
             code=error.code,
@@ -276,14 +289,14 @@ class Attempt:
             duration_ms=self._elapsed_ms(),
         )
         if not again:
-            await _insist(lambda: turns.fail(turn, code=error.code, message=error.message))
+            await _insist(lambda: turns.fail(self._turn, code=error.code, message=error.message))
             return
-        delay = await _insist(lambda: turns.retry_later(turn, retry_after=error.retry_after))
-        self._process.relay.ring_later(turn.claim.job_id, turn.claim.kind, delay)
+        delay = await _insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
+        self._process.relay.ring_later(self._turn.claim.job_id, self._turn.claim.kind, delay)
 
-    async def _release(self, turn: Turn) -> None:
+    async def _release(self) -> None:
         try:
-            await turns.release(turn)
+            await turns.release(self._turn)
             logger.info("reply handed over")
         except TurnLostError:
             logger.debug("nothing to hand over")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.core.settings import SettingsError, load_settings
+from hub.core.settings import load_settings
+from tests.services.settings_case import failing, problems, write
 
 STRONG = "9f2c4e61b7d80a35c1e4f6987b2d03a8"
 PRODUCTION = {
@@ -17,22 +18,6 @@ PRODUCTION = {
     "HUB_LLM_URL": "http://llm.internal:8000/v1",
     "HUB_LLM_MODEL": "some-model",
 }
-
-
-def write(path: Path, text: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def failing(environ: dict[str, str], cwd: Path) -> SettingsError:
-    with pytest.raises(SettingsError) as caught:
-        load_settings(environ, cwd)
-    return caught.value
-
-
-def problems(environ: dict[str, str], cwd: Path) -> list[tuple[str, str]]:
-    return [(problem.name, problem.kind) for problem in failing(environ, cwd).problems]
 
 
 class TestProduction:
