@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration bench format lock FORCE
+.PHONY: help run test check migrate migration bench chaos format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,10 @@ endif
 
 bench: .venv/installed-dev ## Measure speed, as ratios within one run
 	@exec $(PY) -m bench $(args)
+
+chaos: .venv/installed-dev ## Kill, cut and double everything for half an hour, then look what is left
+	@sh tests/services/prepare.sh
+	@exec $(PY) -m tests.chaos $(args)
 
 format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff check --fix .

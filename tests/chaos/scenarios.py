@@ -1,0 +1,28 @@
+"""The scenarios by name. A new one is a function like these and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.chaos import turns
+from tests.chaos.progress import Progress
+from tests.chaos.report import Finding
+from tests.chaos.sizes import Size
+from tests.chaos.world import World
+
+BOTH = frozenset(Size)
+ONLY_FULL = frozenset({Size.FULL})
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What it does, and in which sizes; it leaves the world running."""
+
+    run: Callable[[World, Size, Progress], Awaitable[list[Finding]]]
+    sizes: frozenset[Size] = BOTH
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "turns": Scenario(turns.run),
+}

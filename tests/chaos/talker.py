@@ -1,0 +1,227 @@
+"""A client as the contract wants it: it reconnects, resumes behind what it has, and repeats under one key."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from websockets.exceptions import WebSocketException
+
+from tests.chaos.world import World
+from tests.services.hub import Client, Socket
+
+#: What a client takes for the network or a server that restarts: it comes again.
+AWAY = (OSError, EOFError, TimeoutError, WebSocketException, httpx2.TransportError)
+
+_PAUSE = 0.2
+_ANSWER_SECONDS = 5.0
+_REPLIES_SECONDS = 180.0
+_CREATED, _ACCEPTED, _CONFLICT = 201, 202, 409
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Talk:
+    """One conversation as its client knows it: ``position`` is that of the last message it has."""
+
+    id: str
+    said: list[str] = field(default_factory=list)
+    position: int = 0
+    replies: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Talker:
+    """A user with some conversations, who follows them all on one socket and talks in each of them.
+
+    ``violations`` is what no client may ever see: a gap, an overlap, another text than the stored one.
+    """
+
+    def __init__(self, world: World, client: Client, talks: list[Talk]) -> None:
+        self.violations: list[str] = []
+        self.connections = 0
+        self.repeats = 0
+        self.retries = 0
+        self.streamed = 0
+        self._world = world
+        self._client = client
+        self._talks = {talk.id: talk for talk in talks}
+        self._socket: Socket | None = None
+        self._acknowledged: dict[str, asyncio.Future[bool]] = {}
+
+    async def talk(self, turns: int) -> None:
+        """Say so many things in each conversation and wait until all are answered."""
+        following = asyncio.create_task(self._follow_forever())
+        try:
+            await asyncio.gather(*(self._talk_in(talk, turns) for talk in self._talks.values()))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    @property
+    def answered(self) -> int:
+        """How many replies it has."""
+        return sum(len(talk.replies) for talk in self._talks.values())
+
+    @property
+    def said(self) -> dict[str, list[str]]:
+        """What it said, in order, in each conversation."""
+        return {talk.id: talk.said for talk in self._talks.values()}
+
+    @property
+    def replies(self) -> dict[str, str]:
+        """The text that it has of each response."""
+        return {key: text for talk in self._talks.values() for key, text in talk.replies.items()}
+
+    # Talking
+
+    async def _talk_in(self, talk: Talk, turns: int) -> None:
+        while len(talk.said) < turns:
+            for _ in range(min(self._world.random.randint(1, 3), turns - len(talk.said))):
+                content = f"Message {next(_numbers)} of mine, {secrets.token_hex(4)}"
+                await self._send(talk, content)
+                talk.said.append(content)
+            await self._wait_for_replies(talk)
+
+    async def _send(self, talk: Talk, content: str) -> None:
+        """Say something once, by repeating it under the same key until it is acknowledged."""
+        key = secrets.token_hex(8)
+        over_http = self._world.random.random() < 0.5
+        while True:
+            try:
+                send = self._send_http if over_http else self._send_socket
+                if await send(talk, key, content):
+                    return
+            except AWAY:
+                pass
+            self.repeats += 1
+            await asyncio.sleep(_PAUSE)
+
+    async def _send_http(self, talk: Talk, key: str, content: str) -> bool:
+        path = f"/api/conversations/{talk.id}/messages"
+        answer = await self._post(path, {"content": content}, **{"Idempotency-Key": key})
+        if answer.status_code not in (_ACCEPTED, _CONFLICT) and answer.status_code < 500:
+            self.violations.append(f"sending was refused: {answer.status_code} {answer.text}")
+        return answer.status_code == _ACCEPTED
+
+    async def _send_socket(self, talk: Talk, key: str, content: str) -> bool:
+        if self._socket is None:
+            return False
+        waiting = self._acknowledged[key] = asyncio.get_running_loop().create_future()
+        try:
+            await self._socket.say(talk.id, content, event_id=key)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return bool(await waiting)
+        finally:
+            del self._acknowledged[key]
+
+    async def _wait_for_replies(self, talk: Talk) -> None:
+        try:
+            async with asyncio.timeout(_REPLIES_SECONDS):
+                while len(talk.replies) < len(talk.said):
+                    talk.changed.clear()
+                    for response_id in tuple(talk.failed):
+                        await self._retry(talk, response_id)
+                    await talk.changed.wait()
+        except TimeoutError:
+            missing = len(talk.said) - len(talk.replies)
+            self.violations.append(f"{talk.id}: {missing} replies did not come in {_REPLIES_SECONDS:g} s")
+            raise
+
+    async def _retry(self, talk: Talk, response_id: str) -> None:
+        """Ask again for a reply that failed, as a user would."""
+        while response_id in talk.failed:
+            with suppress(*AWAY):
+                answer = await self._post(f"/api/responses/{response_id}/retry", {})
+                if answer.status_code < 500:  # 409: an earlier retry was heard though its answer was lost
+                    talk.failed.discard(response_id)
+                    self.retries += 1
+                    return
+            await asyncio.sleep(_PAUSE)
+
+    async def _post(self, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
+        url = self._world.random.choice(self._world.urls) + path
+        return await self._client.http.post(url, json=body, headers=headers, timeout=_ANSWER_SECONDS)
+
+    # Following
+
+    async def _follow_forever(self) -> None:
+        while True:
+            web = self._world.random.randrange(len(self._world.urls))
+            there = Client(self._world.urls[web])
+            there.use(self._client.token)
+            try:
+                async with there.socket(open_timeout=_ANSWER_SECONDS, close_timeout=1) as socket:
+                    await self._follow(socket)
+            except AWAY:
+                pass
+            except (AssertionError, KeyError) as error:
+                self.violations.append(f"a delta did not fit: {error!r}"[:2000])
+            finally:
+                self._socket = None
+                await there.close()
+            await asyncio.sleep(self._world.random.uniform(0.05, _PAUSE))
+
+    async def _follow(self, socket: Socket) -> None:
+        self.connections += 1
+        for talk in self._talks.values():
+            await socket.send(type="conversation.subscribe", conversation_id=talk.id, after=talk.position)
+        self._socket = socket
+        while True:
+            self._take(socket, await socket.receive(within=30))
+            socket.frames.clear()
+
+    def _take(self, socket: Socket, frame: dict[str, Any]) -> None:
+        kind = frame["type"]
+        if kind == "conversation.item.added":
+            self._take_item(socket, frame)
+        elif kind == "error":
+            waiting = self._acknowledged.get(frame["error"].get("event_id", ""))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(False)
+        elif kind == "response.output_text.delta":
+            self.streamed += 1
+        elif kind in ("response.failed", "response.cancelled"):
+            talk = self._talks[frame["conversation_id"]]
+            talk.failed.add(frame["response"]["id"])
+            talk.changed.set()
+
+    def _take_item(self, socket: Socket, frame: dict[str, Any]) -> None:
+        talk, item = self._talks[frame["conversation_id"]], frame["item"]
+        waiting = self._acknowledged.get(frame.get("event_id", ""))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(True)
+        if item["position"] == talk.position + 1:
+            talk.position += 1
+        elif "event_id" not in frame:  # one that was sent before is acknowledged out of turn
+            self.violations.append(f"{talk.id}: after {talk.position} came {item['position']}")
+        if item["role"] == "assistant":
+            self._take_reply(socket, talk, item)
+
+    def _take_reply(self, socket: Socket, talk: Talk, item: dict[str, Any]) -> None:
+        response_id, content = item["response_id"], item["content"]
+        shown = socket.texts.pop(response_id, content)
+        if shown != content:
+            self.violations.append(f"{talk.id}: {shown!r} was shown and {content!r} is stored")
+        if talk.replies.setdefault(response_id, content) != content:
+            self.violations.append(f"{talk.id}: the reply {response_id} has changed")
+        talk.failed.discard(response_id)
+        talk.changed.set()
+
+
+async def make_talkers(world: World, *, users: int, conversations: int) -> list[Talker]:
+    """Register users with so many conversations each."""
+    talkers = []
+    for number in range(users):
+        client = await world.client(number % len(world.urls))
+        companion = (await client.companion())["id"]
+        talks = [Talk((await client.conversation(companion))["id"]) for _ in range(conversations)]
+        talkers.append(Talker(world, client, talks))
+    return talkers

@@ -1,0 +1,166 @@
+"""What chaos happens to: two webs, two workers, a RabbitMQ and a PostgreSQL, all of them killable."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests.chaos.postgres import PostgresNode
+from tests.fakes.llm import Body, FakeLLM
+from tests.fakes.llm_script import Script, default_text, reply
+from tests.services.hub import Client, HubServer, llm_settings
+from tests.services.rabbitmq import RabbitMQNode
+from tests.services.world import query
+
+QUEUE = "hub.reply"
+
+
+@dataclass
+class World:
+    """A running cluster, the language model that it asks, and the chance that decides what happens."""
+
+    postgres: PostgresNode
+    rabbitmq: RabbitMQNode
+    webs: list[HubServer]
+    workers: list[HubServer]
+    fake: FakeLLM
+    random: random.Random
+    clients: list[Client] = field(default_factory=list)
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of the webs; they stay the same however often a web is started."""
+        return [f"http://127.0.0.1:{web.settings['HUB_PORT']}" for web in self.webs]
+
+    async def client(self, web: int = 0) -> Client:
+        """Register a new user."""
+        client = await Client(self.urls[web]).register()
+        self.clients.append(client)
+        return client
+
+    def beside(self, client: Client, web: int = 1) -> Client:
+        """Return the same user at another web."""
+        other = Client(self.urls[web])
+        other.use(client.token)
+        self.clients.append(other)
+        return other
+
+    async def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Run one statement in the hub's database."""
+        return await query(self.postgres.dsn, sql, *values)
+
+    async def job(self, response_id: str) -> dict[str, Any]:
+        """Return the job of a response."""
+        sql = "SELECT jobs.* FROM jobs JOIN responses ON jobs.id = job_id WHERE responses.id = $1"
+        return (await self.query(sql, UUID(response_id)))[0]
+
+    def worker_named(self, name: str) -> HubServer:
+        """Return the worker that calls itself so in the jobs it has claimed."""
+        return next(each for each in self.workers if name.endswith(f":{each.pid}"))
+
+    async def end_leases(self, pid: int) -> None:
+        """Make it so that the worker with this process id was silent for as long as a lease lasts."""
+        await self.query(
+            "UPDATE jobs SET lease_until = now() - interval '1 second'"
+            " WHERE status = 'in_progress' AND worker LIKE $1",
+            f"%:{pid}",
+        )
+
+
+def echo(body: Body) -> Script:
+    """Answer with the user's words, as fast as they can be read."""
+    return reply(default_text(body))
+
+
+@asynccontextmanager
+async def answering(world: World, answer: Callable[[Body], Script]) -> AsyncIterator[None]:
+    """Have the language model answer in this way for as long as the context lasts."""
+    usual, world.fake.default = world.fake.default, answer
+    try:
+        yield
+    finally:
+        world.fake.default = usual
+        world.fake.requests.clear()
+
+
+@asynccontextmanager
+async def open_world(
+    folder: Path, *, seed: int, rabbitmq: RabbitMQNode | None = None
+) -> AsyncIterator[World]:
+    """Start everything, on a RabbitMQ that already runs if one is given; in the end stop it again."""
+    postgres, own_broker = PostgresNode(folder / "postgres"), None
+    if rabbitmq is None:
+        (folder / "rabbitmq").mkdir(parents=True)
+        rabbitmq = own_broker = RabbitMQNode(folder / "rabbitmq")
+    try:
+        await asyncio.gather(
+            asyncio.to_thread(postgres.start),
+            asyncio.to_thread(own_broker.start if own_broker else _nothing),
+        )
+        async with FakeLLM() as fake:
+            fake.default = echo
+            await asyncio.to_thread(rabbitmq.purge, QUEUE)
+            world = _world(folder, postgres, rabbitmq, fake, seed)
+            try:
+                await all_of(server.start() for server in (*world.webs, *world.workers))
+                yield world
+            finally:
+                for server in (*world.webs, *world.workers):
+                    await asyncio.to_thread(server.close)
+                await all_of(client.close() for client in world.clients)
+    finally:
+        await asyncio.to_thread(postgres.stop)
+        if own_broker is not None:
+            await asyncio.to_thread(own_broker.stop)
+
+
+async def all_of(doings: Any) -> list[Any]:
+    """Do all at once and return what each gave; the first error is raised when all have ended."""
+    found = await asyncio.gather(*doings, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return list(found)
+
+
+async def at_most(count: int, doings: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Do all, so many at a time, and return what each gave."""
+    free = asyncio.Semaphore(count)
+
+    async def do(doing: Callable[[], Awaitable[Any]]) -> Any:
+        async with free:
+            return await doing()
+
+    return await all_of([do(each) for each in doings])
+
+
+def _world(folder: Path, postgres: PostgresNode, rabbitmq: RabbitMQNode, fake: FakeLLM, seed: int) -> World:
+    settings = {
+        **llm_settings(fake.url, HUB_LLM_TIMEOUT="60"),
+        "HUB_DATABASE_URL": postgres.dsn,
+        "HUB_BROKER_URL": rabbitmq.url,
+    }
+    webs = [
+        HubServer(folder / f"web{number}", "web", **settings, HUB_PORT=str(free_port()))
+        for number in range(2)
+    ]
+    workers = [HubServer(folder / f"worker{number}", "worker", **settings) for number in range(2)]
+    return World(postgres, rabbitmq, webs, workers, fake, random.Random(seed))
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _nothing() -> None:
+    """Stand in for the start of what already runs."""
