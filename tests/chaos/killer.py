@@ -135,7 +135,7 @@ class Killer:
                     "UPDATE jobs SET published_at = now() - interval '1 minute'"
                     " WHERE status = 'queued' AND published_at IS NOT NULL"
                 )
-            except (*DATABASE_ERRORS, OSError):  # the database is what was killed last
+            except DATABASE_ERRORS:  # the database is what was killed last
                 await asyncio.sleep(_LOOK_EVERY)
             else:
                 return
