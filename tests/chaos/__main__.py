@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 import tempfile
@@ -50,6 +51,7 @@ def main() -> None:
     size_chosen = options.size or Size.FULL
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     names = options.names or [name for name, each in SCENARIOS.items() if size_chosen in each.sizes]
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every peer that was killed
     sys.stderr.write(f"chaos, {size_chosen}, seed {seed}: {', '.join(names)}\n")
     report = asyncio.run(run(names, size_chosen, seed))
     sys.stdout.write(render(report) + "\n")

@@ -131,10 +131,7 @@ class Killer:
         while True:
             try:
                 await self._world.end_leases(pid)
-                await self._world.query(
-                    "UPDATE jobs SET published_at = now() - interval '1 minute'"
-                    " WHERE status = 'queued' AND published_at IS NOT NULL"
-                )
+                await self._world.ring_again()
             except DATABASE_ERRORS:  # the database is what was killed last
                 await asyncio.sleep(_LOOK_EVERY)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import turns
+from tests.chaos import broker, cancel, double_sends, rescue, stream, turns
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -25,4 +25,11 @@ class Scenario:
 
 SCENARIOS: dict[str, Scenario] = {
     "turns": Scenario(turns.run),
+    "broker": Scenario(broker.run),
+    "rescue": Scenario(rescue.lost_worker),
+    "poison": Scenario(rescue.poison),
+    "stale": Scenario(rescue.frozen_worker),
+    "cancel": Scenario(cancel.run),
+    "stream": Scenario(stream.run),
+    "double-sends": Scenario(double_sends.run),
 }

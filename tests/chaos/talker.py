@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +23,9 @@ AWAY = (OSError, EOFError, TimeoutError, WebSocketException, httpx2.TransportErr
 _PAUSE = 0.2
 _ANSWER_SECONDS = 5.0
 _REPLIES_SECONDS = 180.0
-_CREATED, _ACCEPTED, _CONFLICT = 201, 202, 409
+_ACCEPTED, _CONFLICT = 202, 409
+#: A connection that is dead without a word is noticed by an unanswered ping.
+_SOCKET = {"open_timeout": _ANSWER_SECONDS, "close_timeout": 1, "ping_interval": 1.5, "ping_timeout": 3}
 
 _numbers = itertools.count(1)
 
@@ -44,23 +48,28 @@ class Talker:
     ``violations`` is what no client may ever see: a gap, an overlap, another text than the stored one.
     """
 
-    def __init__(self, world: World, client: Client, talks: list[Talk]) -> None:
+    def __init__(self, urls: list[str], chance: random.Random, client: Client, talks: list[Talk]) -> None:
         self.violations: list[str] = []
         self.connections = 0
         self.repeats = 0
         self.retries = 0
         self.streamed = 0
-        self._world = world
+        self._urls = urls
+        self._random = chance
         self._client = client
         self._talks = {talk.id: talk for talk in talks}
         self._socket: Socket | None = None
         self._acknowledged: dict[str, asyncio.Future[bool]] = {}
 
-    async def talk(self, turns: int) -> None:
-        """Say so many things in each conversation and wait until all are answered."""
+    async def talk(self, take: Callable[[int], int]) -> None:
+        """Say things in each conversation, a few at a time, and wait until all are answered.
+
+        Args:
+            take: told how many a conversation would like to say next, returns how many it may; 0 ends it.
+        """
         following = asyncio.create_task(self._follow_forever())
         try:
-            await asyncio.gather(*(self._talk_in(talk, turns) for talk in self._talks.values()))
+            await asyncio.gather(*(self._talk_in(talk, take) for talk in self._talks.values()))
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -82,18 +91,24 @@ class Talker:
 
     # Talking
 
-    async def _talk_in(self, talk: Talk, turns: int) -> None:
-        while len(talk.said) < turns:
-            for _ in range(min(self._world.random.randint(1, 3), turns - len(talk.said))):
+    async def _talk_in(self, talk: Talk, take: Callable[[int], int]) -> None:
+        while count := take(self._random.randint(1, 3)):
+            for _ in range(count):
                 content = f"Message {next(_numbers)} of mine, {secrets.token_hex(4)}"
                 await self._send(talk, content)
                 talk.said.append(content)
-            await self._wait_for_replies(talk)
+            try:
+                async with asyncio.timeout(_REPLIES_SECONDS):
+                    await self._wait_for_replies(talk)
+            except TimeoutError:
+                missing = len(talk.said) - len(talk.replies)
+                self.violations.append(f"{talk.id}: {missing} replies did not come in {_REPLIES_SECONDS:g} s")
+                return
 
     async def _send(self, talk: Talk, content: str) -> None:
         """Say something once, by repeating it under the same key until it is acknowledged."""
         key = secrets.token_hex(8)
-        over_http = self._world.random.random() < 0.5
+        over_http = self._random.random() < 0.5
         while True:
             try:
                 send = self._send_http if over_http else self._send_socket
@@ -123,17 +138,11 @@ class Talker:
             del self._acknowledged[key]
 
     async def _wait_for_replies(self, talk: Talk) -> None:
-        try:
-            async with asyncio.timeout(_REPLIES_SECONDS):
-                while len(talk.replies) < len(talk.said):
-                    talk.changed.clear()
-                    for response_id in tuple(talk.failed):
-                        await self._retry(talk, response_id)
-                    await talk.changed.wait()
-        except TimeoutError:
-            missing = len(talk.said) - len(talk.replies)
-            self.violations.append(f"{talk.id}: {missing} replies did not come in {_REPLIES_SECONDS:g} s")
-            raise
+        while len(talk.replies) < len(talk.said):
+            talk.changed.clear()
+            for response_id in tuple(talk.failed):
+                await self._retry(talk, response_id)
+            await talk.changed.wait()
 
     async def _retry(self, talk: Talk, response_id: str) -> None:
         """Ask again for a reply that failed, as a user would."""
@@ -147,18 +156,18 @@ class Talker:
             await asyncio.sleep(_PAUSE)
 
     async def _post(self, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
-        url = self._world.random.choice(self._world.urls) + path
+        url = self._random.choice(self._urls) + path
         return await self._client.http.post(url, json=body, headers=headers, timeout=_ANSWER_SECONDS)
 
     # Following
 
     async def _follow_forever(self) -> None:
         while True:
-            web = self._world.random.randrange(len(self._world.urls))
-            there = Client(self._world.urls[web])
+            web = self._random.randrange(len(self._urls))
+            there = Client(self._urls[web])
             there.use(self._client.token)
             try:
-                async with there.socket(open_timeout=_ANSWER_SECONDS, close_timeout=1) as socket:
+                async with there.socket(**_SOCKET) as socket:
                     await self._follow(socket)
             except AWAY:
                 pass
@@ -167,7 +176,7 @@ class Talker:
             finally:
                 self._socket = None
                 await there.close()
-            await asyncio.sleep(self._world.random.uniform(0.05, _PAUSE))
+            await asyncio.sleep(self._random.uniform(0.05, _PAUSE))
 
     async def _follow(self, socket: Socket) -> None:
         self.connections += 1
@@ -216,12 +225,14 @@ class Talker:
         talk.changed.set()
 
 
-async def make_talkers(world: World, *, users: int, conversations: int) -> list[Talker]:
-    """Register users with so many conversations each."""
+async def make_talkers(
+    world: World, *, users: int, conversations: int, urls: list[str] | None = None
+) -> list[Talker]:
+    """Register users with so many conversations each; they talk through ``urls``, if not the webs' own."""
     talkers = []
     for number in range(users):
         client = await world.client(number % len(world.urls))
         companion = (await client.companion())["id"]
         talks = [Talk((await client.conversation(companion))["id"]) for _ in range(conversations)]
-        talkers.append(Talker(world, client, talks))
+        talkers.append(Talker(urls or world.urls, world.random, client, talks))
     return talkers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.chaos.postgres import PostgresNode
+from tests.chaos.progress import Progress
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.services.hub import Client, HubServer, llm_settings
@@ -61,9 +63,35 @@ class World:
         sql = "SELECT jobs.* FROM jobs JOIN responses ON jobs.id = job_id WHERE responses.id = $1"
         return (await self.query(sql, UUID(response_id)))[0]
 
+    async def ended(
+        self, response_ids: list[str], *, within: float, progress: Progress | None = None
+    ) -> dict[str, str]:
+        """Wait until all of these responses have ended and return their statuses.
+
+        Raises:
+            AssertionError: some have not, ``within`` seconds from now.
+        """
+        ids, deadline = [UUID(each) for each in response_ids], time.monotonic() + within
+        while True:
+            rows = await self.query("SELECT id, status FROM responses WHERE id = ANY($1)", ids)
+            open_ones = [row for row in rows if row["status"] in ("queued", "in_progress")]
+            if progress is not None:
+                progress.done = len(rows) - len(open_ones)
+            if not open_ones:
+                return {str(row["id"]): row["status"] for row in rows}
+            assert time.monotonic() < deadline, f"{len(open_ones)} have not ended within {within:g} s"
+            await asyncio.sleep(0.1)
+
     def worker_named(self, name: str) -> HubServer:
         """Return the worker that calls itself so in the jobs it has claimed."""
         return next(each for each in self.workers if name.endswith(f":{each.pid}"))
+
+    async def ring_again(self) -> None:
+        """Make it so that what was published for waiting jobs was so for longer than is believed."""
+        await self.query(
+            "UPDATE jobs SET published_at = now() - interval '1 minute'"
+            " WHERE status = 'queued' AND published_at IS NOT NULL"
+        )
 
     async def end_leases(self, pid: int) -> None:
         """Make it so that the worker with this process id was silent for as long as a lease lasts."""
@@ -77,6 +105,13 @@ class World:
 def echo(body: Body) -> Script:
     """Answer with the user's words, as fast as they can be read."""
     return reply(default_text(body))
+
+
+def last_said(body: Body) -> str:
+    """Return what the user said last in a request to the model."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    return next((str(each["content"]) for each in reversed(messages) if each["role"] == "user"), "")
 
 
 @asynccontextmanager
@@ -130,7 +165,7 @@ async def all_of(doings: Any) -> list[Any]:
     return list(found)
 
 
-async def at_most(count: int, doings: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+async def at_most(count: int, doings: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
     """Do all, so many at a time, and return what each gave."""
     free = asyncio.Semaphore(count)
 
