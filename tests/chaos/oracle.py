@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Container
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -28,15 +30,18 @@ def reply_to(content: str) -> str:
     return default_text({"messages": [{"role": "user", "content": content}]})
 
 
-async def examine(world: World, said: dict[str, list[str]]) -> Verdict:
-    """Compare what is stored with what users said, in order, in each conversation (by its id)."""
+async def examine(world: World, said: dict[str, list[str]], *, asked_again: Container[str] = ()) -> Verdict:
+    """Compare what is stored with what users said, in order, in each conversation (by its id).
+
+    ``asked_again`` are failed responses that users asked for once more: those come when they come.
+    """
     messages = await _by_conversation(world, said, "SELECT * FROM messages", "position")
     responses = await _by_conversation(world, said, "SELECT * FROM responses", "created_at")
     verdict = Verdict()
     for conversation_id, contents in said.items():
         stored, replies = messages[conversation_id], responses[conversation_id]
         _compare_said(conversation_id, contents, stored, verdict)
-        _compare_replies(conversation_id, stored, replies, verdict)
+        _compare_replies(conversation_id, stored, replies, verdict, asked_again)
     verdict.torn += await disagreements(world, list(said))
     return verdict
 
@@ -52,10 +57,13 @@ def _compare_said(where: str, contents: list[str], stored: list[Row], verdict: V
         verdict.disordered.append(f"{where}: messages stand in another order than they were sent in")
 
 
-def _compare_replies(where: str, stored: list[Row], responses: list[Row], verdict: Verdict) -> None:
+def _compare_replies(
+    where: str, stored: list[Row], responses: list[Row], verdict: Verdict, asked_again: Container[str]
+) -> None:
     requests = {row["id"]: row for row in stored if row["role"] == "user"}
     asked = {row["id"]: row["request_message_id"] for row in responses}
     answered: list[int] = []
+    in_order: list[int] = []
     for row in stored:
         if row["role"] != "assistant":
             continue
@@ -64,6 +72,8 @@ def _compare_replies(where: str, stored: list[Row], responses: list[Row], verdic
             verdict.doubled.append(f"{where}: the reply at {row['position']} answers nothing")
             continue
         answered.append(request["position"])
+        if str(row["response_id"]) not in asked_again:
+            in_order.append(request["position"])
         if row["position"] < request["position"]:
             verdict.disordered.append(f"{where}: the reply at {row['position']} stands before its message")
         if row["content"] != reply_to(request["content"]):
@@ -73,8 +83,9 @@ def _compare_replies(where: str, stored: list[Row], responses: list[Row], verdic
         if not counts[request["position"]]:
             verdict.lost.append(f"{where}: {request['content']!r} was never answered")
     verdict.doubled += [f"{where}: the message at {at} has {n} replies" for at, n in counts.items() if n > 1]
-    if answered != sorted(answered):
-        verdict.disordered.append(f"{where}: replies stand in the order of {answered}")
+    for before, after in pairwise(in_order):
+        if before > after:
+            verdict.disordered.append(f"{where}: the message at {before} was answered before that at {after}")
 
 
 async def disagreements(world: World, conversation_ids: list[str]) -> list[str]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.chaos.killer import Killer
-from tests.chaos.oracle import examine, reply_to
+from tests.chaos.oracle import reply_to
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding, none_of
 from tests.chaos.sizes import Size
-from tests.chaos.talker import AWAY, make_talkers
+from tests.chaos.talker import AWAY, make_talkers, verdict_on
 from tests.chaos.world import World, all_of, answering
 from tests.fakes.llm import Body
 from tests.fakes.llm_script import Script, default_text, reply
@@ -81,7 +81,7 @@ async def _sockets(world: World, size: Size, cuts: int, progress: Progress) -> F
         async with killer or nullcontext(), progress.of(cuts, "sockets cut", kills):
             await all_of(each.talk(take) for each in talkers)
         done_cuts = sum(proxy.cuts for proxy in proxies)
-    verdict = await examine(world, {key: told for each in talkers for key, told in each.said.items()})
+    verdict = await verdict_on(world, talkers)
     wrong = [each for talker in talkers for each in talker.violations]
     wrong += verdict.lost + verdict.doubled + verdict.disordered + verdict.torn
     replies = sum(talker.answered for talker in talkers)

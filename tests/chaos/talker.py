@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from websockets.exceptions import WebSocketException
 
+from tests.chaos.oracle import Verdict, examine
 from tests.chaos.world import World
 from tests.services.hub import Client, Socket
 
@@ -22,7 +23,7 @@ AWAY = (OSError, EOFError, TimeoutError, WebSocketException, httpx2.TransportErr
 
 _PAUSE = 0.2
 _ANSWER_SECONDS = 5.0
-_REPLIES_SECONDS = 180.0
+_REPLIES_SECONDS = 400.0  # of a reply whose workers are killed three times, and again after its retry
 _ACCEPTED, _CONFLICT = 202, 409
 #: A connection that is dead without a word is noticed by an unanswered ping.
 _SOCKET = {"open_timeout": _ANSWER_SECONDS, "close_timeout": 1, "ping_interval": 1.5, "ping_timeout": 3}
@@ -52,7 +53,7 @@ class Talker:
         self.violations: list[str] = []
         self.connections = 0
         self.repeats = 0
-        self.retries = 0
+        self.asked_again: set[str] = set()
         self.streamed = 0
         self._urls = urls
         self._random = chance
@@ -151,7 +152,7 @@ class Talker:
                 answer = await self._post(f"/api/responses/{response_id}/retry", {})
                 if answer.status_code < 500:  # 409: an earlier retry was heard though its answer was lost
                     talk.failed.discard(response_id)
-                    self.retries += 1
+                    self.asked_again.add(response_id)
                     return
             await asyncio.sleep(_PAUSE)
 
@@ -236,3 +237,10 @@ async def make_talkers(
         talks = [Talk((await client.conversation(companion))["id"]) for _ in range(conversations)]
         talkers.append(Talker(urls or world.urls, world.random, client, talks))
     return talkers
+
+
+async def verdict_on(world: World, talkers: list[Talker]) -> Verdict:
+    """Ask the oracle about all that they said."""
+    said = {key: told for talker in talkers for key, told in talker.said.items()}
+    asked_again = {each for talker in talkers for each in talker.asked_again}
+    return await examine(world, said, asked_again=asked_again)

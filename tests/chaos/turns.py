@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.chaos.killer import Killer
-from tests.chaos.oracle import Verdict, examine
+from tests.chaos.oracle import Verdict
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding, none_of
 from tests.chaos.sizes import Size
-from tests.chaos.talker import Talker, make_talkers
+from tests.chaos.talker import Talker, make_talkers, verdict_on
 from tests.chaos.world import World, all_of, answering
 from tests.fakes.llm import Body
 from tests.fakes.llm_script import Script, default_text, reply
@@ -49,7 +49,7 @@ async def run(world: World, size: Size, progress: Progress) -> list[Finding]:
         killer = Killer(world, pause=(0.2, 0.8), at_once=1, hurry=True, most=6)
     async with answering(world, answer), killer, progress.of(total, "turns", lambda: killer.shown):
         await all_of(talker.talk(left.take) for talker in talkers)
-    verdict = await examine(world, {key: told for talker in talkers for key, told in talker.said.items()})
+    verdict = await verdict_on(world, talkers)
     return [*_findings(verdict, talkers, killer, total), *await _texts(world, talkers)]
 
 
@@ -57,7 +57,7 @@ def _findings(verdict: Verdict, talkers: list[Talker], killer: Killer, total: in
     done = f"{total:,} turns, {killer.shown}"
     connections = sum(talker.connections for talker in talkers)
     repeats = sum(talker.repeats for talker in talkers)
-    retries = sum(talker.retries for talker in talkers)
+    retries = sum(len(talker.asked_again) for talker in talkers)
     clients = f"{connections:,} connections, {repeats:,} sends repeated, {retries} replies asked for again"
     answered = sum(talker.answered for talker in talkers)
     lost = [*verdict.lost, *(["not all turns were made"] if answered != total else [])]
