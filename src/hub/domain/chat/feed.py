@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from hub.domain.chat import queries
@@ -31,6 +32,10 @@ ENDED_LIMIT = 64
 GAP_PAUSE = 0.1
 SILENCE = 2.0
 QUIET = 15.0
+
+
+#: An end that was told of: the attempt, and when it ended.
+_End = tuple[int, datetime | None]
 
 
 class Feed(ABC):
@@ -146,7 +151,7 @@ class ConversationFeed(Feed):
         self.conversation_id = conversation_id
         self._position = after
         self._cursors: dict[UUID, ResponseCursor] = {}
-        self._ended: dict[UUID, int] = {}
+        self._ended: dict[UUID, _End] = {}
         self._event_ids: dict[UUID, str] = {}
         self._is_open = False
 
@@ -229,7 +234,7 @@ class ConversationFeed(Feed):
         return [*cursor.finish_text(response), added, cursor.completed(response)]
 
     def _tell_response(self, response: Response) -> list[Frame]:
-        if self._ended.get(response.id) == response.attempt and response.has_ended:
+        if response.has_ended and self._ended.get(response.id) == (response.attempt, response.completed_at):
             return []
         cursor = self._cursors.get(response.id)
         if response.has_ended:
@@ -244,7 +249,7 @@ class ConversationFeed(Feed):
         return cursor.advance(response)
 
     def _remember_end(self, response: Response) -> None:
-        self._ended[response.id] = response.attempt
+        self._ended[response.id] = (response.attempt, response.completed_at)
         if len(self._ended) > ENDED_LIMIT:
             del self._ended[next(iter(self._ended))]
 
@@ -253,9 +258,10 @@ class ConversationFeed(Feed):
 
     def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
         cursor = self._cursors.get(event.response_id)
-        if cursor is None and event.response_id not in self._ended:
-            # The reply began and this feed was not told: look, and find the text in the row.
-            self._stale = True
+        if cursor is None:
+            ended = self._ended.get(event.response_id)
+            # The reply began, or began anew, and this feed was not told: look, and find the text in the row.
+            self._stale = self._stale or ended is None or event.attempt > ended[0]
         return cursor
 
     def _is_active(self) -> bool:

@@ -70,27 +70,32 @@ SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN
     SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
         (SELECT position, role, content FROM messages
         WHERE conversation_id = begun.conversation_id AND position <= request_position
-        ORDER BY position DESC LIMIT $4)
+        ORDER BY position DESC LIMIT $6)
         UNION ALL
         (SELECT late.position, late.role, late.content FROM messages AS late
         JOIN responses ON responses.id = late.response_id
         JOIN messages AS request ON request.id = request_message_id
         WHERE late.conversation_id = begun.conversation_id AND late.position > request_position
         AND request.position < request_position
-        ORDER BY late.position DESC LIMIT $4)
+        ORDER BY late.position DESC LIMIT $6)
     ) AS newest
 ) AS talk ON true
 """  # noqa: S608 - a constant
 
 
-async def begin(job_id: UUID, *, worker: str) -> Turn | None:
+async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     """Claim a job and begin the attempt: the response is in progress, with an empty text.
 
+    Args:
+        job_id: the job.
+        worker: who runs it, for operators.
+        cap: replies that one user may have written at the same time; None for any number.
+
     Returns:
-        None when there is nothing to do: the job is taken, ended, not due yet or not at the head of its
-        lane, or the response has ended or is gone.
+        None when there is nothing to do: the job is taken, ended, not due yet, not at the head of its lane
+        or beyond its user's cap, or the response has ended or is gone.
     """
-    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker)
+    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker, cap=cap)
     if row is None:
         return None
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
