@@ -21,8 +21,9 @@ from hub.domain.chat.state import read_state
 from hub.live.bus import DELTA_LIMIT
 from hub.live.events import Begun, Changed, ConversationEvent, Delta, Said
 
-#: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
-PENDING_LIMIT = 512
+#: Live events kept for a subscriber, each of up to DELTA_LIMIT code points; beyond it they are dropped and
+#: the row is read.
+PENDING_LIMIT = 32
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
 REPLAY_LIMIT = 200
 #: Ended responses remembered, so that a late event does not tell of their end again.
