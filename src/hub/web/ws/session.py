@@ -86,6 +86,10 @@ class Session:
             for conversation_id in tuple(self._feeds):
                 self._unsubscribe(conversation_id)
 
+    async def sign_out(self) -> None:
+        """Close the socket, since its sign-in has ended."""
+        await self.close(CLOSE_NOT_SIGNED_IN, "signed out")
+
     async def close(self, code: int, reason: str) -> None:
         """Close the socket from our side."""
         try:
