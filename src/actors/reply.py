@@ -279,7 +279,8 @@ class Attempt:
             duration_ms=self._elapsed_ms(),
         )
         if not again:
-            await _insist(lambda: turns.fail(self._turn, code=error.code, message=error.message))
+            text = str(self._text)
+            await _insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
             return
         delay = await _insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
         self._process.relay.ring_later(self._turn.claim.job_id, self._turn.claim.kind, delay)

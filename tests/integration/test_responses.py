@@ -193,8 +193,8 @@ async def test_a_cancel_whose_word_is_lost_still_leaves_the_model(
         response_id = UUID(await socket.reads("Half of it"))
         await query(  # nobody is told of it
             hub.settings["HUB_DATABASE_URL"],
-            "WITH response AS (UPDATE responses SET status = 'cancelled', completed_at = now()"
-            " WHERE id = $1 RETURNING job_id)"
+            "WITH response AS (UPDATE responses SET status = 'cancelled', completed_at = now(),"
+            " output_text = '' WHERE id = $1 RETURNING job_id)"
             " UPDATE jobs SET status = 'cancelled', completed_at = now() FROM response WHERE id = job_id",
             response_id,
         )

@@ -31,6 +31,8 @@ ENDED_LIMIT = 64
 
 #: Seconds until the row is read again: after a gap, after a silence in a reply, and when all is quiet.
 GAP_PAUSE = 0.1
+#: Seconds that the end of a cancelled reply waits for the text that was told and is not stored yet.
+LAST_WORDS = 1.5
 SILENCE = 2.0
 QUIET = 15.0
 
@@ -49,6 +51,7 @@ class Feed(ABC):
         self._behind = False
         self._asked: set[UUID] = set()
         self._looked_at = 0.0
+        self._cancels: dict[UUID, float] = {}
 
     def on_event(self, event: ConversationEvent) -> None:
         """Take a live event."""
@@ -116,6 +119,19 @@ class Feed(ABC):
             self._behind = True
             self._pending = kept + self._pending
         return frames
+
+    def _waits_for_last_words(self, cursor: ResponseCursor, response: Response) -> bool:
+        """Tell whether a cancel is not to be told yet, and look again soon if so."""
+        if not cursor.lacks_last_words(response):
+            self._cancels.pop(response.id, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        give_up_at = self._cancels.setdefault(response.id, now + LAST_WORDS)
+        if now >= give_up_at:  # the worker is dead, and so is what it had not stored
+            del self._cancels[response.id]
+            return False
+        self._behind = True
+        return True
 
     @abstractmethod
     async def _read(self) -> list[Frame]:
@@ -238,6 +254,8 @@ class ConversationFeed(Feed):
         if response.has_ended and self._ended.get(response.id) == (response.attempt, response.completed_at):
             return []
         cursor = self._cursors.get(response.id)
+        if cursor is not None and self._waits_for_last_words(cursor, response):
+            return []
         if response.has_ended:
             self._cursors.pop(response.id, None)
             self._remember_end(response)
@@ -288,6 +306,8 @@ class ResponseFeed(Feed):
             return []
         if self._offset and response.status in ("in_progress", "completed"):
             return self._resume(response)
+        if self._waits_for_last_words(self._cursor, response):
+            return []
         self.has_ended = response.has_ended
         return self._cursor.advance(response)
 

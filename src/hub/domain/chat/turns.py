@@ -202,8 +202,8 @@ async def complete(turn: Turn, text: str, usage: Usage | None) -> None:
             raise TurnLostError
 
 
-async def fail(turn: Turn, *, code: str, message: str) -> None:
-    """End the turn with an error that its user can read; what was said so far stays.
+async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:
+    """End the turn with an error that its user can read; the text so far stays.
 
     Raises:
         TurnLostError: somebody else ended it first.
@@ -211,7 +211,7 @@ async def fail(turn: Turn, *, code: str, message: str) -> None:
     async with ENGINE.transaction():
         if not await store.fail(turn.claim, code=code, message=message):
             raise TurnLostError
-        await _end_response(turn.response_id, code=code, message=message)
+        await _end_response(turn.response_id, code=code, message=message, text=text)
 
 
 async def retry_later(turn: Turn, *, retry_after: float | None) -> float:
@@ -269,15 +269,19 @@ async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
     return (conversation_id, rescued.subject_id) if conversation_id else None
 
 
-async def _end_response(response_id: UUID, *, code: str, message: str) -> UUID | None:
+async def _end_response(
+    response_id: UUID, *, code: str, message: str, text: str | None = None
+) -> UUID | None:
     async with ENGINE.connection() as connection:
         conversation_id: UUID | None = await connection.fetchval(
             "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3,"
-            " completed_at = now() WHERE id = $1 AND status IN ('queued', 'in_progress')"
+            " output_text = COALESCE($4, output_text), completed_at = now()"
+            " WHERE id = $1 AND status IN ('queued', 'in_progress')"
             " RETURNING conversation_id",
             response_id,
             code,
             message,
+            text,
         )
     return conversation_id
 
