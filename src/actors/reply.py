@@ -12,13 +12,14 @@ from uuid import UUID
 
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from actors.keeper import Keeper
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
 from hub.domain.chat.turns import Turn, TurnLostError
-from hub.jobs import store
-from hub.jobs.contracts import HEARTBEAT, LEASE
+from hub.jobs import queue
+from hub.jobs.contracts import LEASE
 from hub.live.events import Begun, Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
@@ -48,21 +49,22 @@ class Stop(Enum):
 class Replies:
     """The replies that this process is writing."""
 
-    def __init__(self, process: Process, model: LanguageModel) -> None:
+    def __init__(self, process: Process, keeper: Keeper, model: LanguageModel) -> None:
         self._process = process
+        self._keeper = keeper
         self._model = model
-        self._running: dict[UUID, Attempt] = {}
+        self._running: set[Attempt] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        process.bus.on_job_cancelled(self._on_job_cancelled)
 
     async def run(self, job_id: UUID) -> None:
         """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
         if self._process.is_stopping:
-            await store.forget_published([job_id])
+            await queue.forget_published([job_id])
             return
         try:
-            turn = await turns.begin(job_id, worker=self._process.name)
+            cap = self._process.settings.turn_cap
+            turn = await turns.begin(job_id, worker=self._process.name, cap=cap)
         except UNAVAILABLE as error:
             logger.warning("job not claimed, the sweep rings again", reason=type(error).__name__)
             return
@@ -78,36 +80,34 @@ class Replies:
             companion_id=str(turn.companion_id),
         )
         attempt = Attempt(self._process, self._model, turn)
-        self._running[job_id] = attempt
+        self._running.add(attempt)
         self._idle.clear()
         try:
-            await attempt.run()
+            with self._keeper.keeping(turn.claim, lambda: attempt.stop(Stop.LOST)):
+                await attempt.run()
         finally:
-            del self._running[job_id]
+            self._running.discard(attempt)
             if not self._running:
                 self._idle.set()
             clear_contextvars()
         if not self._process.is_stopping:
             with suppress(*UNAVAILABLE):  # the sweep finds it too
-                await self._process.relay.ring_next(turn.claim.lane)
+                await self._process.relay.ring_next(
+                    turn.claim.lane, kind=turn.claim.kind, user_id=turn.claim.user_id
+                )
 
     async def hand_over(self) -> None:
         """Give every running reply back to its queue, for a process that stops."""
-        for attempt in tuple(self._running.values()):
+        for attempt in tuple(self._running):
             attempt.stop(Stop.SHUTDOWN)
         await self._idle.wait()
 
-    def _on_job_cancelled(self, job_id: UUID) -> None:
-        attempt = self._running.get(job_id)
-        if attempt is not None:
-            attempt.stop(Stop.LOST)
-
 
 class Attempt:
-    """One attempt at one reply: three tasks that end together.
+    """One attempt at one reply: two tasks that end together.
 
     The writer asks the model and publishes what it says at once; the saver stores the text so far, at most
-    every half second, and the keeper prolongs the lease. Whoever finds the turn lost stops the writer.
+    every half second. When the turn is found lost, by the saver or by the process's keeper, the writer stops.
     """
 
     def __init__(self, process: Process, model: LanguageModel, turn: Turn) -> None:
@@ -173,10 +173,7 @@ class Attempt:
             await self._finish(finish)
 
     async def _write(self, writer: asyncio.Task[Finish]) -> Finish:
-        others = [
-            asyncio.create_task(self._save_forever()),
-            asyncio.create_task(self._keep_forever()),
-        ]
+        saver = asyncio.create_task(self._save_forever())
         if self._stopped is not None:
             writer.cancel()
         try:
@@ -191,9 +188,9 @@ class Attempt:
                 raise
             raise TurnLostError from None
         finally:
-            for task in (writer, *others):
-                task.cancel()
-            await asyncio.gather(writer, *others, return_exceptions=True)
+            writer.cancel()
+            saver.cancel()
+            await asyncio.gather(writer, saver, return_exceptions=True)
 
     async def _ask(self) -> Finish:
         """Stream one answer; a prompt that the server finds too long is asked again, shorter."""
@@ -256,13 +253,6 @@ class Attempt:
                 return
             await asyncio.sleep(SAVE_EVERY)
 
-    async def _keep_forever(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            if not await _survive(store.heartbeat(self._turn.claim)):
-                self.stop(Stop.LOST)
-                return
-
     async def _finish(self, finish: Finish) -> None:
         text = str(self._text)
         if not text:
@@ -289,7 +279,8 @@ class Attempt:
             duration_ms=self._elapsed_ms(),
         )
         if not again:
-            await _insist(lambda: turns.fail(self._turn, code=error.code, message=error.message))
+            text = str(self._text)
+            await _insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
             return
         delay = await _insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
         self._process.relay.ring_later(self._turn.claim.job_id, self._turn.claim.kind, delay)

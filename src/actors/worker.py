@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from actors.keeper import Keeper
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
 from hub.domain.chat import turns
-from hub.jobs import store
+from hub.jobs import queue
 from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
@@ -30,7 +31,8 @@ class Worker:
     def __init__(self, process: Process, broker: Broker, model: LanguageModel) -> None:
         self._process = process
         self._broker = broker
-        self._replies = Replies(process, model)
+        self._keeper = Keeper(process.bus)
+        self._replies = Replies(process, self._keeper, model)
         declare_actor(broker, self._replies.run, kind=JobKind.REPLY)
         loop = asyncio.get_running_loop()
         self._runtime = ActorRuntime(broker, loop, threads=process.settings.worker_threads)
@@ -47,7 +49,8 @@ class Worker:
         if alone or isinstance(
             self._broker, InProcessBroker
         ):  # what was in such a broker went with its process
-            await store.forget_published()
+            await queue.forget_published()
+        self._keeper.start()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
 
@@ -63,6 +66,7 @@ class Worker:
         except TimeoutError:
             logger.warning("some replies could not be handed over in time; their leases will end")
         await self._runtime.stop(timeout=3.5)
+        await self._keeper.stop()
 
     async def _rescue_forever(self) -> None:
         while True:

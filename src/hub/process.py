@@ -63,7 +63,7 @@ async def open_process(
         bus = Bus(dsn)
         stack.push_async_callback(bus.stop)
         await bus.start()
-        relay = Relay(publisher)
+        relay = Relay(publisher, cap=settings.turn_cap)
         relay.start()
         stack.push_async_callback(relay.stop)
         yield Process(settings, publisher=publisher, bus=bus, relay=relay, language_model=language_model)

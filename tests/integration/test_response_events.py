@@ -14,7 +14,7 @@ import pytest
 
 from tests.fakes.llm_script import End, error, reply
 from tests.integration.conftest import Answers
-from tests.services.hub import Client
+from tests.services.hub import PASSWORD, Client
 
 ENDS = ("response.completed", "response.failed", "response.cancelled")
 PIECES = ["Well", ", 🫖 tea", " and", " a\n\ncup", ": of\r\n", "é data: x", " — the", " end"]
@@ -219,3 +219,19 @@ async def test_events_end_when_the_conversation_is_deleted(client: Client, answe
     await client.http.delete(f"/api/conversations/{conversation['id']}")
     async with asyncio.timeout(5):
         await following
+
+
+async def test_events_end_with_the_sign_in(client: Client, answers: Answers) -> None:
+    go_on = asyncio.Event()
+    answers.give("Tea?", reply(PIECES, between={2: go_on}))
+    response_id = await ask(client, "Tea?")
+    other = Client(client.url)
+    body = {"login": client.user["username"], "password": PASSWORD}
+    other.use((await other.http.post("/api/auth/login", json=body)).json()["access_token"])
+    async with asyncio.timeout(10), aclosing(events_of(other, response_id)) as events:
+        await anext(events)
+        await other.http.post("/api/auth/logout")
+        assert [event.kind async for event in events if event.kind in ENDS] == []
+    go_on.set()
+    assert (await follow(client, response_id))[0] == TEXT
+    await other.close()

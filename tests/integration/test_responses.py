@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import End, Script, error, reply, stream
 from tests.integration.conftest import Answers
-from tests.services.hub import Client, Socket
+from tests.services.hub import Client, HubServer, Socket
 from tests.services.refusals import refused
+from tests.services.world import query
 
 
 def held(text: str, until: asyncio.Event | End) -> Script:
@@ -157,6 +159,48 @@ async def test_a_cancelled_response_is_tried_again(client: Client, answers: Answ
         "Twice",
         "All of it",
     ]
+
+
+async def test_a_response_that_was_cancelled_while_it_waited_is_tried_for_the_first_time(
+    client: Client, answers: Answers
+) -> None:
+    go_on = asyncio.Event()
+    answers.give("First", held("Slowly", go_on))
+    conversation = await client.conversation()
+    async with client.socket() as socket:
+        await socket.subscribe(conversation["id"])
+        await socket.say(conversation["id"], "First")
+        await socket.reads("Slowly")
+        waiting = (await client.send(conversation["id"], "Second"))["response"]
+        assert (await cancel(client, waiting["id"]))["attempt"] == 1
+        await socket.expect("response.cancelled")
+        await retry(client, waiting["id"])
+        go_on.set()
+        assert (await socket.finished())["status"] == "completed"
+        ended = await socket.finished()
+    assert (ended["id"], ended["status"], ended["attempt"]) == (waiting["id"], "completed", 1)
+
+
+async def test_a_cancel_whose_word_is_lost_still_leaves_the_model(
+    client: Client, answers: Answers, hub: HubServer, llm: FakeLLM
+) -> None:
+    answers.give("Unheard", held("Half of it", End.HANG))
+    conversation = await client.conversation()
+    gone = llm.disconnects
+    async with client.socket() as socket:
+        await socket.subscribe(conversation["id"])
+        await socket.say(conversation["id"], "Unheard")
+        response_id = UUID(await socket.reads("Half of it"))
+        await query(  # nobody is told of it
+            hub.settings["HUB_DATABASE_URL"],
+            "WITH response AS (UPDATE responses SET status = 'cancelled', completed_at = now(),"
+            " output_text = '' WHERE id = $1 RETURNING job_id)"
+            " UPDATE jobs SET status = 'cancelled', completed_at = now() FROM response WHERE id = job_id",
+            response_id,
+        )
+        await llm.wait_for_disconnects(gone + 1, within=2)
+        told = await socket.finished()
+    assert (told["status"], told["output_text"]) == ("cancelled", "Half of it")
 
 
 async def test_a_failed_response_is_tried_again(client: Client, answers: Answers) -> None:

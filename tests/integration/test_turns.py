@@ -14,6 +14,7 @@ from hub.core.ids import new_id
 from hub.db.engine import ENGINE
 from hub.db.migrate import migrate
 from hub.domain.chat import queries, turns
+from hub.jobs import queue, store
 from hub.jobs.contracts import JobKind, NewJob
 
 
@@ -24,12 +25,12 @@ class Talk(Struct, frozen=True):
     conversation_id: UUID
     other: asyncpg.Connection
 
-    async def send(self, content: str = "Hello") -> NewJob:
+    async def send(self, content: str = "Hello", *, lane: str | None = None) -> NewJob:
         """Store a message with its response and job."""
         job = NewJob(
             id=new_id(),
             kind=JobKind.REPLY,
-            lane=str(self.conversation_id),
+            lane=lane or str(self.conversation_id),
             user_id=self.user_id,
             subject_id=new_id(),
             request_id="",
@@ -105,16 +106,16 @@ async def test_messages_sent_at_once_get_positions_without_gap(talk: Talk) -> No
 
 async def test_a_turn_begins_with_the_talk_so_far(talk: Talk) -> None:
     first = await talk.send("One")
-    begun = await turns.begin(first.id, worker="a")
+    begun = await turns.begin(first.id, worker="a", cap=None)
     assert begun is not None
     await talk.send("Two")
     third = await talk.send("Three")
     await turns.complete(begun, "Reply to one", None)
-    assert await turns.begin(third.id, worker="a") is None, "another one is ahead"
+    assert await turns.begin(third.id, worker="a", cap=None) is None, "another one is ahead"
     await talk.other.execute(
         "UPDATE jobs SET status = 'cancelled' WHERE status = 'queued' AND id <> $1", third.id
     )
-    turn = await turns.begin(third.id, worker="a")
+    turn = await turns.begin(third.id, worker="a", cap=None)
     assert turn is not None
     said = [(message.role, message.content) for message in turn.talk]
     assert said == [("user", "One"), ("user", "Two"), ("assistant", "Reply to one"), ("user", "Three")]
@@ -125,7 +126,7 @@ async def test_a_turn_begins_with_the_talk_so_far(talk: Talk) -> None:
 
 async def test_a_job_is_begun_once_however_many_try(talk: Talk) -> None:
     job = await talk.send()
-    begun = await asyncio.gather(*(turns.begin(job.id, worker=str(number)) for number in range(5)))
+    begun = await asyncio.gather(*(turns.begin(job.id, worker=str(number), cap=None) for number in range(5)))
     assert sum(turn is not None for turn in begun) == 1
     assert await talk.column("attempt", "jobs", job.id) == 1
 
@@ -134,7 +135,7 @@ async def test_a_turn_waits_for_a_late_write_to_its_response_and_begins_without_
     job = await talk.send()
     async with talk.other.transaction():
         await talk.other.execute("UPDATE responses SET output_text = 'of a stale worker'")
-        beginning = asyncio.create_task(turns.begin(job.id, worker="a"))
+        beginning = asyncio.create_task(turns.begin(job.id, worker="a", cap=None))
         await talk.waiting()
     turn = await beginning
     assert turn is not None
@@ -146,7 +147,7 @@ async def test_a_turn_whose_response_ends_just_now_is_not_begun(talk: Talk) -> N
     job = await talk.send()
     async with talk.other.transaction():
         await talk.other.execute("UPDATE responses SET status = 'cancelled'")
-        beginning = asyncio.create_task(turns.begin(job.id, worker="a"))
+        beginning = asyncio.create_task(turns.begin(job.id, worker="a", cap=None))
         await talk.waiting()
     assert await beginning is None
     assert await talk.column("status", "responses", job.subject_id) == "cancelled"
@@ -157,7 +158,48 @@ async def test_a_job_that_is_cancelled_while_it_is_claimed_is_not_begun(talk: Ta
     job = await talk.send()
     async with talk.other.transaction():
         await talk.other.execute("UPDATE jobs SET status = 'cancelled'")
-        beginning = asyncio.create_task(turns.begin(job.id, worker="a"))
+        beginning = asyncio.create_task(turns.begin(job.id, worker="a", cap=None))
         await talk.waiting()
     assert await beginning is None
     assert await talk.column("status", "responses", job.subject_id) == "queued"
+
+
+async def test_of_many_claims_at_once_no_more_than_the_cap_begin(talk: Talk) -> None:
+    jobs = [await talk.send(lane=str(number)) for number in range(20)]
+    begun = await asyncio.gather(*(turns.begin(job.id, worker="a", cap=3) for job in jobs))
+    running = [turn for turn in begun if turn is not None]
+    assert len(running) == 3
+    await turns.complete(running[0], "Done", None)
+    waiting = [job for job, turn in zip(jobs, begun, strict=True) if turn is None]
+    assert sum([await turns.begin(job.id, worker="a", cap=3) is not None for job in waiting]) == 1
+
+
+async def test_what_waited_for_the_cap_is_named_when_a_place_is_free(talk: Talk) -> None:
+    jobs = [await talk.send(lane=str(number)) for number in range(5)]
+    running = [await turns.begin(job.id, worker="a", cap=2) for job in jobs[:2]]
+    assert await queue.take_due(limit=10, fresh=0, stale=15, cap=2) == []
+    assert running[0] is not None
+    await turns.complete(running[0], "Done", None)
+    following = await queue.next_after("0", kind="reply", user_id=talk.user_id, cap=2)
+    assert following == [(jobs[2].id, "reply")]
+    assert await queue.next_after("0", kind="reply", user_id=new_id(), cap=2) == []
+
+
+async def test_without_a_cap_any_number_begins(talk: Talk) -> None:
+    jobs = [await talk.send(lane=str(number)) for number in range(20)]
+    begun = await asyncio.gather(*(turns.begin(job.id, worker="a", cap=None) for job in jobs))
+    assert all(begun)
+
+
+async def test_a_heartbeat_prolongs_what_is_still_held_and_nothing_else(talk: Talk) -> None:
+    jobs = [await talk.send(lane=str(number)) for number in range(3)]
+    begun = [turn for job in jobs if (turn := await turns.begin(job.id, worker="a", cap=None))]
+    kept, cancelled, taken = (turn.claim for turn in begun)
+    await store.cancel(cancelled.job_id)
+    await talk.other.execute("UPDATE jobs SET attempt = 2 WHERE id = $1", taken.job_id)
+    await talk.other.execute("UPDATE jobs SET lease_until = now() WHERE id <> $1", cancelled.job_id)
+    claims = [kept, cancelled, taken]
+    assert await store.held(claims) == {kept.job_id}
+    await store.heartbeat(claims)
+    rows = await talk.other.fetch("SELECT id FROM jobs WHERE lease_until > now() + interval '20 seconds'")
+    assert [row["id"] for row in rows] == [kept.job_id]

@@ -15,7 +15,7 @@ from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
-from hub.jobs import store
+from hub.jobs import queue, store
 from tests.migration.conftest import engine_at
 from tests.services.world import query
 
@@ -30,6 +30,8 @@ EXPECTED = {
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
     "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_subject": "(subject_id)",
+    "jobs_user_slot": "(user_id, kind, slot) WHERE ((status)::text = 'in_progress'::text)",
+    "jobs_user_waiting": "(user_id, kind, sequence) WHERE ((status)::text = 'queued'::text)",
     "rate_limits_expiry": "(reset_at)",
     "responses_active": "(conversation_id) WHERE ((status)::text = ANY",
     "responses_conversation": "(conversation_id)",
@@ -127,14 +129,17 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),
         ["messages_position", "responses_active", "responses_request"],
     ),
-    "due jobs": (lambda: store.take_due(limit=500, fresh=1.0, stale=15.0), ["jobs_due", "jobs_lane_order"]),
+    "due jobs": (
+        lambda: queue.take_due(limit=500, fresh=1.0, stale=15.0, cap=8),
+        ["jobs_due", "jobs_lane_order"],
+    ),
     "expired leases": (store.rescue, []),
     "a claim": (
-        lambda: store.claim(store.CLAIM, made("job7.19"), worker="test"),
+        lambda: store.claim(store.CLAIM, made("job7.19"), worker="test", cap=8),
         ["jobs_pkey", "jobs_lane_order"],
     ),
     "the next job of a lane": (
-        lambda: store.next_in_lane(f"conversation:{made('conversation8')}"),
+        lambda: queue.next_after(f"conversation:{made('conversation8')}", kind="reply", user_id=USER, cap=8),
         ["jobs_lane_order"],
     ),
     "the running jobs of lanes": (

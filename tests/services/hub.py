@@ -233,6 +233,9 @@ class Socket:
             self.texts[response_id] += frame["delta"]
         elif kind == "response.output_text.done":
             assert frame["text"] == self.texts[frame["response_id"]]
+        elif kind in ("response.failed", "response.cancelled"):
+            response = frame["response"]
+            assert response["output_text"] == self.texts.get(response["id"], response["output_text"])
         return frame
 
     async def expect(self, *kinds: str, within: float = 20.0) -> dict[str, Any]:

@@ -159,8 +159,17 @@ class TestCursor:
     @pytest.mark.parametrize("status", ["failed", "cancelled"])
     def test_an_end_without_a_reply(self, status: Literal["failed", "cancelled"]) -> None:
         cursor = self._at("Hel")
-        assert kinds(cursor.advance(row("Hello", status=status))) == [status]
+        frames = cursor.advance(row("Hello", status=status))
+        assert kinds(frames) == ["output_text.delta", status], "the stored text is told to its end"
+        assert said(frames)[0]["delta"] == "lo"
         assert cursor.fit(delta(3, "lo")) is Fit.AHEAD
+
+    def test_a_cancelled_row_may_be_behind_for_a_moment(self) -> None:
+        cursor = self._at("Hello")
+        assert cursor.lacks_last_words(row("Hel", status="cancelled"))
+        assert not cursor.lacks_last_words(row("Hello", status="cancelled"))
+        assert not cursor.lacks_last_words(row("Hel", status="failed"))
+        assert not cursor.lacks_last_words(row("Hel", status="cancelled", attempt=2))
 
     def test_a_reply_that_ended_unseen(self) -> None:
         frames = self.cursor().advance(row("Hello", status="completed", attempt=3))
@@ -194,6 +203,7 @@ class World:
         self.said = ""
         self.stored: str | None = None
         self.ending: ResponseStatus = self.random.choice(["completed", "completed", "failed", "cancelled"])
+        self.worker_is_dead = self.random.random() < 0.2
         self.restarts = self.random.randrange(3)
         self.in_flight: list[Delta | Changed] = []
 
@@ -232,8 +242,7 @@ class World:
             if attempt <= self.restarts:
                 self._change(status="queued", output_text="")
                 yield
-        self._end()
-        yield
+        yield from self._end()
 
     def _speak(self, attempt: int) -> None:
         text = "".join(self.random.choices(ALPHABET, k=self.random.randrange(1, 6)))
@@ -244,12 +253,18 @@ class World:
         self.row = msgspec.structs.replace(self.row, **changes)
         self.in_flight.append(Changed(CONVERSATION, RESPONSE))
 
-    def _end(self) -> None:
+    def _end(self) -> Iterator[None]:
         if self.ending == "completed":
             self.stored = self.said
             self._change(status="completed", output_text=self.said, message_id=ANSWER, completed_at=NOW)
+        elif self.ending == "failed":
+            self._change(status="failed", output_text=self.said, completed_at=NOW)
         else:
-            self._change(status=self.ending, completed_at=NOW)
+            self._change(status="cancelled", completed_at=NOW)
+            yield
+            if not self.worker_is_dead:
+                self._change(output_text=self.said)
+        yield
 
     def deliver(self, feed: Feed) -> None:
         """Carry some of what is in flight: late, out of order, doubled, or not at all."""
@@ -279,7 +294,7 @@ async def follow(world: World, feed: Feed, reader: Reader, loop: VirtualTime) ->
         loop.now += world.random.choice([0.0, 0.01, 0.05, 0.2, 1.0])
         if world.random.random() < 0.7 and not has_ended(feed):
             reader.read(await feed.next_frames())
-    for _ in range(6):  # all is quiet; what is late arrives
+    for _ in range(30):  # all is quiet; what is late arrives
         world.deliver(feed)
         if not has_ended(feed):
             reader.read(await feed.next_frames())
@@ -292,6 +307,11 @@ def check(world: World, reader: Reader) -> None:
     assert reader.end["attempt"] == world.row.attempt
     if world.ending == "completed":
         assert reader.text == world.said == reader.end["output_text"]
+        return
+    if world.ending == "failed":
+        assert reader.end["output_text"] == world.said
+    if reader.attempt == world.row.attempt and not (world.ending == "cancelled" and world.worker_is_dead):
+        assert reader.text == reader.end["output_text"]
 
 
 @pytest.mark.parametrize("part", range(4))

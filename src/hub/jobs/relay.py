@@ -12,7 +12,7 @@ from uuid import UUID
 
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
-from hub.jobs import store
+from hub.jobs import queue
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.messages import JobPublisher
 
@@ -31,11 +31,14 @@ SWEEP_LIMIT = 500
 class Relay:
     """Rings for jobs through a publisher, on the event loop that :meth:`start` was called on.
 
-    Without a publisher (None) it does nothing: the sweep of a worker's own relay finds the jobs.
+    Args:
+        publisher: rings the bell. Without one (None) the relay does nothing: a worker's own finds the jobs.
+        cap: jobs of a kind that one user may have running at once; None for any number.
     """
 
-    def __init__(self, publisher: JobPublisher | None) -> None:
+    def __init__(self, publisher: JobPublisher | None, *, cap: int | None) -> None:
         self._publisher = publisher
+        self._cap = cap
         self._ringing: set[asyncio.Task[None]] = set()
         self._published: list[tuple[UUID, float]] = []
         self._refused: list[UUID] = []
@@ -74,11 +77,10 @@ class Relay:
         """Publish a job after ``delay`` seconds; the sweep does it should this process be gone by then."""
         asyncio.get_running_loop().call_later(delay, self.ring, job_id, kind)
 
-    async def ring_next(self, lane: str) -> None:
-        """Publish the job that now heads the lane, if there is one to run."""
-        following = await store.next_in_lane(lane)
-        if following is not None:
-            self.ring(*following)
+    async def ring_next(self, lane: str, *, kind: str, user_id: UUID | None) -> None:
+        """Publish what waited for a job that has ended: the next of its lane, and others of its user."""
+        for job_id, kind_of_next in await queue.next_after(lane, kind=kind, user_id=user_id, cap=self._cap):
+            self.ring(job_id, kind_of_next)
 
     async def _note(self, confirmation: Awaitable[None], job_id: UUID, kind: str, began: float) -> None:
         try:
@@ -122,10 +124,11 @@ class Relay:
         refused, self._refused = self._refused, []
         if published:
             now = asyncio.get_running_loop().time()
-            await store.stamp([(job_id, now - began) for job_id, began in published])
+            await queue.stamp([(job_id, now - began) for job_id, began in published])
         if refused:
-            await store.forget_published(refused)
+            await queue.forget_published(refused)
         # One job is enough to learn that the broker is back.
         limit = 1 if self._broker_is_down else SWEEP_LIMIT
-        for job_id, kind in await store.take_due(limit=limit, fresh=FRESH, stale=STALE):
+        due = await queue.take_due(limit=limit, fresh=FRESH, stale=STALE, cap=self._cap)
+        for job_id, kind in due:
             self.ring(job_id, kind)

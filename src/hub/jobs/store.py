@@ -10,6 +10,8 @@ it is about. Whoever gets ``False`` or ``None`` has lost the job: it writes noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import randrange
 from uuid import UUID
 
 import asyncpg
@@ -54,45 +56,81 @@ def insertion_values(job: NewJob) -> tuple[object, ...]:
     )
 
 
-#: The claim as a part of a larger statement; its parameters are the job's id, the worker and the lease.
+#: The claim as a part of a larger statement. Its parameters are the job's id, the worker, the lease, the cap
+#: on what a user has running at once, and the slot to try first. Slots from 1 to the cap make it exact: of
+#: two claims that take the same one at the same instant, the unique index refuses the second.
 CLAIM = """
 UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = $2, started_at = now(),
-       lease_until = now() + $3 * interval '1 second'
-WHERE id = $1 AND status = 'queued' AND due_at <= now() AND NOT EXISTS (
+       lease_until = now() + $3 * interval '1 second', slot = NULLIF(free.slot, 0)
+FROM (
+    SELECT CASE WHEN $4::int IS NULL OR user_id IS NULL THEN 0 ELSE (
+        SELECT number % $4 + 1 FROM generate_series($5::int, $5 + $4 - 1) AS number
+        WHERE NOT EXISTS (SELECT FROM jobs AS running WHERE running.user_id = waiting.user_id
+            AND running.kind = waiting.kind AND running.slot = number % $4 + 1
+            AND running.status = 'in_progress')
+        LIMIT 1) END AS slot
+    FROM jobs AS waiting WHERE id = $1
+) AS free
+WHERE id = $1 AND status = 'queued' AND due_at <= now() AND free.slot IS NOT NULL AND NOT EXISTS (
     SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.sequence < jobs.sequence
     AND ahead.status IN ('queued', 'in_progress'))
 RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, request_id,
     created_at
 """
+_SLOT_INDEX = "jobs_user_slot"
 
 
-async def claim(statement: str, job_id: UUID, *more: object, worker: str) -> Record | None:
-    """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $4 and on.
+async def claim(
+    statement: str, job_id: UUID, *more: object, worker: str, cap: int | None = None
+) -> Record | None:
+    """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $6 and on.
 
-    A job is claimed when it is queued, due, and at the head of its lane; the attempt is counted before it
-    runs.
+    A job is claimed when it is queued, due, and at the head of its lane, and when its user has fewer than
+    ``cap`` jobs of its kind running (None: any number). The attempt is counted before it runs.
 
     Returns:
         The statement's row, or None when there is nothing to do.
     """
-    async with ENGINE.connection() as connection:
+    while True:
+        first_slot = randrange(cap) if cap else 0  # noqa: S311 - it spreads claims and guards nothing
         try:
-            return await connection.fetchrow(statement, job_id, worker, LEASE, *more)
-        except asyncpg.UniqueViolationError:  # the lane's running job was claimed at the same instant
-            return None
+            async with ENGINE.connection() as connection:
+                return await connection.fetchrow(statement, job_id, worker, LEASE, cap, first_slot, *more)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != _SLOT_INDEX:  # the lane's running job was claimed at the same instant
+                return None
 
 
-async def heartbeat(claim: Claim) -> bool:
-    """Prolong the lease; False when the job is no longer the caller's."""
+_HELD = """
+SELECT id FROM jobs JOIN unnest($1::uuid[], $2::int[]) AS mine (job_id, mine_attempt) ON id = job_id
+WHERE attempt = mine_attempt AND status = 'in_progress'
+"""
+
+
+_HEARTBEAT = f"""
+UPDATE jobs SET lease_until = now() + $3 * interval '1 second'
+WHERE id IN ({_HELD} FOR UPDATE OF jobs SKIP LOCKED)
+"""  # noqa: S608 - a constant
+
+
+async def held(claims: Sequence[Claim]) -> set[UUID]:
+    """Return the ids of those jobs that are still their claimant's."""
     async with ENGINE.connection() as connection:
-        status = await connection.execute(
-            "UPDATE jobs SET lease_until = now() + $3 * interval '1 second'"
-            " WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
-            claim.job_id,
-            claim.attempt,
-            LEASE,
-        )
-    return bool(status == "UPDATE 1")
+        rows = await connection.fetch(_HELD, *_fences(claims))
+    return {row["id"] for row in rows}
+
+
+async def heartbeat(claims: Sequence[Claim]) -> None:
+    """Prolong the leases of those jobs that are still their claimant's.
+
+    A row that somebody else is changing just now is left to the next heartbeat.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute(_HEARTBEAT, *_fences(claims), LEASE)
+
+
+def _fences(claims: Sequence[Claim]) -> tuple[list[UUID], list[int]]:
+    return [claim.job_id for claim in claims], [claim.attempt for claim in claims]
 
 
 async def complete(claim: Claim) -> bool:
@@ -154,23 +192,26 @@ async def _requeue(claim: Claim, *, pause: float, more_attempts: int) -> bool:
     return bool(result == "UPDATE 1")
 
 
-async def cancel(job_id: UUID) -> bool:
-    """End a job that has not ended yet; False when it had."""
+async def cancel(job_id: UUID) -> str | None:
+    """End a job that has not ended yet; return the status it had, None when it had ended."""
     async with ENGINE.connection() as connection:
-        result = await connection.execute(
-            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL"
-            " WHERE id = $1 AND status IN ('queued', 'in_progress')",
+        status: str | None = await connection.fetchval(
+            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL FROM ("
+            "SELECT id AS job_id, status AS before FROM jobs WHERE id = $1 FOR UPDATE) AS job"
+            " WHERE id = job_id AND before IN ('queued', 'in_progress') RETURNING before",
             job_id,
         )
-    return bool(result == "UPDATE 1")
+    return status
 
 
 async def cancel_lanes(lanes: list[str]) -> list[UUID]:
     """End every job of some lanes that has not ended yet; return their ids."""
     async with ENGINE.connection() as connection:
+        # In the order of ids, so that two such calls cannot wait for each other.
         rows = await connection.fetch(
-            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL"
-            " WHERE lane = ANY($1) AND status IN ('queued', 'in_progress') RETURNING id",
+            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL WHERE id IN ("
+            "SELECT id FROM jobs WHERE lane = ANY($1) AND status IN ('queued', 'in_progress')"
+            " ORDER BY id FOR UPDATE) RETURNING id",
             lanes,
         )
     return [row["id"] for row in rows]
@@ -184,10 +225,11 @@ UPDATE jobs SET lease_until = NULL, worker = NULL, published_at = NULL,
     error_code = CASE WHEN attempt < max_attempts THEN NULL ELSE 'worker_lost' END,
     error_message = CASE WHEN attempt < max_attempts THEN NULL
         ELSE 'It was interrupted several times. Ask for it again.' END
-WHERE id IN (SELECT id FROM jobs WHERE status = 'in_progress' AND (lease_until < now() OR $1)
-             FOR UPDATE SKIP LOCKED)
+WHERE id IN (SELECT id FROM jobs WHERE status = 'in_progress' {which} FOR UPDATE SKIP LOCKED)
 RETURNING id AS job_id, kind, subject_id, status
 """
+_RESCUE_EXPIRED = _RESCUE.format(which="AND lease_until < now()")
+_RESCUE_ALL = _RESCUE.format(which="")
 
 
 async def rescue(*, everything: bool = False) -> list[Rescued]:
@@ -197,75 +239,5 @@ async def rescue(*, everything: bool = False) -> list[Rescued]:
         everything: take back every running job; only for a start at which no worker can be alive.
     """
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_RESCUE, everything)
+        rows = await connection.fetch(_RESCUE_ALL if everything else _RESCUE_EXPIRED)
     return [Rescued(**row) for row in rows]
-
-
-_DUE = """
-UPDATE jobs SET published_at = now() WHERE id IN (
-    SELECT id FROM jobs WHERE status = 'queued' AND due_at <= now()
-    AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
-         OR published_at < now() - $3 * interval '1 second')
-    AND NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane
-        AND ahead.sequence < jobs.sequence AND ahead.status IN ('queued', 'in_progress'))
-    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-RETURNING id, kind
-"""
-
-
-async def take_due(*, limit: int, fresh: float, stale: float) -> list[tuple[UUID, str]]:
-    """Stamp and return jobs that should be rung for: (id, kind), each at the head of its lane.
-
-    Args:
-        limit: most jobs returned.
-        fresh: seconds for which a new job is left to whoever stored it, which rings at once.
-        stale: seconds after which a job that was rung for and still waits is rung for again.
-    """
-    async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_DUE, limit, fresh, stale)
-    return [(row["id"], row["kind"]) for row in rows]
-
-
-_STAMP = """
-UPDATE jobs SET published_at = now() - age * interval '1 second'
-FROM unnest($1::uuid[], $2::float8[]) AS published (job_id, age)
-WHERE id = job_id AND status = 'queued' AND due_at <= now() - age * interval '1 second'
-"""
-
-
-async def stamp(published: list[tuple[UUID, float]]) -> None:
-    """Note that jobs were published, each so many seconds ago.
-
-    Those that run need no note, and those that were handed back since then must not get one: what was
-    published for them has been used up.
-    """
-    async with ENGINE.connection() as connection:
-        await connection.execute(_STAMP, [each[0] for each in published], [each[1] for each in published])
-
-
-async def forget_published(job_ids: list[UUID] | None = None) -> None:
-    """Have queued jobs published again by the next sweep, since what was published for them is lost.
-
-    Args:
-        job_ids: the jobs whose messages were dropped or refused, or None for all: a broker in a process
-            that is gone.
-    """
-    async with ENGINE.connection() as connection:
-        await connection.execute(
-            "UPDATE jobs SET published_at = NULL"
-            " WHERE status = 'queued' AND published_at IS NOT NULL AND ($1::uuid[] IS NULL OR id = ANY($1))",
-            job_ids,
-        )
-
-
-async def next_in_lane(lane: str) -> tuple[UUID, str] | None:
-    """Return the job that now heads the lane, if it is queued and due."""
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT id, kind, status, due_at <= now() AS due FROM jobs"
-            " WHERE lane = $1 AND status IN ('queued', 'in_progress') ORDER BY sequence LIMIT 1",
-            lane,
-        )
-    if row is None or row["status"] != "queued" or not row["due"]:
-        return None
-    return row["id"], row["kind"]

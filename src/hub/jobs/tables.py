@@ -10,7 +10,8 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     """Work to do once. ``(id, attempt)`` is the fence that every write of a worker is checked against.
 
     ``sequence`` orders the jobs of a ``lane``, of which one runs at a time. ``lease_until`` is when a
-    worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next.
+    worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next. ``slot``
+    is which of the places that its user may have running it took; null where there is no such cap.
     ``request_id`` is the request that asked for it, for the logs.
     """
 
@@ -28,6 +29,7 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     error_code = Varchar(length=60, null=True, default=None)
     error_message = Text(null=True, default=None)
     worker = Varchar(length=60, null=True, default=None)
+    slot = Integer(null=True, default=None)
     request_id = Varchar(length=64)
     due_at = Timestamptz()
     published_at = Timestamptz(null=True, default=None)

@@ -70,6 +70,7 @@ class Bus:
         self._subscribers: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._on_job_cancelled: set[Callable[[UUID], None]] = set()
         self._on_signed_out: set[Callable[[UUID], None]] = set()
+        self._on_gap: set[Callable[[], None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = asyncio.Event()
         self._sender_pid = 0
@@ -129,8 +130,14 @@ class Bus:
         """Call back with the id of every token that ends."""
         self._on_signed_out.add(callback)
 
+    def on_gap(self, callback: Callable[[], None]) -> None:
+        """Call back whenever events of any kind may have been missed."""
+        self._on_gap.add(callback)
+
     def tell_gap(self) -> None:
         """Have every subscriber of this process look again, as after missed events."""
+        for callback in tuple(self._on_gap):
+            callback()
         for followers in tuple(self._subscribers.values()):
             for subscriber in tuple(followers):
                 subscriber.on_gap()

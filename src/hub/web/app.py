@@ -22,6 +22,7 @@ from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
 from hub.web.api.responses import ResponseController
 from hub.web.auth import Authentication
+from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
 from hub.web.methods import Methods
 from hub.web.pages.setup import index, set_up, setup_form
@@ -32,7 +33,7 @@ from hub.web.problems import (
     handle_unexpected,
 )
 from hub.web.requests import HubRequest
-from hub.web.ws.route import OpenSessions, socket_route
+from hub.web.ws.route import socket_route
 
 #: JSON bodies may have this many bytes.
 BODY_LIMIT = 1_048_576
@@ -40,11 +41,11 @@ BODY_LIMIT = 1_048_576
 
 def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
-    open_sessions = OpenSessions()
+    connections = OpenConnections()
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
-        task = asyncio.create_task(open_sessions.close_signed_out({token_id}))
+        task = asyncio.create_task(connections.close_signed_out({token_id}))
         closing.add(task)
         task.add_done_callback(closing.discard)
 
@@ -64,7 +65,7 @@ def create_app(process: Process) -> ASGIApp:
         ],
         dependencies={
             "process": Provide(lambda: process, sync_to_thread=False),
-            "open_sessions": Provide(lambda: open_sessions, sync_to_thread=False),
+            "connections": Provide(lambda: connections, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={
@@ -76,7 +77,7 @@ def create_app(process: Process) -> ASGIApp:
         request_class=HubRequest,
         request_max_body_size=BODY_LIMIT,
         openapi_config=openapi_config,
-        lifespan=[open_sessions.watched(process.accounts)],
+        lifespan=[connections.watched(process.accounts)],
         state=State({"process": process}),
         logging_config=None,
         path="",

@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hub.core.errors import StartError
-from hub.core.ids import new_id
 from hub.core.settings import Settings
 from hub.process import Process
 from hub.web.app import create_app
-from hub.web.problems import PROBLEM_JSON, problem
+from hub.web.protocols import HttpProtocol, SocketProtocol
 
 #: Seconds that open requests get to end.
 REQUEST_GRACE = 2
@@ -56,27 +54,6 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """Refuses what cannot be parsed with a problem document, as the application refuses all else."""
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words; its log has them
-        """Answer and hang up."""
-        request_id = new_id().hex
-        body = problem(
-            400,
-            "invalid_http",
-            "This is not valid HTTP",
-            "Check the method, the address and the headers.",
-            request_id=request_id,
-        )
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\nContent-Length: {len(body)}\r\n"
-            f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
-
-
 class _Server(uvicorn.Server):
     """Uvicorn without signal handlers of its own."""
 
@@ -97,7 +74,7 @@ async def serving(process: Process, listener: socket.socket) -> AsyncIterator[No
         server_header=False,
         proxy_headers=False,  # what a client says of its address is not believed
         http=HttpProtocol,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=max(FRAME_LIMIT, process.settings.message_max_length * 12 + 4096),
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=REQUEST_GRACE,

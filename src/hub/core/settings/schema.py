@@ -107,6 +107,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_threads: Annotated[
         int, Meta(ge=1, le=1024, description="How many turns a worker runs at the same time.")
     ] = 128
+    turns_per_user: Annotated[
+        int, Meta(ge=1, le=1024, description="How many replies one user may have written at the same time.")
+    ] = 8
     message_max_length: Annotated[
         int, Meta(ge=1, le=100_000, description="The longest message of a user, in characters.")
     ] = 4000
@@ -136,6 +139,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if field.wrapper is not None and type(value) is str:
                 msgspec.structs.force_setattr(self, name, field.wrapper(value))
+
+    @property
+    def turn_cap(self) -> int | None:
+        """How many replies one user may have written at the same time; None for any number."""
+        return self.turns_per_user if self.limits else None
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         # Pretty printers cut long strings before they ask for a repr, which would lose the mask.

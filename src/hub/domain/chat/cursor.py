@@ -84,12 +84,21 @@ class ResponseCursor:
         )
         return [ResponseInProgress(conversation_id=self._conversation_id, response=response)]
 
+    def lacks_last_words(self, response: Response) -> bool:
+        """Tell whether a cancelled response's row is still behind what was told: its worker adds the rest."""
+        return (
+            response.status == "cancelled"
+            and response.attempt == self._attempt
+            and self._status == "in_progress"
+            and len(response.output_text) < self._told
+        )
+
     def take(self, delta: Delta) -> Frame:
         """Tell what is new of a delta that fits next."""
         return self._delta(delta.text[self._told - delta.offset :])
 
     def advance(self, response: Response) -> list[Frame]:
-        """Tell what the row says beyond what has been told; ends of a completed text come apart."""
+        """Tell what the row says beyond what has been told."""
         if response.attempt < self._attempt:
             return []
         if response.status == "queued":
@@ -98,9 +107,11 @@ class ResponseCursor:
             return self._text(response)
         if response.status == "completed":
             return [*self.finish_text(response), self.completed(response)]
+        # The text told becomes the stored one before the end is told, if an attempt was being followed.
+        frames = self._text(response) if self._status == "in_progress" else []
         self._status = response.status
         frame = ResponseFailed if response.status == "failed" else ResponseCancelled
-        return [frame(conversation_id=self._conversation_id, response=response)]
+        return [*frames, frame(conversation_id=self._conversation_id, response=response)]
 
     def finish_text(self, response: Response) -> list[Frame]:
         """Tell the rest of a completed text, and that it is complete."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from hub.domain.chat import queries
@@ -20,8 +21,9 @@ from hub.domain.chat.state import read_state
 from hub.live.bus import DELTA_LIMIT
 from hub.live.events import Begun, Changed, ConversationEvent, Delta, Said
 
-#: Live deltas kept for a subscriber; beyond it they are dropped and the row is read.
-PENDING_LIMIT = 512
+#: Live events kept for a subscriber, each of up to DELTA_LIMIT code points; beyond it they are dropped and
+#: the row is read.
+PENDING_LIMIT = 32
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
 REPLAY_LIMIT = 200
 #: Ended responses remembered, so that a late event does not tell of their end again.
@@ -29,8 +31,14 @@ ENDED_LIMIT = 64
 
 #: Seconds until the row is read again: after a gap, after a silence in a reply, and when all is quiet.
 GAP_PAUSE = 0.1
+#: Seconds that the end of a cancelled reply waits for the text that was told and is not stored yet.
+LAST_WORDS = 1.5
 SILENCE = 2.0
 QUIET = 15.0
+
+
+#: An end that was told of: the attempt, and when it ended.
+_End = tuple[int, datetime | None]
 
 
 class Feed(ABC):
@@ -43,6 +51,7 @@ class Feed(ABC):
         self._behind = False
         self._asked: set[UUID] = set()
         self._looked_at = 0.0
+        self._cancels: dict[UUID, float] = {}
 
     def on_event(self, event: ConversationEvent) -> None:
         """Take a live event."""
@@ -111,6 +120,19 @@ class Feed(ABC):
             self._pending = kept + self._pending
         return frames
 
+    def _waits_for_last_words(self, cursor: ResponseCursor, response: Response) -> bool:
+        """Tell whether a cancel is not to be told yet, and look again soon if so."""
+        if not cursor.lacks_last_words(response):
+            self._cancels.pop(response.id, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        give_up_at = self._cancels.setdefault(response.id, now + LAST_WORDS)
+        if now >= give_up_at:  # the worker is dead, and so is what it had not stored
+            del self._cancels[response.id]
+            return False
+        self._behind = True
+        return True
+
     @abstractmethod
     async def _read(self) -> list[Frame]:
         """Read the rows and return what they say beyond what was told."""
@@ -146,7 +168,7 @@ class ConversationFeed(Feed):
         self.conversation_id = conversation_id
         self._position = after
         self._cursors: dict[UUID, ResponseCursor] = {}
-        self._ended: dict[UUID, int] = {}
+        self._ended: dict[UUID, _End] = {}
         self._event_ids: dict[UUID, str] = {}
         self._is_open = False
 
@@ -229,9 +251,11 @@ class ConversationFeed(Feed):
         return [*cursor.finish_text(response), added, cursor.completed(response)]
 
     def _tell_response(self, response: Response) -> list[Frame]:
-        if self._ended.get(response.id) == response.attempt and response.has_ended:
+        if response.has_ended and self._ended.get(response.id) == (response.attempt, response.completed_at):
             return []
         cursor = self._cursors.get(response.id)
+        if cursor is not None and self._waits_for_last_words(cursor, response):
+            return []
         if response.has_ended:
             self._cursors.pop(response.id, None)
             self._remember_end(response)
@@ -244,7 +268,7 @@ class ConversationFeed(Feed):
         return cursor.advance(response)
 
     def _remember_end(self, response: Response) -> None:
-        self._ended[response.id] = response.attempt
+        self._ended[response.id] = (response.attempt, response.completed_at)
         if len(self._ended) > ENDED_LIMIT:
             del self._ended[next(iter(self._ended))]
 
@@ -253,9 +277,10 @@ class ConversationFeed(Feed):
 
     def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
         cursor = self._cursors.get(event.response_id)
-        if cursor is None and event.response_id not in self._ended:
-            # The reply began and this feed was not told: look, and find the text in the row.
-            self._stale = True
+        if cursor is None:
+            ended = self._ended.get(event.response_id)
+            # The reply began, or began anew, and this feed was not told: look, and find the text in the row.
+            self._stale = self._stale or ended is None or event.attempt > ended[0]
         return cursor
 
     def _is_active(self) -> bool:
@@ -281,6 +306,8 @@ class ResponseFeed(Feed):
             return []
         if self._offset and response.status in ("in_progress", "completed"):
             return self._resume(response)
+        if self._waits_for_last_words(self._cursor, response):
+            return []
         self.has_ended = response.has_ended
         return self._cursor.advance(response)
 

@@ -36,7 +36,7 @@ def response_of(row: Mapping[str, Any]) -> Response:
         status=row["status"],
         output_text=row["output_text"],
         message_id=row["message_id"],
-        attempt=row["attempt"],
+        attempt=max(row["attempt"], 1),  # the first is on its way before it has begun
         error=ResponseError(code=code, message=row["error_message"]) if code else None,
         usage=msgspec.json.decode(usage, type=Usage) if usage else None,
         created_at=row["created_at"],

@@ -33,7 +33,7 @@ from hub.domain.chat.schemas import (
 from hub.domain.companions import service as companions
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.jobs import store
-from hub.jobs.contracts import JobKind, NewJob
+from hub.jobs.contracts import JobKind, JobStatus, NewJob
 from hub.jobs.relay import Relay
 from hub.live.bus import DELTA_LIMIT, Bus
 from hub.live.events import Changed, ConversationEvent, JobCancelled, Said
@@ -225,15 +225,14 @@ class ChatService:
         if job_id is None:
             raise ResponseNotFoundError
         async with ENGINE.transaction():
-            cancelled = await store.cancel(job_id)
-            if cancelled:
+            status_before = await store.cancel(job_id)
+            if status_before is not None:
                 await queries.cancel_response(response_id)
-        if cancelled and response.status == "in_progress":
+        if status_before == JobStatus.IN_PROGRESS:
             await self._stop_worker(job_id, response)
         else:
-            self._bus.publish(JobCancelled(job_id))
             self._bus.publish(Changed(response.conversation_id, response_id))
-        await self._relay.ring_next(lane_of(response.conversation_id))
+        await self._relay.ring_next(lane_of(response.conversation_id), kind=JobKind.REPLY, user_id=user_id)
         return await self.response(response_id, user_id=user_id)
 
     async def retry(self, response_id: UUID, *, user_id: UUID) -> Response:

@@ -37,7 +37,7 @@ class Message(Table, db=ENGINE, tablename="messages"):
 
 
 class Response(Table, db=ENGINE, tablename="responses"):
-    """A reply on its way, or how it ended. ``attempt`` is the fence of its job.
+    """A reply on its way, or how it ended. ``attempt`` is the fence of its job: 0 until a model is asked.
 
     ``request_message_id`` is the user's message it answers, ``message_id`` the companion's that it became.
     """
@@ -49,7 +49,7 @@ class Response(Table, db=ENGINE, tablename="responses"):
     job_id = UUID(default=None)
     status = Varchar(length=12, default="queued")
     output_text = Text()
-    attempt = Integer(default=1)
+    attempt = Integer(default=0)
     error_code = Varchar(length=60, null=True, default=None)
     error_message = Text(null=True, default=None)
     usage = JSONB(null=True, default=None)

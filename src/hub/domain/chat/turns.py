@@ -70,27 +70,32 @@ SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN
     SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
         (SELECT position, role, content FROM messages
         WHERE conversation_id = begun.conversation_id AND position <= request_position
-        ORDER BY position DESC LIMIT $4)
+        ORDER BY position DESC LIMIT $6)
         UNION ALL
         (SELECT late.position, late.role, late.content FROM messages AS late
         JOIN responses ON responses.id = late.response_id
         JOIN messages AS request ON request.id = request_message_id
         WHERE late.conversation_id = begun.conversation_id AND late.position > request_position
         AND request.position < request_position
-        ORDER BY late.position DESC LIMIT $4)
+        ORDER BY late.position DESC LIMIT $6)
     ) AS newest
 ) AS talk ON true
 """  # noqa: S608 - a constant
 
 
-async def begin(job_id: UUID, *, worker: str) -> Turn | None:
+async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     """Claim a job and begin the attempt: the response is in progress, with an empty text.
 
+    Args:
+        job_id: the job.
+        worker: who runs it, for operators.
+        cap: replies that one user may have written at the same time; None for any number.
+
     Returns:
-        None when there is nothing to do: the job is taken, ended, not due yet or not at the head of its
-        lane, or the response has ended or is gone.
+        None when there is nothing to do: the job is taken, ended, not due yet, not at the head of its lane
+        or beyond its user's cap, or the response has ended or is gone.
     """
-    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker)
+    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker, cap=cap)
     if row is None:
         return None
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
@@ -197,8 +202,8 @@ async def complete(turn: Turn, text: str, usage: Usage | None) -> None:
             raise TurnLostError
 
 
-async def fail(turn: Turn, *, code: str, message: str) -> None:
-    """End the turn with an error that its user can read; what was said so far stays.
+async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:
+    """End the turn with an error that its user can read; the text so far stays.
 
     Raises:
         TurnLostError: somebody else ended it first.
@@ -206,7 +211,7 @@ async def fail(turn: Turn, *, code: str, message: str) -> None:
     async with ENGINE.transaction():
         if not await store.fail(turn.claim, code=code, message=message):
             raise TurnLostError
-        await _end_response(turn.response_id, code=code, message=message)
+        await _end_response(turn.response_id, code=code, message=message, text=text)
 
 
 async def retry_later(turn: Turn, *, retry_after: float | None) -> float:
@@ -264,15 +269,19 @@ async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
     return (conversation_id, rescued.subject_id) if conversation_id else None
 
 
-async def _end_response(response_id: UUID, *, code: str, message: str) -> UUID | None:
+async def _end_response(
+    response_id: UUID, *, code: str, message: str, text: str | None = None
+) -> UUID | None:
     async with ENGINE.connection() as connection:
         conversation_id: UUID | None = await connection.fetchval(
             "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3,"
-            " completed_at = now() WHERE id = $1 AND status IN ('queued', 'in_progress')"
+            " output_text = COALESCE($4, output_text), completed_at = now()"
+            " WHERE id = $1 AND status IN ('queued', 'in_progress')"
             " RETURNING conversation_id",
             response_id,
             code,
             message,
+            text,
         )
     return conversation_id
 

@@ -39,21 +39,14 @@ logger = get_logger(__name__)
 
 #: Conversations that one socket may follow.
 SUBSCRIPTION_LIMIT = 200
-#: Seconds that a client may take to accept one frame before it is cut off.
-SEND_TIMEOUT = 30.0
 #: Seconds until feeds are tried again after the database failed them.
 DATABASE_PAUSE = 0.5
 
 CLOSE_BAD_FRAME = 4400
 CLOSE_NOT_SIGNED_IN = 4401
-CLOSE_TOO_SLOW = 1013
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
-
-
-class _TooSlowError(Exception):
-    """The client does not read what it is sent."""
 
 
 class Session:
@@ -65,7 +58,6 @@ class Session:
         self._process = process
         self._feeds: dict[UUID, ConversationFeed] = {}
         self._woken = asyncio.Event()
-        self._sending = asyncio.Lock()
 
     @property
     def token_id(self) -> UUID:
@@ -94,6 +86,10 @@ class Session:
             for conversation_id in tuple(self._feeds):
                 self._unsubscribe(conversation_id)
 
+    async def sign_out(self) -> None:
+        """Close the socket, since its sign-in has ended."""
+        await self.close(CLOSE_NOT_SIGNED_IN, "signed out")
+
     async def close(self, code: int, reason: str) -> None:
         """Close the socket from our side."""
         try:
@@ -103,10 +99,7 @@ class Session:
             logger.debug("socket was gone already")
 
     async def _end(self, error: BaseException | None) -> None:
-        if isinstance(error, _TooSlowError):
-            logger.info("socket closed, client too slow")
-            await self.close(CLOSE_TOO_SLOW, "too slow")
-        elif error is not None and not isinstance(error, WebSocketDisconnect):
+        if error is not None and not isinstance(error, WebSocketDisconnect):
             logger.error("socket failed", exc_info=error)
             await self.close(1011, "internal error")
 
@@ -137,11 +130,15 @@ class Session:
         self._woken.clear()
 
     async def _send(self, frame: Struct) -> None:
+        """Send a frame, once the client has taken enough of those before it.
+
+        Raises:
+            WebSocketDisconnect: the client is gone, or was cut off.
+        """
         try:
-            async with asyncio.timeout(SEND_TIMEOUT), self._sending:
-                await self._socket.send_data(_encoder.encode(frame), mode="text")
-        except TimeoutError:
-            raise _TooSlowError from None
+            await self._socket.send_data(_encoder.encode(frame), mode="text")
+        except (OSError, RuntimeError) as error:  # uvicorn's: it is gone, or our close is on its way
+            raise WebSocketDisconnect(detail=str(error)) from None
 
     # Reading
 

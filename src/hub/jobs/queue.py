@@ -1,0 +1,106 @@
+"""Which jobs to ring for, and what has been rung for: the relay's side of the jobs table.
+
+Rows that somebody else is changing are passed over everywhere here: the next sweep finds them again.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from hub.db.engine import ENGINE
+
+_IS_HEAD = """NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane
+        AND ahead.sequence < jobs.sequence AND ahead.status IN ('queued', 'in_progress'))"""
+_RUNNING = """(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs.user_id
+        AND running.kind = jobs.kind AND running.status = 'in_progress')"""
+
+_DUE = f"""
+UPDATE jobs SET published_at = now() WHERE id IN (
+    SELECT id FROM jobs WHERE status = 'queued' AND due_at <= now()
+    AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
+         OR published_at < now() - $3 * interval '1 second')
+    AND {_IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING id, kind
+"""  # noqa: S608 - constants
+
+
+async def take_due(*, limit: int, fresh: float, stale: float, cap: int | None) -> list[tuple[UUID, str]]:
+    """Stamp and return jobs that should be rung for: (id, kind), each at the head of its lane.
+
+    Args:
+        limit: most jobs returned.
+        fresh: seconds for which a new job is left to whoever stored it, which rings at once.
+        stale: seconds after which a job that was rung for and still waits is rung for again.
+        cap: jobs of a kind that one user may have running; those of a user who has are left out.
+    """
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_DUE, limit, fresh, stale, cap)
+    return [(row["id"], row["kind"]) for row in rows]
+
+
+_STAMP = """
+UPDATE jobs SET published_at = now() - age * interval '1 second' FROM (
+    SELECT id AS job_id, age FROM jobs JOIN unnest($1::uuid[], $2::float8[]) AS published (published_id, age)
+    ON id = published_id WHERE status = 'queued' AND due_at <= now() - age * interval '1 second'
+    FOR UPDATE OF jobs SKIP LOCKED) AS rung
+WHERE id = job_id
+"""
+
+
+async def stamp(published: list[tuple[UUID, float]]) -> None:
+    """Note that jobs were published, each so many seconds ago.
+
+    Those that run need no note, and those that were handed back since then must not get one: what was
+    published for them has been used up.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute(_STAMP, [each[0] for each in published], [each[1] for each in published])
+
+
+_FORGET = """
+UPDATE jobs SET published_at = NULL WHERE id IN (
+    SELECT id FROM jobs WHERE status = 'queued' AND published_at IS NOT NULL
+    AND ($1::uuid[] IS NULL OR id = ANY($1)) FOR UPDATE SKIP LOCKED)
+"""
+
+
+async def forget_published(job_ids: list[UUID] | None = None) -> None:
+    """Have queued jobs published again by the next sweep, since what was published for them is lost.
+
+    Args:
+        job_ids: the jobs whose messages were dropped or refused, or None for all: a broker in a process
+            that is gone.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute(_FORGET, job_ids)
+
+
+_NEXT = f"""
+SELECT id, kind FROM (
+    SELECT id, kind, status, due_at FROM jobs
+    WHERE lane = $1 AND status IN ('queued', 'in_progress') ORDER BY sequence LIMIT 1
+) AS head WHERE status = 'queued' AND due_at <= now()
+UNION
+(SELECT id, kind FROM jobs
+WHERE $4::int IS NOT NULL AND kind = $2 AND user_id = $3 AND status = 'queued' AND due_at <= now()
+AND {_IS_HEAD}
+ORDER BY sequence LIMIT GREATEST($4 - (
+    SELECT count(*) FROM jobs WHERE kind = $2 AND user_id = $3 AND status = 'in_progress'), 0))
+"""  # noqa: S608 - constants
+
+
+async def next_after(
+    lane: str, *, kind: str, user_id: UUID | None, cap: int | None
+) -> list[tuple[UUID, str]]:
+    """Return what may run now that a job has ended: (id, kind) of its lane's next, and of its user's.
+
+    Args:
+        lane: the lane of the job that ended.
+        kind: its kind.
+        user_id: whose job it was.
+        cap: jobs of a kind that one user may have running, which kept others of theirs waiting.
+    """
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_NEXT, lane, kind, user_id, cap)
+    return [(row["id"], row["kind"]) for row in rows]

@@ -1,0 +1,116 @@
+"""Uvicorn's protocols with what they lack: a problem document for what is no HTTP, and patience that ends.
+
+A client that does not read what it is sent costs the transport's buffer (64 kB beside the kernel's) and
+nothing else, since whoever writes to it waits. After ``SEND_TIMEOUT`` it is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from hub.core.ids import new_id
+from hub.core.logging import get_logger
+from hub.web.problems import PROBLEM_JSON, problem
+
+logger = get_logger(__name__)
+
+#: Seconds in which a client has to take what waits for it.
+SEND_TIMEOUT = 30.0
+#: Seconds for which the close frame of a slow client stays to be read behind all the rest.
+LINGER = 60.0
+CLOSE_TOO_SLOW = 1013
+
+
+class _Patience:
+    """A timer that runs while a client takes nothing."""
+
+    _stalled: asyncio.TimerHandle | None = None
+
+    def _wait_then(self, give_up: Callable[[], None]) -> None:
+        if self._stalled is None:
+            self._stalled = asyncio.get_running_loop().call_later(SEND_TIMEOUT, give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class HttpProtocol(_Patience, HttpToolsProtocol):
+    """HTTP: refuses what cannot be parsed as the application does, and hangs up on slow readers."""
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words; its log has them
+        """Answer and hang up."""
+        request_id = new_id().hex
+        body = problem(
+            400,
+            "invalid_http",
+            "This is not valid HTTP",
+            "Check the method, the address and the headers.",
+            request_id=request_id,
+        )
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Have writers wait for the client, but not forever."""
+        super().pause_writing()
+        self._wait_then(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self._wait_no_more()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+
+class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
+    """WebSocket: closes with 1013 on a client that does not read."""
+
+    def pause_writing(self) -> None:
+        """Have senders wait for the client, but not forever."""
+        super().pause_writing()
+        self._wait_then(self._give_up)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._wait_no_more()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """Tell a client that did not answer a ping for want of reading why it is cut off."""
+        if self._stalled is None:
+            super().keepalive_timeout()
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End the session; the close frame waits behind what the client has not read yet."""
+        if self.close_sent or self.transport.is_closing():
+            self.transport.abort()
+            return
+        logger.info("socket closed, client too slow")
+        self.stop_keepalive()
+        self.conn.send_close(CLOSE_TOO_SLOW, "too slow")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self.disconnected = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW, "reason": "too slow"})
+        self.writable.set()  # whoever waits to send learns that nobody is there any more
+        self.close_timer = self.loop.call_later(LINGER, self.transport.abort)

@@ -1,0 +1,149 @@
+"""Clients that do not read: whoever writes to them waits, and they are cut off with a word about why."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.frames import Opcode
+from websockets.protocol import CLIENT, Protocol
+
+from hub.web import protocols
+from tests.services.waiting import eventually
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PIECE = 65_536
+#: Far more than the buffers on the way hold.
+PIECES = 1_000
+HANDSHAKE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+)
+
+
+class Talker:
+    """An application that sends without end; counts what it got rid of, and says when it was stopped."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.heard: list[dict[str, Any]] = []
+        self.stopped = asyncio.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            message: dict[str, Any] = {"type": "websocket.send", "text": "x" * PIECE}
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            message = {"type": "http.response.body", "body": b"x" * PIECE, "more_body": True}
+        listening = asyncio.ensure_future(self._listen(receive))
+        try:
+            while not listening.done() and self.sent < PIECES:
+                await send(message)
+                self.sent += 1
+        except OSError:
+            await listening
+        finally:
+            listening.cancel()
+            self.stopped.set()
+
+    async def _listen(self, receive: Receive) -> None:
+        while True:
+            self.heard.append(await receive())
+            if self.heard[-1]["type"].endswith(".disconnect"):
+                return
+
+
+@asynccontextmanager
+async def serving(talker: Talker) -> AsyncIterator[int]:
+    """Serve the application as the hub serves its own; yield the port."""
+    config = uvicorn.Config(
+        talker,
+        port=0,
+        log_config=None,
+        lifespan="off",
+        http=protocols.HttpProtocol,
+        ws=protocols.SocketProtocol,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve())
+    await eventually(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await task
+
+
+async def ask(port: int, *headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{''.join(headers)}\r\n".encode())
+    return reader, writer
+
+
+async def test_a_socket_that_is_not_read_is_closed_and_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "SEND_TIMEOUT", 0.5)
+    talker = Talker()
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    async with serving(talker) as port:
+        reader, writer = await ask(port, HANDSHAKE.format(key=key))
+        async with asyncio.timeout(10):
+            await talker.stopped.wait()
+        assert talker.sent < PIECES, "it was never made to wait"
+        assert (talker.heard[-1]["type"], talker.heard[-1]["code"]) == ("websocket.disconnect", 1013)
+        parser = Protocol(CLIENT)
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            while parser.close_rcvd is None:
+                parser.receive_data(await reader.read(PIECE))
+        frames = [frame for frame in parser.events_received() if frame.opcode is Opcode.TEXT]  # type: ignore[union-attr]
+        assert len(frames) == talker.sent
+        assert parser.close_rcvd.code == 1013
+        writer.close()
+
+
+async def test_a_socket_that_is_read_after_all_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "SEND_TIMEOUT", 30)
+    talker = Talker()
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    async with serving(talker) as port:
+        reader, writer = await ask(port, HANDSHAKE.format(key=key))
+        await until_stalled(talker)
+        async with asyncio.timeout(20):
+            while not talker.stopped.is_set():
+                await reader.read(PIECE)
+        assert talker.sent == PIECES
+        writer.close()
+
+
+async def test_an_answer_that_is_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "SEND_TIMEOUT", 0.5)
+    talker = Talker()
+    async with serving(talker) as port:
+        reader, writer = await ask(port)
+        async with asyncio.timeout(10):
+            await talker.stopped.wait()
+        assert talker.sent < PIECES
+        assert talker.heard[-1]["type"] == "http.disconnect"
+        async with asyncio.timeout(10):
+            left = await reader.read()
+        assert not left.endswith(b"0\r\n\r\n"), "it looks whole"
+        writer.close()
+
+
+async def until_stalled(talker: Talker) -> None:
+    """Wait until the application has not got rid of anything for a while."""
+    before = -1
+    async with asyncio.timeout(10):
+        while talker.sent != before or not before:
+            before = talker.sent
+            await asyncio.sleep(0.2)

@@ -1,0 +1,68 @@
+"""How many replies one user may have written at the same time, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.llm import Body, FakeLLM
+from tests.fakes.llm_script import Script, reply
+from tests.integration.conftest import last_said
+from tests.services.fixtures import new_database
+from tests.services.hub import Client, HubServer, llm_settings
+
+CAP = 3
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeLLM]:
+    async with FakeLLM() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def capped(postgres: str, fake: FakeLLM, tmp_path: Path) -> AsyncIterator[HubServer]:
+    """Yield a hub with its limits on."""
+    server = HubServer(
+        tmp_path,
+        HUB_DATABASE_URL=await new_database(postgres),
+        HUB_LIMITS="on",
+        HUB_TURNS_PER_USER=str(CAP),
+        **llm_settings(fake.url, HUB_LLM_TIMEOUT="30"),
+    )
+    await server.start()
+    yield server
+    server.close()
+
+
+async def test_more_wait_their_turn_and_nobody_else_does(capped: HubServer, fake: FakeLLM) -> None:
+    go_on = asyncio.Event()
+    most: Counter[str] = Counter()
+    running: Counter[str] = Counter()
+
+    def answer(body: Body) -> Script:
+        running[last_said(body)] += 1
+        most[last_said(body)] = max(most[last_said(body)], running[last_said(body)])
+        return reply(["Well", ", yes."], between={1: go_on})
+
+    fake.default = answer
+    eager, other = await Client(capped.url).register(), await Client(capped.url).register()
+    companion = (await eager.companion())["id"]
+    conversations = [(await eager.conversation(companion))["id"] for _ in range(3 * CAP)]
+    sent = await asyncio.gather(*(eager.send(each, "eager") for each in conversations))
+    await fake.wait_for_requests(CAP)
+    answered = await other.send((await other.conversation())["id"], "other")
+    await fake.wait_for_requests(CAP + 1)  # one that was let in beyond the cap would have been there first
+    assert (most["eager"], most["other"]) == (CAP, 1)
+    queued = [(await eager.response(each["response"]["id"]))["status"] for each in sent]
+    assert Counter(queued) == {"in_progress": CAP, "queued": 2 * CAP}
+    go_on.set()
+    for each in sent:
+        assert (await eager.ended(each["response"]["id"]))["status"] == "completed"
+    assert (await other.ended(answered["response"]["id"]))["status"] == "completed"
+    await eager.close()
+    await other.close()
