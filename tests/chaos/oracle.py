@@ -74,18 +74,25 @@ def _compare_replies(
         answered.append(request["position"])
         if str(row["response_id"]) not in asked_again:
             in_order.append(request["position"])
-        if row["position"] < request["position"]:
-            verdict.disordered.append(f"{where}: the reply at {row['position']} stands before its message")
         if row["content"] != reply_to(request["content"]):
             verdict.torn.append(f"{where}: the reply at {row['position']} is {row['content']!r}")
-    counts = Counter(answered)
-    for request in requests.values():
-        if not counts[request["position"]]:
+        if row["position"] < request["position"]:
+            verdict.disordered.append(f"{where}: the reply at {row['position']} stands before its message")
+    verdict.disordered += [
+        f"{where}: the message at {before} was answered before that at {after}"
+        for before, after in pairwise(in_order)
+        if before > after
+    ]
+    _compare_counts(where, list(requests.values()), Counter(answered), verdict)
+
+
+def _compare_counts(where: str, requests: list[Row], answered: Counter[int], verdict: Verdict) -> None:
+    for request in requests:
+        if not answered[request["position"]]:
             verdict.lost.append(f"{where}: {request['content']!r} was never answered")
-    verdict.doubled += [f"{where}: the message at {at} has {n} replies" for at, n in counts.items() if n > 1]
-    for before, after in pairwise(in_order):
-        if before > after:
-            verdict.disordered.append(f"{where}: the message at {before} was answered before that at {after}")
+    verdict.doubled += [
+        f"{where}: the message at {at} has {n} replies" for at, n in answered.items() if n > 1
+    ]
 
 
 async def disagreements(world: World, conversation_ids: list[str]) -> list[str]:
@@ -127,7 +134,7 @@ _CONTRADICTIONS = {
             jobs.attempt AS job_attempt
         FROM responses LEFT JOIN jobs ON jobs.id = job_id WHERE conversation_id = ANY($1)
         AND (jobs.id IS NULL OR jobs.status <> responses.status OR subject_id <> responses.id
-            OR greatest(jobs.attempt, 1) <> responses.attempt)""",
+            OR jobs.attempt <> responses.attempt)""",
     "two jobs of one response have ended well": """
         SELECT subject_id, count(*) FROM jobs JOIN responses ON subject_id = responses.id
         WHERE conversation_id = ANY($1) AND jobs.status = 'completed'
