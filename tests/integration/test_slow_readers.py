@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from tests.services.waiting import eventually
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 PIECE = 65_536
 #: Far more than the buffers on the way hold.
@@ -62,8 +65,17 @@ class Talker:
                 return
 
 
+async def listener(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Be an application that takes what comes and says nothing."""
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
 @asynccontextmanager
-async def serving(talker: Talker) -> AsyncIterator[int]:
+async def serving(talker: Application) -> AsyncIterator[int]:
     """Serve the application as the hub serves its own; yield the port."""
     config = uvicorn.Config(
         talker,
@@ -84,8 +96,15 @@ async def serving(talker: Talker) -> AsyncIterator[int]:
         await task
 
 
-async def ask(port: int, *headers: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+async def ask(
+    port: int, *headers: str, receive_buffer: int | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    sock = socket.socket()
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    if receive_buffer is not None:  # before it connects: the window is agreed on then
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
     writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{''.join(headers)}\r\n".encode())
     return reader, writer
 
@@ -123,6 +142,35 @@ async def test_a_socket_that_is_read_after_all_stays(monkeypatch: pytest.MonkeyP
                 await reader.read(PIECE)
         assert talker.sent == PIECES
         writer.close()
+
+
+async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever() -> None:
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    parser = Protocol(CLIENT)
+    parser.send_ping(b"x" * 125)
+    thousand = b"".join(parser.data_to_send()) * 1_000
+    async with serving(listener) as port:
+        reader, writer = await ask(port, HANDSHAKE.format(key=key), receive_buffer=4_096)
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(60):
+            writer.write(thousand)
+            await writer.drain()
+        pongs = await pongs_until_quiet(reader)
+        assert 0 < pongs < 30_000, "they were kept for it"
+        writer.write(thousand[: len(thousand) // 1_000])
+        assert await pongs_until_quiet(reader) == 1
+        writer.close()
+
+
+async def pongs_until_quiet(reader: asyncio.StreamReader) -> int:
+    """Read what there is, until nothing comes for a while, and count the pongs in it."""
+    size = 0
+    try:
+        while True:
+            async with asyncio.timeout(1):
+                size += len(await reader.read(PIECE))
+    except TimeoutError:
+        return size // 127
 
 
 async def test_an_answer_that_is_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,13 @@ class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
+    def handle_ping(self) -> None:
+        """Answer a ping, but not of a client that takes nothing: pongs do not wait, and would pile up."""
+        if self._stalled is None:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
     def keepalive_timeout(self) -> None:
         """Tell a client that did not answer a ping for want of reading why it is cut off."""
         if self._stalled is None:
