@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import broker, cancel, double_sends, rescue, stream, turns
+from tests.chaos import broker, cancel, double_sends, rescue, slow, stream, turns
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -32,4 +32,5 @@ SCENARIOS: dict[str, Scenario] = {
     "cancel": Scenario(cancel.run),
     "stream": Scenario(stream.run),
     "double-sends": Scenario(double_sends.run),
+    "slow": Scenario(slow.run, ONLY_FULL),
 }
