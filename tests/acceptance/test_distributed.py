@@ -208,7 +208,9 @@ async def test_the_same_message_ten_times_is_one_reply(cluster: Cluster) -> None
 
 
 async def test_a_schedule_that_is_due_runs_once_in_one_of_the_workers(cluster: Cluster) -> None:
-    await query(cluster.database, "UPDATE schedules SET due_at = now() - interval '10 days'")
+    async def made_due() -> bool | None:
+        update = "UPDATE schedules SET due_at = now() - interval '10 days' RETURNING id"
+        return len(await query(cluster.database, update)) == 4 or None
 
     async def ended() -> list[dict[str, Any]] | None:
         jobs = await query(cluster.database, "SELECT * FROM jobs WHERE kind = 'maintenance'")
@@ -218,6 +220,7 @@ async def test_a_schedule_that_is_due_runs_once_in_one_of_the_workers(cluster: C
         due = "SELECT count(*) FROM schedules WHERE due_at <= now()"
         return (await query(cluster.database, due))[0]["count"] == 0 or None
 
+    await within(10, made_due)
     await within(10, none_is_due)
     jobs = await within(10, ended)
     assert [(job["status"], job["attempt"]) for job in jobs] == [("completed", 1)] * len(jobs)
