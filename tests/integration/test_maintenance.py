@@ -312,6 +312,22 @@ async def test_a_worker_that_stops_hands_its_work_over(upkeep: Upkeep, held: asy
     await worker.start()
 
 
+async def test_a_worker_whose_job_was_taken_away_ends_nothing(
+    upkeep: Upkeep, held: asyncpg.Connection
+) -> None:
+    await fill_limits(upkeep.database, 2500)
+    await upkeep.make_due("rate_limits")
+    await someone_is_held(held)
+    job = await upkeep.has("rate_limits", "in_progress")
+    await upkeep.database.execute(
+        "UPDATE jobs SET status = 'cancelled', completed_at = now() WHERE id = $1", job["id"]
+    )
+    await held.execute("SELECT pg_advisory_unlock_all()")
+    await upkeep.worker_of(job).wait_for("maintenance dropped", within=10)
+    after = await upkeep.has("rate_limits", "cancelled")
+    assert (after["id"], after["result"], after["progress"]) == (job["id"], None, 0.0)
+
+
 async def test_what_the_database_refuses_is_tried_again_up_to_three_times(upkeep: Upkeep) -> None:
     await upkeep.database.execute("""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
