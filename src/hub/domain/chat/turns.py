@@ -161,10 +161,11 @@ async def keep(turn: Turn, text: str) -> None:
     async with ENGINE.connection() as connection:
         await connection.execute(
             "UPDATE responses SET output_text = $3 WHERE id = $1 AND attempt = $2 AND status = 'cancelled'"
-            " AND length(output_text) < length($3)",
+            " AND job_id = $4 AND length(output_text) < length($3)",  # not asked for again since then
             turn.response_id,
             turn.claim.attempt,
             text,
+            turn.claim.job_id,
         )
 
 
