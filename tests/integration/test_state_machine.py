@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +23,7 @@ from hypothesis.stateful import (
     MultipleResults,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -36,9 +38,11 @@ from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from tests.services.fixtures import new_database
 from tests.services.talk_model import Reply, Talk, World, lost
-from tests.services.talk_people import People
+from tests.services.talk_people import CONVERSATIONS, People
 
-CAP = 2
+#: What a worker does while it has a reply, and what it may also do later.
+WRITES = ("save", "complete", "fail", "try again", "hand over")
+WORK = (*WRITES, "save", "fall silent", "fall silent", "complete just in time")
 EXAMPLES = int(os.environ.get("HUB_TEST_EXAMPLES", "0"))
 
 
@@ -48,7 +52,7 @@ class Talks(People):
     # What workers do
 
     def claimable(self) -> list[Reply]:
-        if sum(reply.status == "in_progress" and reply.is_active for reply in self.known) >= CAP:
+        if len(self.running()) >= (self.cap or CONVERSATIONS + 1):
             return []
         heads: dict[Talk, Reply] = {}
         for reply in sorted(self.known, key=lambda each: each.order):
@@ -61,7 +65,7 @@ class Talks(People):
         can = reply in self.claimable()
 
         async def several() -> list[Turn | None]:
-            claims = (turns.begin(reply.job_id, worker=f"worker{n}", cap=CAP) for n in range(tries))
+            claims = (turns.begin(reply.job_id, worker=f"worker{n}", cap=self.cap) for n in range(tries))
             return await asyncio.gather(*claims)
 
         got = [turn for turn in self.world.run(several()) if turn is not None]
@@ -79,35 +83,65 @@ class Talks(People):
         self.world.run(self.world.watcher.execute(lasting, reply.job_id))
         return reply, turn
 
-    @rule(target=People.begun)
-    def sweep(self) -> MultipleResults[tuple[Reply, Turn]]:
-        """Ring for what is due, and claim all of it, as far as the cap goes."""
+    @rule(target=People.begun, later=st.booleans())
+    def sweep(self, *, later: bool) -> MultipleResults[tuple[Reply, Turn]]:
+        """Ring for what is due, now or after a while, and claim all of it, as far as the cap goes."""
+        if later:
+            self.pause()
         can = self.claimable()
-        due = self.world.run(queue.take_due(limit=100, fresh=0, stale=0, cap=CAP))
+        due = self.world.run(queue.take_due(limit=100, fresh=0, stale=0, cap=self.cap))
         assert {job_id for job_id, _ in due} == {reply.job_id for reply in can}
-        begun = []
+        begun = list[tuple[Reply, Turn]]()
         for reply in can:
             expected = reply in self.claimable()
-            turn = self.world.run(turns.begin(reply.job_id, worker="sweeper", cap=CAP))
+            turn = self.world.run(turns.begin(reply.job_id, worker="sweeper", cap=self.cap))
             assert (turn is not None) == expected
             if turn is not None:
                 begun.append(self.note_begun(reply, turn))
         return multiple(*begun)
 
-    @rule(step=People.begun)
-    def save(self, step: tuple[Reply, Turn]) -> None:
+    @precondition(lambda self: bool(self.running()))
+    @rule(which=st.integers(0, 2), what=st.sampled_from(WORK))
+    def work(self, which: int, what: str) -> None:
+        """Do something as a worker that runs a reply."""
+        running = self.running()
+        reply = running[which % len(running)]
+        assert reply.turn is not None
+        self.write(reply, reply.turn, what)
+
+    @rule(step=People.begun, what=st.sampled_from([*WRITES, "last words"]))
+    def write_late(self, step: tuple[Reply, Turn], what: str) -> None:
+        """Do something as a worker that has lost its reply, and often does not know it."""
         reply, turn = step
-        text = reply.text + f"word{next(self.texts)} "
-        is_mine = reply.turn is turn
+        if reply.turn is not turn:
+            self.write(reply, turn, what)
+
+    def running(self) -> list[Reply]:
+        return [reply for reply in self.known if reply.turn is not None]
+
+    def write(self, reply: Reply, turn: Turn, what: str) -> None:
+        if what == "try again" and turn.claim.is_last:
+            what = "fail"
+        steps: dict[str, Callable[[Reply, Turn], None]] = {
+            "save": self.save,
+            "complete": self.complete,
+            "complete just in time": self.complete_while_it_is_cancelled,
+            "fail": self.fail,
+            "try again": self.retry_later,
+            "hand over": self.release,
+            "fall silent": self.fall_silent,
+            "last words": self.say_last_words,
+        }
+        steps[what](reply, turn)
+
+    def save(self, reply: Reply, turn: Turn) -> None:
+        is_mine, text = reply.turn is turn, reply.text + f"word{next(self.texts)} "
         assert self.world.run(turns.save(turn, text)) == is_mine
         if is_mine:
             reply.text = text
 
-    @rule(step=People.begun)
-    def complete(self, step: tuple[Reply, Turn]) -> None:
-        reply, turn = step
-        text = f"reply{next(self.texts)}"
-        is_mine = reply.turn is turn
+    def complete(self, reply: Reply, turn: Turn) -> None:
+        is_mine, text = reply.turn is turn, f"reply{next(self.texts)}"
         assert self.world.run(lost(turns.complete(turn, text, None))) != is_mine
         if is_mine:
             self.note_completed(reply, text)
@@ -117,39 +151,34 @@ class Talks(People):
         reply.talk.last_position += 1
         reply.end("completed")
 
-    @rule(step=People.begun)
-    def complete_while_it_is_cancelled(self, step: tuple[Reply, Turn]) -> None:
-        reply, turn = step
-        if reply.turn is not turn:
-            return
-
+    def complete_while_it_is_cancelled(self, reply: Reply, turn: Turn) -> None:
         async def both() -> bool:
             completing = asyncio.create_task(lost(turns.complete(turn, "just in time", None)))
             await self.world.chat.cancel(reply.id, user_id=self.user_id)
             return await completing
 
-        before = reply.text
         if self.world.run(both()):
             reply.end("cancelled")
         else:
             self.note_completed(reply, "just in time")
-            assert before != reply.text
 
-    @rule(step=People.begun)
-    def fail(self, step: tuple[Reply, Turn]) -> None:
-        reply, turn = step
-        is_mine = reply.turn is turn
-        assert self.world.run(lost(turns.fail(turn, code="llm_refused", message="No."))) != is_mine
+    def fail(self, reply: Reply, turn: Turn) -> None:
+        is_mine, text = reply.turn is turn, f"failed{next(self.texts)}"
+        failing = turns.fail(turn, text, code="llm_refused", message="No.")
+        assert self.world.run(lost(failing)) != is_mine
         if is_mine:
+            reply.text = text
             reply.end("failed")
 
-    @rule(step=People.begun)
-    def retry_later(self, step: tuple[Reply, Turn]) -> None:
-        reply, turn = step
+    def release(self, reply: Reply, turn: Turn) -> None:
         is_mine = reply.turn is turn
-        if turn.claim.is_last:
-            self.fail(step)
-            return
+        assert self.world.run(lost(turns.release(turn))) != is_mine
+        if is_mine:
+            reply.requeue()
+            reply.last_attempt += 1
+
+    def retry_later(self, reply: Reply, turn: Turn) -> None:
+        is_mine = reply.turn is turn
         assert self.world.run(lost(turns.retry_later(turn, retry_after=None))) != is_mine
         if is_mine:
             reply.requeue(due=False)
@@ -157,21 +186,8 @@ class Talks(People):
             later = "UPDATE jobs SET due_at = now() + interval '1 day' WHERE id = $1"
             self.world.run(self.world.watcher.execute(later, reply.job_id))
 
-    @rule(step=People.begun)
-    def release(self, step: tuple[Reply, Turn]) -> None:
-        reply, turn = step
-        is_mine = reply.turn is turn
-        assert self.world.run(lost(turns.release(turn))) != is_mine
-        if is_mine:
-            reply.requeue()
-            reply.last_attempt += 1
-
-    @rule(step=People.begun)
-    def say_last_words(self, step: tuple[Reply, Turn]) -> None:
+    def say_last_words(self, reply: Reply, turn: Turn) -> None:
         """Of a turn that was lost; they count for a cancelled one, which has nothing longer."""
-        reply, turn = step
-        if reply.turn is turn:
-            return
         text = "x" * 200 + str(next(self.texts))
         counts = (
             reply.status == "cancelled"
@@ -185,7 +201,6 @@ class Talks(People):
 
     # What time does
 
-    @rule()
     def pause(self) -> None:
         """Let the pauses before the next attempts pass."""
         now = "UPDATE jobs SET due_at = now() WHERE status = 'queued'"
@@ -193,18 +208,16 @@ class Talks(People):
         for reply in self.known:
             reply.due = True
 
-    @rule(step=People.begun)
-    def fall_silent(self, step: tuple[Reply, Turn]) -> None:
+    def fall_silent(self, reply: Reply, turn: Turn) -> None:
         """Let a worker's lease end; it knows nothing of it and may write later."""
         past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1"
-        self.world.run(self.world.watcher.execute(past, step[1].claim.job_id))
-        self.rescue([step[0]] if step[0].turn is step[1] else [], everything=False)
+        self.world.run(self.world.watcher.execute(past, turn.claim.job_id))
+        self.rescue([reply], everything=False)
 
-    @rule(really=st.sampled_from([True, False, False]))
-    def start_alone(self, *, really: bool) -> None:
+    @rule()
+    def start_alone(self) -> None:
         """Take back all that runs, as a start without any other worker does."""
-        if really:
-            self.rescue([reply for reply in self.known if reply.turn is not None], everything=True)
+        self.rescue(self.running(), everything=True)
 
     def rescue(self, silent: list[Reply], *, everything: bool) -> None:
         told = self.world.run(turns.rescue(everything=everything))
@@ -244,10 +257,9 @@ class Talks(People):
         )
         jobs = {row["id"]: row for row in rows}
         running = [row for row in rows if row["status"] == "in_progress"]
-        assert len({row["lane"] for row in running}) == len(running) <= CAP, (
-            "one a lane, and no more than the cap"
-        )
-        assert len({row["slot"] for row in running}) == len(running)
+        assert len({row["lane"] for row in running}) == len(running) <= (self.cap or CONVERSATIONS)
+        if self.cap is not None:
+            assert len({row["slot"] for row in running}) == len(running)
         for row in rows:
             assert row["ended"] == (row["status"] not in ("queued", "in_progress"))
         active = {reply.job_id for reply in self.known if reply.is_active}
@@ -294,6 +306,7 @@ LEFT JOIN responses ON responses.id = response_id ORDER BY messages.conversation
 def world(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield a database of its own, and a loop of its own, since Hypothesis calls its steps one by one."""
     monkeypatch.setattr(service, "WORKER_STOPS_WITHIN", 0.01)
+    monkeypatch.setattr(service, "logger", Mock())  # a line for each message would hide what failed
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         dsn = runner.run(new_database(postgres))
         runner.run(migrate(dsn))
@@ -307,7 +320,7 @@ def world(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 async def make_world(runner: asyncio.Runner, watcher: asyncpg.Connection, dsn: str) -> World:
     bus = Bus(dsn)  # not started: what is published stays in this process
-    chat = ChatService(relay=Relay(None, cap=CAP), bus=bus, message_max_length=100)
+    chat = ChatService(relay=Relay(None, cap=None), bus=bus, message_max_length=100)
     world = World(runner, watcher, chat, bus)
     bus.on_job_cancelled(world.cancelled)
     return world
@@ -318,7 +331,7 @@ def test_whatever_happens_the_rows_hold_what_was_promised(world: World) -> None:
     run_state_machine_as_test(
         Talks,
         settings=settings(
-            max_examples=EXAMPLES or 60,
+            max_examples=EXAMPLES or 120,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             database=None,

@@ -27,7 +27,7 @@ from hub.jobs.contracts import MAX_ATTEMPTS
 from hub.live.events import Changed
 from tests.services.talk_model import Reply, Talk, World
 
-#: Conversations of the one user; fewer replies than that may be written at once, so that the cap is felt.
+#: Conversations of the one user, of whom some may have fewer replies written at once.
 CONVERSATIONS = 3
 
 
@@ -43,6 +43,7 @@ class People(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.user_id, self.companion_id = new_id(), new_id()
+        self.cap: int | None = None
         self.known: list[Reply] = []
         self.known_talks: list[Talk] = []
         self.keys: dict[str, tuple[Talk, str, bool, Accepted]] = {}
@@ -64,8 +65,9 @@ class People(RuleBasedStateMachine):
             self.user_id,
         )
 
-    @initialize(target=talks)
-    def converse(self) -> MultipleResults[Talk]:
+    @initialize(target=talks, cap=st.sampled_from([1, 2, None]))
+    def converse(self, cap: int | None) -> MultipleResults[Talk]:
+        self.cap = cap
         for _ in range(CONVERSATIONS):
             talk = Talk(new_id())
             self.known_talks.append(talk)
@@ -145,8 +147,8 @@ class People(RuleBasedStateMachine):
         await turns.keep(turn, text)
         self.world.bus.publish(Changed(reply.talk.id, reply.id))
 
-    @rule(reply=replies)
-    def retry(self, reply: Reply) -> None:
+    @rule(reply=replies, and_cancel=st.booleans())
+    def retry(self, *, reply: Reply, and_cancel: bool) -> None:
         retrying = self.world.chat.retry(reply.id, user_id=self.user_id)
         if reply.talk.deleted:
             with pytest.raises(ResponseNotFoundError):
@@ -165,8 +167,10 @@ class People(RuleBasedStateMachine):
             assert job_id is not None
             assert job_id != reply.job_id
             reply.job_id = job_id
+            if and_cancel:
+                self.cancel(reply)
 
-    @rule(talk=talks, really=st.sampled_from([True, False, False, False]))
+    @rule(talk=talks, really=st.sampled_from([False, False, False, True]))
     def delete(self, *, talk: Talk, really: bool) -> None:
         if not really:
             return
