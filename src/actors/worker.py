@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from actors.keeper import Keeper
+from actors.maintenance import Maintenance
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
@@ -34,6 +35,8 @@ class Worker:
         self._keeper = Keeper(process.bus)
         self._replies = Replies(process, self._keeper, model)
         declare_actor(broker, self._replies.run, kind=JobKind.REPLY)
+        self._maintenance = Maintenance(process, self._keeper)
+        declare_actor(broker, self._maintenance.run, kind=JobKind.MAINTENANCE)
         loop = asyncio.get_running_loop()
         self._runtime = ActorRuntime(broker, loop, threads=process.settings.worker_threads)
         self._rescuer: asyncio.Task[None] | None = None
@@ -53,6 +56,7 @@ class Worker:
         self._keeper.start()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
+        self._maintenance.start()
 
     async def stop(self) -> None:
         """Take no more jobs and hand over those that run."""
@@ -62,9 +66,11 @@ class Worker:
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 # This process's own sweep must not take what is handed over: nobody here would run it.
-                await asyncio.gather(self._process.relay.stop(), self._replies.hand_over())
+                await asyncio.gather(
+                    self._process.relay.stop(), self._replies.hand_over(), self._maintenance.hand_over()
+                )
         except TimeoutError:
-            logger.warning("some replies could not be handed over in time; their leases will end")
+            logger.warning("some work could not be handed over in time; its leases will end")
         await self._runtime.stop(timeout=3.5)
         await self._keeper.stop()
 

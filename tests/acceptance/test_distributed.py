@@ -207,6 +207,29 @@ async def test_the_same_message_ten_times_is_one_reply(cluster: Cluster) -> None
         publisher.close()
 
 
+async def test_a_schedule_that_is_due_runs_once_in_one_of_the_workers(cluster: Cluster) -> None:
+    async def made_due() -> bool | None:
+        update = "UPDATE schedules SET due_at = now() - interval '10 days' RETURNING id"
+        return len(await query(cluster.database, update)) == 4 or None
+
+    async def ended() -> list[dict[str, Any]] | None:
+        jobs = await query(cluster.database, "SELECT * FROM jobs WHERE kind = 'maintenance'")
+        return jobs if jobs and all(job["completed_at"] for job in jobs) else None
+
+    async def none_is_due() -> bool | None:
+        due = "SELECT count(*) FROM schedules WHERE due_at <= now()"
+        return (await query(cluster.database, due))[0]["count"] == 0 or None
+
+    await within(10, made_due)
+    await within(10, none_is_due)
+    jobs = await within(10, ended)
+    assert [(job["status"], job["attempt"]) for job in jobs] == [("completed", 1)] * len(jobs)
+    schedules = await query(cluster.database, "SELECT job_id FROM schedules")
+    assert sorted(job["id"] for job in jobs) == sorted(each["job_id"] for each in schedules)
+    ran = sum(worker.output.count("maintenance completed") for worker in cluster.workers)
+    assert ran == len(jobs) == 4
+
+
 async def replies_to(client: Client, response_ids: list[str], *, seconds: float) -> None:
     """Wait until all of these responses are completed."""
     responses = await asyncio.gather(*(client.ended(each, within=seconds) for each in response_ids))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from uuid import UUID
 
 import pytest
 
 from tests.fakes.llm import FakeLLM
 from tests.integration.conftest import last_said
-from tests.services.hub import Client
+from tests.services.hub import Client, HubServer
 from tests.services.refusals import refused
+from tests.services.world import query
 
 
 def key(value: str) -> dict[str, str]:
@@ -59,6 +61,24 @@ async def test_a_refused_message_leaves_its_key_free(client: Client) -> None:
     refused(await client.http.post(path, json={"content": "x" * 4001}, headers=key("k1")), 400)
     refused(await client.http.post(f"{path}x", json={"content": "x"}, headers=key("k1")), 404)
     assert (await client.send(conversation["id"], "Hello", **key("k1")))["message"]["position"] == 1
+
+
+async def test_a_day_later_a_key_is_new_again(client: Client, hub: HubServer) -> None:
+    """Whether or not it has been cleaned away by then; and not a minute earlier."""
+    conversation = await client.conversation()
+    sent = [await client.send(conversation["id"], "Hello", **key("daily"))]
+    database = hub.settings["HUB_DATABASE_URL"]
+    for age in ("23 hours 59 minutes", "1 minute"):
+        await query(
+            database,
+            "UPDATE idempotency_keys SET expires_at = expires_at - $2::text::interval WHERE user_id = $1",
+            UUID(client.user["id"]),
+            age,
+        )
+        sent.append(await client.send(conversation["id"], "Hello", **key("daily")))
+    ids = [each["message"]["id"] for each in sent]
+    assert ids[0] == ids[1] != ids[2]
+    assert (await client.send(conversation["id"], "Hello", **key("daily")))["message"]["id"] == ids[2]
 
 
 @pytest.mark.parametrize("value", ["x", "!~", "x" * 200, "ABC-123_/+=:;,.?"])

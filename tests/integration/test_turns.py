@@ -203,3 +203,15 @@ async def test_a_heartbeat_prolongs_what_is_still_held_and_nothing_else(talk: Ta
     await store.heartbeat(claims)
     rows = await talk.other.fetch("SELECT id FROM jobs WHERE lease_until > now() + interval '20 seconds'")
     assert [row["id"] for row in rows] == [kept.job_id]
+
+
+async def test_last_words_of_a_turn_do_not_come_into_a_later_one(talk: Talk) -> None:
+    job = await talk.send()
+    turn = await turns.begin(job.id, worker="a", cap=None)
+    assert turn is not None
+    await store.cancel(job.id)
+    await queries.cancel_response(job.subject_id)
+    assert await queries.requeue_response(job.subject_id, job_id=new_id()) == 1
+    await queries.cancel_response(job.subject_id)
+    await turns.keep(turn, "What was said before it was asked for again")
+    assert await talk.column("output_text", "responses", job.subject_id) == ""

@@ -12,9 +12,11 @@ from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
+from hub.domain.chat import idempotency
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
+from hub.domain.limits import queries as limits
 from hub.jobs import queue, store
 from tests.migration.conftest import engine_at
 from tests.services.world import query
@@ -26,6 +28,7 @@ EXPECTED = {
     "idempotency_keys_expiry": "(expires_at)",
     "idempotency_keys_message": "(message_id)",
     "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
+    "jobs_ended": "(completed_at) WHERE (completed_at IS NOT NULL)",
     "jobs_lane_order": "(lane, sequence) WHERE ((status)::text = ANY",
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
     "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
@@ -64,14 +67,19 @@ INSERT INTO responses (id, conversation_id, request_message_id, job_id, status, 
 SELECT md5('response' || c || '.' || p)::uuid, md5('conversation' || c)::uuid,
     md5('message' || c || '.' || p)::uuid, md5('job' || c || '.' || p)::uuid, 'completed', repeat('word ', 20)
 FROM generate_series(1, 2000) c, generate_series(1, 20, 2) p;
-INSERT INTO jobs (id, kind, lane, subject_id, status, due_at, created_at)
+INSERT INTO jobs (id, kind, lane, subject_id, status, due_at, created_at, completed_at)
 SELECT md5('job' || c || '.' || p)::uuid, 'reply', 'conversation:' || md5('conversation' || c)::uuid,
     md5('response' || c || '.' || p)::uuid, CASE WHEN c < 10 AND p = 19 THEN 'queued' ELSE 'completed' END,
-    now() - interval '1 min', now() - interval '1 min'
+    now() - interval '1 min', now() - interval '1 min', CASE WHEN c < 10 AND p = 19 THEN NULL ELSE now() END
 FROM generate_series(1, 2000) c, generate_series(1, 20, 2) p;
 INSERT INTO tokens (id, user_id, kind, token_hash, name, scopes, expires_at)
 SELECT md5('token' || t)::uuid, md5('user' || (t % 200 + 1))::uuid, 'session', sha256(t::text::bytea),
     '', '{}', now() + interval '1 day' FROM generate_series(1, 5000) t;
+INSERT INTO idempotency_keys (id, user_id, key, request_hash, message_id, expires_at)
+SELECT md5('key' || m)::uuid, md5('user8')::uuid, m, '', md5('message' || m || '.1')::uuid,
+    now() + interval '1 day' FROM generate_series(1, 2000) m;
+INSERT INTO rate_limits (id, action, subject, used, reset_at)
+SELECT md5('limit' || r)::uuid, 'send', r, 1, now() + interval '1 min' FROM generate_series(1, 5000) r;
 ANALYZE;
 """
 
@@ -146,6 +154,10 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: store.cancel_lanes([f"conversation:{made('conversation9')}"]),
         ["jobs_lane_order"],
     ),
+    "ended jobs of long ago": (lambda: store.delete_ended(10, days=7), ["jobs_ended"]),
+    "expired tokens": (lambda: accounts.delete_expired_tokens(10), ["tokens_expiry"]),
+    "expired idempotency keys": (lambda: idempotency.delete_expired(10), ["idempotency_keys_expiry"]),
+    "expired rate limits": (lambda: limits.delete_expired(10), ["rate_limits_expiry"]),
     "who holds a token": (lambda: accounts.identify(b"nobody"), ["tokens_token_hash_key"]),
     "who logs in": (lambda: accounts.by_login("7@example.org"), ["users_email"]),
 }
@@ -180,5 +192,6 @@ async def test_hot_queries_use_their_indexes(name: str) -> None:
     after = await scans()
     grown = {each for each in after if after[each] > before.get(each, 0)}
     tables = {"users", "tokens", "companions", "conversations", "messages", "responses", "jobs"}
+    tables |= {"idempotency_keys", "rate_limits"}
     assert grown & tables == set(), "read from end to end"
     assert set(indexes) <= grown

@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     """The kinds of jobs; each has an actor and a queue of its own."""
 
     REPLY = "reply"
+    MAINTENANCE = "maintenance"
 
 
 class JobStatus(StrEnum):
@@ -45,14 +46,15 @@ def retry_delay(attempt: int) -> float:
 class NewJob(Struct, frozen=True, kw_only=True):
     """A job to be stored.
 
-    ``subject_id`` is what it works on (for a reply, the response), ``request_id`` the request that asked for
-    it, which the logs of the work name too.
+    ``subject_id`` is what it works on (a reply's response, a maintenance's schedule). ``user_id`` is None
+    for work that is nobody's, ``request_id`` the request that asked for it, which the logs of the work name
+    too.
     """
 
     id: UUID
     kind: JobKind
     lane: str
-    user_id: UUID
+    user_id: UUID | None
     subject_id: UUID
     request_id: str
     attempt: int = 0
@@ -67,7 +69,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     attempt: int
     max_attempts: int
     subject_id: UUID
-    user_id: UUID
+    user_id: UUID | None
     request_id: str
     created_at: datetime
 

@@ -10,13 +10,16 @@ it is about. Whoever gets ``False`` or ``None`` has lost the job: it writes noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from random import randrange
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from asyncpg import Record
 
+from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
 from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Claim, JobStatus, NewJob, Rescued, retry_delay
 
@@ -133,9 +136,9 @@ def _fences(claims: Sequence[Claim]) -> tuple[list[UUID], list[int]]:
     return [claim.job_id for claim in claims], [claim.attempt for claim in claims]
 
 
-async def complete(claim: Claim) -> bool:
-    """End the job well; False when it is no longer the caller's."""
-    return await _end(claim, JobStatus.COMPLETED, None, None)
+async def complete(claim: Claim, *, result: Mapping[str, int] | None = None) -> bool:
+    """End the job well, with what came of it; False when it is no longer the caller's."""
+    return await _end(claim, JobStatus.COMPLETED, None, None, result)
 
 
 async def fail(claim: Claim, *, code: str, message: str) -> bool:
@@ -143,19 +146,27 @@ async def fail(claim: Claim, *, code: str, message: str) -> bool:
     return await _end(claim, JobStatus.FAILED, code, message)
 
 
-async def _end(claim: Claim, status: JobStatus, code: str | None, message: str | None) -> bool:
+async def _end(
+    claim: Claim,
+    status: JobStatus,
+    code: str | None,
+    message: str | None,
+    result: Mapping[str, int] | None = None,
+) -> bool:
     async with ENGINE.connection() as connection:
-        result = await connection.execute(
+        done = await connection.execute(
             "UPDATE jobs SET status = $3::text, error_code = $4, error_message = $5, completed_at = now(),"
-            " lease_until = NULL, progress = CASE WHEN $3::text = 'completed' THEN 1.0 ELSE progress END"
+            " result = $6, lease_until = NULL,"
+            " progress = CASE WHEN $3::text = 'completed' THEN 1.0 ELSE progress END"
             " WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
             claim.job_id,
             claim.attempt,
             status.value,
             code,
             message,
+            msgspec.json.encode(result).decode() if result is not None else None,
         )
-    return bool(result == "UPDATE 1")
+    return bool(done == "UPDATE 1")
 
 
 async def retry_later(claim: Claim, *, retry_after: float | None = None) -> float | None:
@@ -241,3 +252,8 @@ async def rescue(*, everything: bool = False) -> list[Rescued]:
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_RESCUE_ALL if everything else _RESCUE_EXPIRED)
     return [Rescued(**row) for row in rows]
+
+
+async def delete_ended(limit: int, *, days: int) -> int:
+    """Forget up to ``limit`` of the jobs that ended more than ``days`` days ago; return how many."""
+    return await delete_older("jobs", "completed_at", limit=limit, age=timedelta(days=days))

@@ -37,3 +37,17 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     created_at = Timestamptz()
     started_at = Timestamptz(null=True, default=None)
     completed_at = Timestamptz(null=True, default=None)
+
+
+class Schedule(Table, db=ENGINE, tablename="schedules"):
+    """Work that comes again: when it is next due, and the job that did it last, or does it now.
+
+    The period is in seconds and may be changed here. How the last run went stands in its job, which is
+    kept for as long as other jobs are.
+    """
+
+    id = UUID(primary_key=True, default=None)
+    name = Varchar(length=40, unique=True)
+    every_seconds = Integer()
+    due_at = Timestamptz()
+    job_id = UUID(null=True, default=None)

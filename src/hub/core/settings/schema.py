@@ -110,6 +110,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     turns_per_user: Annotated[
         int, Meta(ge=1, le=1024, description="How many replies one user may have written at the same time.")
     ] = 8
+    job_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days for which it is remembered how a job ended.")
+    ] = 7
     message_max_length: Annotated[
         int, Meta(ge=1, le=100_000, description="The longest message of a user, in characters.")
     ] = 4000

@@ -10,6 +10,7 @@ from asyncpg import Record
 from piccolo.columns import Column
 
 from hub.core.ids import new_id
+from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
 from hub.domain.accounts.schemas import Identity, User
 from hub.domain.accounts.tables import Token
@@ -183,3 +184,8 @@ async def delete_other_tokens(user_id: UUID, *, keep: UUID) -> list[UUID]:
             "DELETE FROM tokens WHERE user_id = $1 AND id <> $2 RETURNING id", user_id, keep
         )
     return [row["id"] for row in rows]
+
+
+async def delete_expired_tokens(limit: int) -> int:
+    """Forget up to ``limit`` sign-ins, tickets and set-up links that are over; return how many."""
+    return await delete_older("tokens", "expires_at", limit=limit)

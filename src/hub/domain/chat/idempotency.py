@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
+from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
 from hub.domain.chat import queries
 from hub.domain.chat.errors import IdempotencyKeyReusedError
@@ -92,6 +93,11 @@ async def recall(sending: Sending) -> Sent | None:
     if message is None:  # deleted just now, and the key with it
         return None
     return Sent(message=message, response=queries.queued_response(message, row["response_id"]))
+
+
+async def delete_expired(limit: int) -> int:
+    """Forget up to ``limit`` keys whose time is over, which would be new again anyway; return how many."""
+    return await delete_older("idempotency_keys", "expires_at", limit=limit)
 
 
 def _request_hash(sending: Sending) -> bytes:

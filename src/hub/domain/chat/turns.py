@@ -15,12 +15,15 @@ from msgspec import Struct
 
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
+from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
 from hub.domain.companions.schemas import Scene
 from hub.jobs import store
 from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage
+
+logger = get_logger(__name__)
 
 #: Messages read for the prompt; more would not fit any context that a chat needs.
 HISTORY_LIMIT = 200
@@ -158,10 +161,11 @@ async def keep(turn: Turn, text: str) -> None:
     async with ENGINE.connection() as connection:
         await connection.execute(
             "UPDATE responses SET output_text = $3 WHERE id = $1 AND attempt = $2 AND status = 'cancelled'"
-            " AND length(output_text) < length($3)",
+            " AND job_id = $4 AND length(output_text) < length($3)",  # not asked for again since then
             turn.response_id,
             turn.claim.attempt,
             text,
+            turn.claim.job_id,
         )
 
 
@@ -244,17 +248,21 @@ async def release(turn: Turn) -> None:
 
 
 async def rescue(*, everything: bool = False) -> list[tuple[UUID, UUID]]:
-    """Take back turns whose worker fell silent.
+    """Take back jobs whose worker fell silent; of those, turns are more than their job.
 
     Args:
         everything: take back every running one; only for a start at which no worker can be alive.
 
     Returns:
-        (conversation id, response id) of each, for whoever tells the subscribers.
+        (conversation id, response id) of each turn, for whoever tells the subscribers.
     """
     async with ENGINE.transaction():
-        rescued = [each for each in await store.rescue(everything=everything) if each.kind == JobKind.REPLY]
-        return [pair for each in rescued if (pair := await _settle(each))]
+        rescued = await store.rescue(everything=everything)
+        turns = [pair for each in rescued if each.kind == JobKind.REPLY and (pair := await _settle(each))]
+    for each in rescued:
+        if each.kind != JobKind.REPLY:
+            logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
+    return turns
 
 
 async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:

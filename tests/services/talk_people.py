@@ -1,0 +1,187 @@
+"""The steps that people take in a state machine of conversations, each with what has to come of it."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import ClassVar
+from uuid import UUID
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, initialize, multiple, rule
+
+from hub.core.ids import new_id
+from hub.domain.chat import queries, turns
+from hub.domain.chat.errors import (
+    ConversationNotFoundError,
+    IdempotencyKeyReusedError,
+    ResponseNotFoundError,
+    ResponseNotRetryableError,
+)
+from hub.domain.chat.idempotency import Sending
+from hub.domain.chat.schemas import SendMessage
+from hub.domain.chat.service import Accepted
+from hub.domain.chat.turns import Turn
+from hub.jobs.contracts import MAX_ATTEMPTS
+from hub.live.events import Changed
+from tests.services.talk_model import Reply, Talk, World
+
+#: Conversations of the one user, of whom some may have fewer replies written at once.
+CONVERSATIONS = 3
+
+
+class People(RuleBasedStateMachine):
+    """What people do with a few conversations, in any order, and what has to come of it."""
+
+    talks = Bundle[Talk]("talks")
+    replies = Bundle[Reply]("replies")
+    begun = Bundle[tuple[Reply, Turn]]("begun")
+
+    world: ClassVar[World]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_id, self.companion_id = new_id(), new_id()
+        self.cap: int | None = None
+        self.known: list[Reply] = []
+        self.known_talks: list[Talk] = []
+        self.keys: dict[str, tuple[Talk, str, bool, Accepted]] = {}
+        self.orders = count(1)
+        self.texts = count(1)
+        self.world.on_cancel = self.on_cancel
+        self.world.run(self.clear())
+
+    async def clear(self) -> None:
+        await self.world.watcher.execute("DELETE FROM jobs; DELETE FROM users")
+        await self.world.watcher.execute(
+            "INSERT INTO users (id, username, email, display_name, password_hash)"
+            " VALUES ($1, 'ada', 'ada@example.org', 'Ada', '')",
+            self.user_id,
+        )
+        await self.world.watcher.execute(
+            "INSERT INTO companions (id, user_id, name) VALUES ($1, $2, 'Mira')",
+            self.companion_id,
+            self.user_id,
+        )
+
+    @initialize(target=talks, cap=st.sampled_from([1, 2, None]))
+    def converse(self, cap: int | None) -> MultipleResults[Talk]:
+        self.cap = cap
+        for _ in range(CONVERSATIONS):
+            talk = Talk(new_id())
+            self.known_talks.append(talk)
+            self.world.run(
+                queries.insert_conversation(
+                    talk.id, user_id=self.user_id, companion_id=self.companion_id, title=""
+                )
+            )
+        return multiple(*self.known_talks)
+
+    # What people do
+
+    @rule(
+        target=replies,
+        talk=talks,
+        content=st.sampled_from(["Hello", "Bye"]),
+        key=st.sampled_from([None, None, None, "one", "two"]),
+        wants_response=st.sampled_from([True, True, True, False]),
+    )
+    def send(
+        self, *, talk: Talk, content: str, key: str | None, wants_response: bool
+    ) -> Reply | MultipleResults[Reply]:
+        sending = Sending(
+            conversation_id=talk.id,
+            user_id=self.user_id,
+            command=SendMessage(content=content),
+            wants_response=wants_response,
+            key=key,
+        )
+        before = self.keys.get(key or "")
+        if before is not None and before[:3] != (talk, content, wants_response):
+            with pytest.raises(IdempotencyKeyReusedError):
+                self.world.run(self.world.chat.send(sending))
+            return multiple()
+        if before is None and talk.deleted:
+            with pytest.raises(ConversationNotFoundError):
+                self.world.run(self.world.chat.send(sending))
+            return multiple()
+        accepted = self.world.run(self.world.chat.send(sending))
+        if before is not None:
+            assert accepted == Accepted(sent=before[3].sent, replayed=True)
+            return multiple()
+        assert not accepted.replayed
+        talk.last_position += 1
+        assert accepted.sent.message.position == talk.last_position
+        if key is not None:
+            self.keys[key] = (talk, content, wants_response, accepted)
+        response = accepted.sent.response
+        assert (response is not None) == wants_response
+        if response is None:
+            return multiple()
+        job_id = self.world.run(queries.job_of(response.id))
+        assert job_id is not None
+        reply = Reply(response.id, talk, talk.last_position, next(self.orders), job_id)
+        self.known.append(reply)
+        return reply
+
+    @rule(reply=replies)
+    def cancel(self, reply: Reply) -> None:
+        if reply.talk.deleted:
+            with pytest.raises(ResponseNotFoundError):
+                self.world.run(self.world.chat.cancel(reply.id, user_id=self.user_id))
+            return
+        returned = self.world.run(self.world.chat.cancel(reply.id, user_id=self.user_id))
+        if reply.is_active:
+            reply.end("cancelled")
+        assert (returned.status, returned.output_text) == (reply.status, reply.text)
+
+    def on_cancel(self, job_id: UUID) -> None:
+        """Do what a worker does that hears of a cancel: say its last words, which were not saved yet."""
+        for reply in self.known:
+            if reply.job_id == job_id and reply.turn is not None:
+                reply.text += "!"
+                self.last_words = asyncio.create_task(self.keep(reply, reply.turn, reply.text))
+
+    async def keep(self, reply: Reply, turn: Turn, text: str) -> None:
+        await turns.keep(turn, text)
+        self.world.bus.publish(Changed(reply.talk.id, reply.id))
+
+    @rule(reply=replies, and_cancel=st.booleans())
+    def retry(self, *, reply: Reply, and_cancel: bool) -> None:
+        retrying = self.world.chat.retry(reply.id, user_id=self.user_id)
+        if reply.talk.deleted:
+            with pytest.raises(ResponseNotFoundError):
+                self.world.run(retrying)
+        elif reply.status not in ("failed", "cancelled"):
+            with pytest.raises(ResponseNotRetryableError):
+                self.world.run(retrying)
+        else:
+            returned = self.world.run(retrying)
+            assert (returned.id, returned.status, returned.error) == (reply.id, "queued", None)
+            reply.requeue()
+            reply.retried = True
+            reply.order = next(self.orders)
+            reply.last_attempt = reply.attempt + MAX_ATTEMPTS
+            job_id = self.world.run(queries.job_of(reply.id))
+            assert job_id is not None
+            assert job_id != reply.job_id
+            reply.job_id = job_id
+            if and_cancel:
+                self.cancel(reply)
+
+    @rule(talk=talks, really=st.sampled_from([False, False, False, True]))
+    def delete(self, *, talk: Talk, really: bool) -> None:
+        if not really:
+            return
+        deleting = self.world.chat.delete(talk.id, user_id=self.user_id)
+        if talk.deleted:
+            with pytest.raises(ConversationNotFoundError):
+                self.world.run(deleting)
+            return
+        self.world.run(deleting)
+        talk.deleted = True
+        for reply in self.known:
+            if reply.talk is talk:
+                reply.turn = None
+        self.keys = {key: value for key, value in self.keys.items() if value[0] is not talk}
