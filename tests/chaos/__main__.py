@@ -9,14 +9,15 @@ import secrets
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from bench.report import this_machine
 from tests.chaos.progress import Progress
-from tests.chaos.report import Report, render, to_json
+from tests.chaos.report import Finding, Report, render, to_json
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.sizes import Size
-from tests.chaos.world import open_world
+from tests.chaos.world import World, open_world
 
 
 async def run(names: list[str], size: Size, seed: int) -> Report:
@@ -27,9 +28,18 @@ async def run(names: list[str], size: Size, seed: int) -> Report:
             for name in names:
                 began = time.monotonic()
                 world.random.seed(seed)
-                report.findings.extend(await SCENARIOS[name].run(world, size, Progress(name)))
+                report.findings.extend(await _findings(world, name, size))
                 report.seconds[name] = time.monotonic() - began
     return report
+
+
+async def _findings(world: World, name: str, size: Size) -> list[Finding]:
+    try:
+        return await SCENARIOS[name].run(world, size, Progress(name))
+    except Exception as error:  # noqa: BLE001 - the other scenarios go on; this one has kept no promise
+        where = tuple(traceback.format_exc().splitlines()[-12:])
+        what = f"{type(error).__name__}: {error}"[:60]
+        return [Finding(promise=name, done="-", found=what, goal="an end", met=False, details=where)]
 
 
 def main() -> None:

@@ -314,8 +314,10 @@ def check(world: World, reader: Reader) -> None:
         assert reader.text == reader.end["output_text"]
 
 
+@pytest.mark.parametrize("limit", [feed_module.PENDING_LIMIT, 2], ids=["roomy", "overflowing"])
 @pytest.mark.parametrize("part", range(4))
-def test_a_conversation_through_a_bad_network(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_through_a_bad_network(part: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "PENDING_LIMIT", limit)
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualTime)

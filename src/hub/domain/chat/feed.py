@@ -21,9 +21,9 @@ from hub.domain.chat.state import read_state
 from hub.live.bus import DELTA_LIMIT
 from hub.live.events import Begun, Changed, ConversationEvent, Delta, Said
 
-#: Live events kept for a subscriber, each of up to DELTA_LIMIT code points; beyond it they are dropped and
-#: the row is read.
-PENDING_LIMIT = 32
+#: Live events kept for a subscriber, which all of a conversation's share; beyond it they are dropped and the
+#: row is read.
+PENDING_LIMIT = 64
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
 REPLAY_LIMIT = 200
 #: Ended responses remembered, so that a late event does not tell of their end again.
@@ -49,28 +49,24 @@ class Feed(ABC):
         self._pending: list[Delta | Said | Begun] = []
         self._stale = True
         self._behind = False
+        self._overflowed = False
         self._asked: set[UUID] = set()
         self._looked_at = 0.0
         self._cancels: dict[UUID, float] = {}
 
     def on_event(self, event: ConversationEvent) -> None:
         """Take a live event."""
-        last = self._pending[-1] if self._pending else None
         if isinstance(event, Changed):
             self._stale = True
             if event.response_id is not None:
                 self._asked.add(event.response_id)
-        elif (
-            isinstance(last, Delta)
-            and isinstance(event, Delta)
-            and last.is_continued_by(event, limit=DELTA_LIMIT)
-        ):
-            self._pending[-1] = last.joined_with(event)
+        elif self._overflowed:
+            return  # hundreds of subscribers who do not read must not keep those who do waiting
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:
             self._pending.clear()
-            self._stale = True
+            self._stale = self._overflowed = True
         self._wake()
 
     def on_gap(self) -> None:
@@ -92,7 +88,7 @@ class Feed(ABC):
         now = asyncio.get_running_loop().time()
         frames: list[Frame] = []
         if self.look_again_in <= 0:
-            self._stale = self._behind = False
+            self._stale = self._behind = self._overflowed = False
             self._looked_at = now
             frames += await self._read()
         frames += self._take_pending()
@@ -102,7 +98,7 @@ class Feed(ABC):
         frames: list[Frame] = []
         kept: list[Delta | Said | Begun] = []
         pending, self._pending = self._pending, []
-        for event in pending:
+        for event in _joined(pending):
             if isinstance(event, Said):
                 frames += self._tell_said(event)
                 continue
@@ -148,6 +144,22 @@ class Feed(ABC):
     @abstractmethod
     def _is_active(self) -> bool:
         """Tell whether a reply is under way."""
+
+
+def _joined(events: list[Delta | Said | Begun]) -> list[Delta | Said | Begun]:
+    """Put text that belongs together into one event: as late as here, since most subscribers read in time."""
+    joined: list[Delta | Said | Begun] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(last, Delta)
+            and isinstance(event, Delta)
+            and last.is_continued_by(event, limit=DELTA_LIMIT)
+        ):
+            joined[-1] = last.joined_with(event)
+        else:
+            joined.append(event)
+    return joined
 
 
 def _tell(cursor: ResponseCursor, event: Delta | Begun) -> list[Frame] | None:
