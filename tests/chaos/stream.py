@@ -21,9 +21,8 @@ from tests.fakes.llm_script import Script, default_text, reply
 from tests.faults.proxy import Cut, Faults, Proxy
 from tests.services.hub import Client
 
-_USERS = 10
 _CONVERSATIONS = 2
-_READ_SECONDS = 5.0
+_READ_SECONDS = 3.0
 _REPLY_SECONDS = 180.0
 
 
@@ -70,7 +69,7 @@ def _killer(world: World, size: Size) -> Killer | None:
 async def _sockets(world: World, size: Size, cuts: int, progress: Progress) -> Finding:
     async with bad_network(world) as proxies, answering(world, _slowly):
         urls = [f"http://127.0.0.1:{proxy.port}" for proxy in proxies]
-        talkers = await make_talkers(world, users=_USERS, conversations=_CONVERSATIONS, urls=urls)
+        talkers = await make_talkers(world, users=size.of(6, 10), conversations=_CONVERSATIONS, urls=urls)
 
         def take(wanted: int) -> int:
             progress.done = sum(proxy.cuts for proxy in proxies)
@@ -162,7 +161,7 @@ async def _events(world: World, size: Size, cuts: int, progress: Progress) -> Fi
                 await _read_whole(world, reader, proxies)
 
         async with progress.of(cuts, "event streams cut", kills), killer or nullcontext():
-            await all_of(follow() for _ in range(_USERS))
+            await all_of(follow() for _ in range(size.of(6, 10)))
         done_cuts = sum(proxy.cuts for proxy in proxies)
     rows = await world.query(
         "SELECT responses.id, output_text, request.content FROM responses"
