@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from uuid import UUID
@@ -256,7 +256,6 @@ async def _races(world: World, count: int, progress: Progress) -> list[Finding]:
     ]
 
 
-async def _one_by_one(race: object, lane: list[str]) -> None:
-    assert callable(race)
+async def _one_by_one(race: Callable[[str], Awaitable[None]], lane: list[str]) -> None:
     for each in lane:
         await race(each)

@@ -1,6 +1,7 @@
-"""The scenarios by name. A new one is a function that takes the world, a size and a progress, and a line here.
+"""The scenarios by name.
 
-That is where a matrix of failpoints joins in, too: it may start hubs of its own beside the world's.
+A new one is a function that takes the world, a size and a progress, and a line here. A matrix of failpoints
+joins in the same way: it may start hubs of its own beside the world's.
 """
 
 from __future__ import annotations

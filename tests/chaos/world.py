@@ -6,11 +6,11 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from tests.chaos.postgres import PostgresNode
@@ -20,6 +20,8 @@ from tests.fakes.llm_script import Script, default_text, reply
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.world import query
+
+T = TypeVar("T")
 
 QUEUE = "hub.reply"
 
@@ -156,20 +158,21 @@ async def open_world(
             await asyncio.to_thread(own_broker.stop)
 
 
-async def all_of(doings: Any) -> list[Any]:
+async def all_of(doings: Iterable[Awaitable[T]]) -> list[T]:
     """Do all at once and return what each gave; the first error is raised when all have ended."""
-    found = await asyncio.gather(*doings, return_exceptions=True)
-    for each in found:
+    results: list[T] = []
+    for each in await asyncio.gather(*doings, return_exceptions=True):
         if isinstance(each, BaseException):
             raise each
-    return list(found)
+        results.append(each)
+    return results
 
 
-async def at_most(count: int, doings: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
+async def at_most(count: int, doings: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     """Do all, so many at a time, and return what each gave."""
     free = asyncio.Semaphore(count)
 
-    async def do(doing: Callable[[], Awaitable[Any]]) -> Any:
+    async def do(doing: Callable[[], Awaitable[T]]) -> T:
         async with free:
             return await doing()
 
