@@ -75,7 +75,7 @@ async def listener(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(talker: Application) -> AsyncIterator[int]:
+async def serving(talker: Application, **options: Any) -> AsyncIterator[int]:
     """Serve the application as the hub serves its own; yield the port."""
     config = uvicorn.Config(
         talker,
@@ -84,6 +84,7 @@ async def serving(talker: Application) -> AsyncIterator[int]:
         lifespan="off",
         http=protocols.HttpProtocol,
         ws=protocols.SocketProtocol,
+        **options,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
@@ -141,6 +142,19 @@ async def test_a_socket_that_is_read_after_all_stays(monkeypatch: pytest.MonkeyP
             while not talker.stopped.is_set():
                 await reader.read(PIECE)
         assert talker.sent == PIECES
+        writer.close()
+
+
+async def test_a_client_that_reads_nothing_is_too_slow_though_the_buffers_have_room() -> None:
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    async with serving(listener, ws_ping_interval=0.1, ws_ping_timeout=0.2) as port:
+        reader, writer = await ask(port, HANDSHAKE.format(key=key))
+        parser = Protocol(CLIENT)
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            while parser.close_rcvd is None:
+                parser.receive_data(await reader.read(PIECE))  # and never a pong
+        assert parser.close_rcvd.code == 1013
         writer.close()
 
 

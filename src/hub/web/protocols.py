@@ -102,11 +102,8 @@ class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
             self.conn.data_to_send()
 
     def keepalive_timeout(self) -> None:
-        """Tell a client that did not answer a ping for want of reading why it is cut off."""
-        if self._stalled is None:
-            super().keepalive_timeout()
-        else:
-            self._give_up()
+        """Cut off a client that did not answer a ping: it is gone, or it does not read."""
+        self._give_up()
 
     def _give_up(self) -> None:
         """End the session; the close frame waits behind what the client has not read yet."""
