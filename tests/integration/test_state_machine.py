@@ -40,7 +40,7 @@ from tests.services.talk_people import CONVERSATIONS, WHICH, People
 
 #: What a worker does while it has a reply, and what it may also do later.
 WRITES = ("save", "complete", "fail", "try again", "hand over")
-WORK = (*WRITES, "save", "fall silent", "fall silent", "complete just in time")
+WORK = (*WRITES, "save", "fall silent", "come back", "change of mind", "complete just in time")
 EXAMPLES = int(os.environ.get("HUB_TEST_EXAMPLES", "0"))
 
 
@@ -130,6 +130,8 @@ class Talks(People):
             "try again": self.retry_later,
             "hand over": self.release,
             "fall silent": self.fall_silent,
+            "come back": self.come_back,
+            "change of mind": self.change_of_mind,
             "last words": self.say_last_words,
         }
         steps[what](reply, turn)
@@ -213,6 +215,20 @@ class Talks(People):
         past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1"
         self.world.run(self.world.watcher.execute(past, turn.claim.job_id))
         self.rescue([reply], everything=False)
+
+    def come_back(self, reply: Reply, turn: Turn) -> None:
+        """Wake up and go on writing when another worker has the reply."""
+        self.fall_silent(reply, turn)
+        self.sweep(later=True)
+        for what in WRITES:
+            self.write(reply, turn, what)
+
+    def change_of_mind(self, reply: Reply, turn: Turn) -> None:
+        """Cancel, ask again, and cancel before it has begun; the worker of the first time is slow."""
+        self.give_up(reply)
+        self.ask_again(reply)
+        self.give_up(reply)
+        self.say_last_words(reply, turn)
 
     @rule()
     def start_alone(self) -> None:

@@ -159,6 +159,11 @@ class People(RuleBasedStateMachine):
     @rule(which=WHICH, and_cancel=st.booleans())
     def retry(self, *, which: int, and_cancel: bool) -> None:
         reply = self.reply(which)
+        self.ask_again(reply)
+        if and_cancel and reply.is_active:
+            self.give_up(reply)
+
+    def ask_again(self, reply: Reply) -> None:
         retrying = self.world.chat.retry(reply.id, user_id=self.user_id)
         if reply.talk.deleted:
             with pytest.raises(ResponseNotFoundError):
@@ -177,8 +182,6 @@ class People(RuleBasedStateMachine):
             assert job_id is not None
             assert job_id != reply.job_id
             reply.job_id = job_id
-            if and_cancel:
-                self.give_up(reply)
 
     @rule(which=WHICH, really=st.sampled_from([False, False, False, True]))
     def delete(self, *, which: int, really: bool) -> None:
