@@ -20,9 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    MultipleResults,
     invariant,
-    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -38,11 +36,11 @@ from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from tests.services.fixtures import new_database
 from tests.services.talk_model import Reply, Talk, World, lost
-from tests.services.talk_people import CONVERSATIONS, People
+from tests.services.talk_people import CONVERSATIONS, WHICH, People
 
 #: What a worker does while it has a reply, and what it may also do later.
 WRITES = ("save", "complete", "fail", "try again", "hand over")
-WORK = (*WRITES, "save", "fall silent", "fall silent", "complete just in time")
+WORK = (*WRITES, "save", "fall silent", "come back", "change of mind", "complete just in time")
 EXAMPLES = int(os.environ.get("HUB_TEST_EXAMPLES", "0"))
 
 
@@ -60,8 +58,9 @@ class Talks(People):
                 heads.setdefault(reply.talk, reply)
         return [head for head in heads.values() if head.status == "queued" and head.due]
 
-    @rule(target=People.begun, reply=People.replies, tries=st.sampled_from([1, 3]))
-    def claim(self, reply: Reply, tries: int) -> tuple[Reply, Turn] | MultipleResults[tuple[Reply, Turn]]:
+    @rule(which=WHICH, tries=st.sampled_from([1, 3]))
+    def claim(self, which: int, tries: int) -> None:
+        reply = self.reply(which)
         can = reply in self.claimable()
 
         async def several() -> list[Turn | None]:
@@ -70,9 +69,10 @@ class Talks(People):
 
         got = [turn for turn in self.world.run(several()) if turn is not None]
         assert len(got) == can
-        return self.note_begun(reply, got[0]) if got else multiple()
+        if got:
+            self.note_begun(reply, got[0])
 
-    def note_begun(self, reply: Reply, turn: Turn) -> tuple[Reply, Turn]:
+    def note_begun(self, reply: Reply, turn: Turn) -> None:
         reply.attempt += 1
         reply.status, reply.text, reply.turn = "in_progress", "", turn
         assert (turn.response_id, turn.claim.attempt) == (reply.id, reply.attempt)
@@ -81,38 +81,38 @@ class Talks(People):
         # However slow the machine is, only the steps below end a lease.
         lasting = "UPDATE jobs SET lease_until = now() + interval '1 day' WHERE id = $1"
         self.world.run(self.world.watcher.execute(lasting, reply.job_id))
-        return reply, turn
+        self.begun.append((reply, turn))
 
-    @rule(target=People.begun, later=st.booleans())
-    def sweep(self, *, later: bool) -> MultipleResults[tuple[Reply, Turn]]:
+    @rule(later=st.booleans())
+    def sweep(self, *, later: bool) -> None:
         """Ring for what is due, now or after a while, and claim all of it, as far as the cap goes."""
         if later:
             self.pause()
         can = self.claimable()
         due = self.world.run(queue.take_due(limit=100, fresh=0, stale=0, cap=self.cap))
         assert {job_id for job_id, _ in due} == {reply.job_id for reply in can}
-        begun = list[tuple[Reply, Turn]]()
         for reply in can:
             expected = reply in self.claimable()
             turn = self.world.run(turns.begin(reply.job_id, worker="sweeper", cap=self.cap))
             assert (turn is not None) == expected
             if turn is not None:
-                begun.append(self.note_begun(reply, turn))
-        return multiple(*begun)
+                self.note_begun(reply, turn)
 
-    @precondition(lambda self: bool(self.running()))
-    @rule(which=st.integers(0, 2), what=st.sampled_from(WORK))
-    def work(self, which: int, what: str) -> None:
+    @rule(which=WHICH, what=st.sampled_from(WORK), later=st.booleans())
+    def work(self, *, which: int, what: str, later: bool) -> None:
         """Do something as a worker that runs a reply."""
-        running = self.running()
-        reply = running[which % len(running)]
-        assert reply.turn is not None
-        self.write(reply, reply.turn, what)
+        if not self.running():
+            self.sweep(later=later)
+        if running := self.running():
+            reply = running[which % len(running)]
+            assert reply.turn is not None
+            self.write(reply, reply.turn, what)
 
-    @rule(step=People.begun, what=st.sampled_from([*WRITES, "last words"]))
-    def write_late(self, step: tuple[Reply, Turn], what: str) -> None:
+    @precondition(lambda self: bool(self.begun))
+    @rule(which=WHICH, what=st.sampled_from([*WRITES, "last words"]))
+    def write_late(self, which: int, what: str) -> None:
         """Do something as a worker that has lost its reply, and often does not know it."""
-        reply, turn = step
+        reply, turn = self.begun[-1 - which % len(self.begun)]
         if reply.turn is not turn:
             self.write(reply, turn, what)
 
@@ -130,6 +130,8 @@ class Talks(People):
             "try again": self.retry_later,
             "hand over": self.release,
             "fall silent": self.fall_silent,
+            "come back": self.come_back,
+            "change of mind": self.change_of_mind,
             "last words": self.say_last_words,
         }
         steps[what](reply, turn)
@@ -213,6 +215,20 @@ class Talks(People):
         past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1"
         self.world.run(self.world.watcher.execute(past, turn.claim.job_id))
         self.rescue([reply], everything=False)
+
+    def come_back(self, reply: Reply, turn: Turn) -> None:
+        """Wake up and go on writing when another worker has the reply."""
+        self.fall_silent(reply, turn)
+        self.sweep(later=True)
+        for what in WRITES:
+            self.write(reply, turn, what)
+
+    def change_of_mind(self, reply: Reply, turn: Turn) -> None:
+        """Cancel, ask again, and cancel before it has begun; the worker of the first time is slow."""
+        self.give_up(reply)
+        self.ask_again(reply)
+        self.give_up(reply)
+        self.say_last_words(reply, turn)
 
     @rule()
     def start_alone(self) -> None:
@@ -331,7 +347,7 @@ def test_whatever_happens_the_rows_hold_what_was_promised(world: World) -> None:
     run_state_machine_as_test(
         Talks,
         settings=settings(
-            max_examples=EXAMPLES or 120,
+            max_examples=EXAMPLES or 80,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             database=None,
