@@ -19,6 +19,7 @@ from actors.worker import Worker
 from hub.core.errors import StartError
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
+from hub.db.engine import UNAVAILABLE
 from hub.db.provision import Database, keeping, migrate_database, open_database
 from hub.jobs.broker import Broker, make_broker, make_publisher
 from hub.process import Process, open_process
@@ -31,6 +32,8 @@ logger = get_logger(__name__)
 
 #: Seconds after a signal to stop, beyond which the process ends whatever still runs.
 STOP_LIMIT = 9.0
+#: Seconds until the database is asked again, should it go away in the middle of a start.
+ASK_AGAIN = 0.5
 #: Objects made and not freed since the last garbage collection that start the next; Python's own is 700.
 COLLECT_AFTER = 10_000
 
@@ -139,7 +142,17 @@ async def _announce(
         logger.info("worker ready")
         on_ready("", None)
         return
-    on_ready(address_of(listener), await process.accounts.issue_setup_token())
+    on_ready(address_of(listener), await _setup_token(process))
+
+
+async def _setup_token(process: Process) -> str | None:
+    """Issue the set-up token, also when the database has gone away since the migrations ran."""
+    while True:
+        try:
+            return await process.accounts.issue_setup_token()
+        except UNAVAILABLE as error:
+            logger.warning("database unavailable while starting", reason=type(error).__name__)
+        await asyncio.sleep(ASK_AGAIN)
 
 
 # Before the event loop runs

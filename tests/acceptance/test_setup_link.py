@@ -6,13 +6,14 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 
 from tests.acceptance.conftest import at
 from tests.fakes.llm import FakeLLM
 from tests.services.hub import Client, HubServer
-from tests.services.world import query
+from tests.services.world import query, within
 
 ADMIN = {"username": "the_boss", "email": "boss@example.org", "password": "a password of an operator"}
 
@@ -88,3 +89,28 @@ async def test_a_signed_in_session_is_no_set_up_link(web: HubServer, empty_datab
         assert answer.status_code == 400
     await client.close()
     assert [row["role"] for row in await query(empty_database, "SELECT role FROM users")] == ["user"]
+
+
+async def test_a_start_goes_on_when_the_database_was_away_for_a_moment(
+    web: HubServer, empty_database: str
+) -> None:
+    assert await web.stop() == 0
+    connection = await asyncpg.connect(empty_database)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            web.launch()
+            end_blocked = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+            )
+
+            async def ended() -> bool | None:
+                return bool(await query(empty_database, end_blocked)) or None
+
+            await within(30, ended)
+            await web.wait_for("database unavailable while starting")
+        await web.wait_for("is ready")
+        assert link_of(web)
+    finally:
+        await connection.close()
