@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from hub.core.logging import get_logger
 from hub.core.settings import Settings
-from hub.db.engine import ENGINE
+from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
 from hub.domain.chat.service import ChatService
 from hub.jobs.messages import JobPublisher
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from hub.providers.llm.protocol import LanguageModel
+
+logger = get_logger(__name__)
+
+#: Seconds until the database is asked again, should it go away in the middle of a start.
+ASK_AGAIN = 0.5
 
 
 class Process:
@@ -58,7 +65,7 @@ async def open_process(
         language_model: for a process that talks to one; closed by its owner.
     """
     async with AsyncExitStack() as stack:
-        await ENGINE.open(dsn, pool_size=settings.database_pool_size)
+        await _open_engine(dsn, pool_size=settings.database_pool_size)
         stack.push_async_callback(ENGINE.close)
         bus = Bus(dsn)
         stack.push_async_callback(bus.stop)
@@ -67,3 +74,15 @@ async def open_process(
         relay.start()
         stack.push_async_callback(relay.stop)
         yield Process(settings, publisher=publisher, bus=bus, relay=relay, language_model=language_model)
+
+
+async def _open_engine(dsn: str, *, pool_size: int) -> None:
+    """Open the pool, also when the database has gone away since the migrations ran."""
+    while True:
+        try:
+            await ENGINE.open(dsn, pool_size=pool_size)
+        except UNAVAILABLE as error:
+            logger.warning("database unavailable while starting", reason=type(error).__name__)
+        else:
+            return
+        await asyncio.sleep(ASK_AGAIN)

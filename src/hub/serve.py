@@ -22,7 +22,7 @@ from hub.core.settings import Settings
 from hub.db.engine import UNAVAILABLE
 from hub.db.provision import Database, keeping, migrate_database, open_database
 from hub.jobs.broker import Broker, make_broker, make_publisher
-from hub.process import Process, open_process
+from hub.process import ASK_AGAIN, Process, open_process
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
 from hub.storage import layout
@@ -32,8 +32,6 @@ logger = get_logger(__name__)
 
 #: Seconds after a signal to stop, beyond which the process ends whatever still runs.
 STOP_LIMIT = 9.0
-#: Seconds until the database is asked again, should it go away in the middle of a start.
-ASK_AGAIN = 0.5
 #: Objects made and not freed since the last garbage collection that start the next; Python's own is 700.
 COLLECT_AFTER = 10_000
 

@@ -69,7 +69,7 @@ def _killer(world: World, size: Size) -> Killer | None:
 async def _sockets(world: World, size: Size, cuts: int, progress: Progress) -> Finding:
     async with bad_network(world) as proxies, answering(world, _slowly):
         urls = [f"http://127.0.0.1:{proxy.port}" for proxy in proxies]
-        talkers = await make_talkers(world, users=size.of(6, 10), conversations=_CONVERSATIONS, urls=urls)
+        talkers = await make_talkers(world, users=size.of(4, 10), conversations=_CONVERSATIONS, urls=urls)
 
         def take(wanted: int) -> int:
             progress.done = sum(proxy.cuts for proxy in proxies)
@@ -161,7 +161,7 @@ async def _events(world: World, size: Size, cuts: int, progress: Progress) -> Fi
                 await _read_whole(world, reader, proxies)
 
         async with progress.of(cuts, "event streams cut", kills), killer or nullcontext():
-            await all_of(follow() for _ in range(size.of(6, 10)))
+            await all_of(follow() for _ in range(size.of(4, 10)))
         done_cuts = sum(proxy.cuts for proxy in proxies)
     rows = await world.query(
         "SELECT responses.id, output_text, request.content FROM responses"
