@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
 import pika
+from dramatiq import DecodeError, Message
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
+from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker, _RabbitmqConsumer, _RabbitmqMessage
+from dramatiq.common import xq_name
 from dramatiq.errors import ConnectionClosed
+from pika.exceptions import AMQPChannelError, AMQPConnectionError, UnroutableError
 
 from hub.core.logging import get_logger
+from hub.jobs.amqp import (
+    CLOSE_SECONDS,
+    SilentBrokerError,
+    Watch,
+    cause_of,
+    close_quietly,
+    connection_parameters,
+    is_mismatch,
+)
 
 logger = get_logger(__name__)
 
-HEARTBEAT_SECONDS = 30
-BLOCKED_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-_TCP_SILENCE_MS = 10_000
+#: Seconds within which RabbitMQ has to answer, before its connection is given up.
+ANSWER_SECONDS = 10.0
+#: Deliveries of a quorum queue's message that end with a lost worker, before it goes to the dead letters.
+#: What RabbitMQ 4 does by itself; RabbitMQ 3 would go on for ever.
+DELIVERY_LIMIT = 20
+_LOST = (AssertionError, AMQPConnectionError, AMQPChannelError)
+
+
+class QueueMismatchError(Exception):
+    """A queue exists with other properties than the settings ask for; the text says what to do."""
 
 
 class HubRabbitmqBroker(RabbitmqBroker):
@@ -37,25 +55,76 @@ class HubRabbitmqBroker(RabbitmqBroker):
         # pika tells each failed attempt with several tracebacks; what matters is said once, here.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         super().__init__(url=url, confirm_delivery=True, middleware=[])
-        self.parameters = [_parameters(each) for each in url.split(";")]
+        self.parameters = [connection_parameters(each) for each in url.split(";")]
         self._quorum = quorum
         self._leaving = Event()
         self._lost: set[str] = set()
+        self._blocked: dict[Watch, str] = {}
 
     @property
     def consumer_class(self) -> type[_RabbitmqConsumer]:
         """The consumer that dramatiq starts for each queue."""
         return HubConsumer
 
+    @property
+    def blocked(self) -> str | None:
+        """RabbitMQ's own reason for which it takes no messages now, such as "low on memory"."""
+        return next(iter(tuple(self._blocked.values())), None)
+
+    def unblock(self) -> None:
+        """Cut the connections that RabbitMQ has blocked, so that their threads get an error and can end."""
+        for watch in tuple(self._blocked):
+            watch.cut()
+
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
-        """Declare a queue and its dead letters, without a delay queue: schedules live in the jobs table."""
+        """Declare a queue and its dead letters, without a delay queue: schedules live in the jobs table.
+
+        Raises:
+            QueueMismatchError: the queue exists with other properties.
+        """
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.queues_pending.add(queue_name)
             self.emit_after("declare_queue", queue_name)
         if ensure:
-            self._ensure_queue(queue_name)
+            with self._answering():
+                self._ensure_queue(queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Publish a message and return once RabbitMQ has confirmed it.
+
+        A connection that turns out to be dead, and a queue that is gone, are made anew once. There is no
+        delay: schedules live in the jobs table.
+
+        Raises:
+            QueueMismatchError: the queue exists with other properties.
+            AMQPError: RabbitMQ is away, refuses, or did not answer within ``ANSWER_SECONDS``.
+        """
+        if delay is not None:
+            raise ValueError("a schedule belongs into the jobs table, not into a delay queue")
+        try:
+            self._publish(message)
+        except SilentBrokerError:
+            raise
+        except UnroutableError:
+            self.queues_pending.add(message.queue_name)
+            self._publish(message)
+        except (AMQPConnectionError, AMQPChannelError):
+            self._publish(message)
+        return message
+
+    def ask(self) -> None:
+        """Ask RabbitMQ something, and have every known queue.
+
+        Raises:
+            QueueMismatchError: a queue exists with other properties.
+            AMQPError: RabbitMQ is away, refuses, or did not answer within ``ANSWER_SECONDS``.
+        """
+        for queue_name in tuple(self.queues):
+            self.declare_queue(queue_name, ensure=True)
+        with self._answering():
+            self.channel.basic_qos(prefetch_count=0)  # changes nothing, and has to be answered
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """Return a consumer, however long the broker is away, or an empty one after `stop_waiting`."""
@@ -76,16 +145,28 @@ class HubRabbitmqBroker(RabbitmqBroker):
         """Let consumers that wait for the broker give up; for a worker that stops."""
         self._leaving.set()
 
+    @property
+    def connection(self) -> pika.BlockingConnection:
+        """The calling thread's connection, opened when there is none."""
+        mine = getattr(self.state, "connection", None)
+        if mine is None:
+            mine = self.state.connection = pika.BlockingConnection(parameters=self.parameters)
+            self.state.watch = Watch(mine, self._note_blocked)
+            self.connections.add(mine)
+        return mine
+
+    @connection.deleter
+    def connection(self) -> None:
+        self.drop_connection()
+
     def drop_connection(self) -> None:
         """Close the calling thread's connection; its next use opens a new one."""
         mine = vars(self.state)
         self.channels.discard(mine.pop("channel", None))
+        self._blocked.pop(mine.pop("watch", None), None)
         connection = mine.pop("connection", None)
         self.connections.discard(connection)
         close_quietly(connection)
-
-    # Dramatiq deletes its connection wherever an error shows; this does it without a traceback in the logger.
-    connection = RabbitmqBroker.connection.deleter(drop_connection)  # type: ignore[attr-defined] # a property
 
     def ensure_connection(self) -> None:
         """Have an open connection and channel for the calling thread.
@@ -96,11 +177,8 @@ class HubRabbitmqBroker(RabbitmqBroker):
         channel = getattr(self.state, "channel", None)
         if channel is not None and not channel.is_open:
             self.drop_connection()
-        try:
+        with self._answering():
             _ = self.channel
-        except BaseException:
-            self.drop_connection()
-            raise
 
     def process_events(self) -> None:
         """Answer heartbeats and take notices on the calling thread's connection, if there is one.
@@ -125,12 +203,71 @@ class HubRabbitmqBroker(RabbitmqBroker):
             self._lost.discard(queue_name)
             logger.info("broker back", queue=queue_name)
 
-    def _declare_dq_queue(self, queue_name: str) -> None:
-        """Declare no delay queue."""
+    def _note_blocked(self, reason: str | None) -> None:
+        watch = self.state.watch
+        if reason is None:
+            self._blocked.pop(watch, None)
+        else:
+            self._blocked[watch] = reason
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Talk on the calling thread's connection, and close it should that fail or take too long."""
+        try:
+            _ = self.connection
+            with self.state.watch.at_most(ANSWER_SECONDS):
+                yield
+        except BaseException:
+            self.drop_connection()
+            raise
+
+    def _publish(self, message: Message[Any]) -> None:
+        self.declare_queue(message.queue_name, ensure=True)
+        with self._answering():
+            self.emit_before("enqueue", message, None)
+            self.channel.basic_publish(
+                exchange="",
+                routing_key=message.queue_name,
+                body=message.encode(),
+                properties=pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent),
+                mandatory=True,  # else a message for a queue that is gone would be confirmed, and dropped
+            )
+            self.emit_after("enqueue", message, None)
+
+    def _ensure_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues_pending:
+            return
+        try:
+            self._declare_queue(queue_name)
+            self._declare_xq_queue(queue_name)
+        except AMQPChannelError as error:
+            if is_mismatch(error):
+                raise QueueMismatchError(self._advice(queue_name, error)) from None
+            raise
+        self.queues_pending.discard(queue_name)
+
+    def _advice(self, queue_name: str, error: AMQPChannelError) -> str:
+        wanted = "quorum" if self._quorum else "classic"
+        vhost = self.parameters[0].virtual_host
+        return (
+            f"The queue {queue_name} exists with other properties than HUB_BROKER_QUEUE_TYPE={wanted} asks"
+            " for. Delete it and its dead letters, or set the type that it has: rabbitmqctl -p"
+            f" {vhost} delete_queue {queue_name}; rabbitmqctl -p {vhost} delete_queue {xq_name(queue_name)}."
+            f" Nothing is lost: PostgreSQL holds the jobs. RabbitMQ said: {error.reply_text}"
+        )
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)
-        return arguments | ({"x-queue-type": "quorum"} if self._quorum else {})
+        return arguments | ({"x-delivery-limit": DELIVERY_LIMIT} if self._quorum else {}) | self._type
+
+    def _declare_xq_queue(self, queue_name: str) -> None:
+        # A quorum queue too, since a classic one is out of reach when its node of the cluster is.
+        arguments = {"x-message-ttl": DEAD_MESSAGE_TTL} | self._type
+        self.channel.queue_declare(queue=xq_name(queue_name), durable=True, arguments=arguments)
+
+    @property
+    def _type(self) -> dict[str, Any]:
+        return {"x-queue-type": "quorum"} if self._quorum else {}
 
 
 class HubConsumer(_RabbitmqConsumer):
@@ -145,16 +282,24 @@ class HubConsumer(_RabbitmqConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return the next message, or None when none came within the timeout (milliseconds)."""
         try:
-            message: Any = super().__next__()
+            method, _, body = next(self.iterator)
         except StopIteration:  # somebody deleted the queue
             self.broker.queues_pending.add(self.queue_name)
             raise
-        except ConnectionClosed as error:
+        except _LOST as error:
+            self.broker.queues_pending.add(self.queue_name)  # it may be gone, too
             self.broker.tell_lost(self.queue_name, error)
             raise StopIteration from None
-        if message is not None:
-            self._mine[message._tag] = message  # noqa: SLF001 dramatiq keeps the delivery tag there
-        delivered: MessageProxy | None = message
+        if method is None:
+            return None
+        message = _read(body, self.queue_name)
+        if message is None:
+            logger.warning("a message that is none of ours goes to the dead letters", queue=self.queue_name)
+            self._nack(method.delivery_tag)
+            return None
+        delivered: MessageProxy = _RabbitmqMessage(method.redelivered, method.delivery_tag, message)
+        self.known_tags.add(method.delivery_tag)
+        self._mine[method.delivery_tag] = delivered
         return delivered
 
     def ack(self, message: MessageProxy) -> None:
@@ -172,7 +317,7 @@ class HubConsumer(_RabbitmqConsumer):
     def close(self) -> None:
         """Send the last confirmations and close the connection."""
         if self.connection.is_open:
-            with contextlib.suppress(ConnectionClosed):
+            with contextlib.suppress(ConnectionClosed), Watch(self.connection).at_most(CLOSE_SECONDS):
                 super().close()
         close_quietly(self.connection)  # dramatiq leaves it open when the channel was closed already
 
@@ -188,36 +333,19 @@ class _NoConsumer(Consumer):
         raise StopIteration
 
 
-def close_quietly(connection: Any) -> None:
-    """Close a pika connection that may be broken; nothing depends on how well that goes."""
-    if connection is not None and connection.is_open:
-        try:
-            connection.close()
-        except Exception as error:  # noqa: BLE001 it is being thrown away
-            logger.debug("broker connection did not close", error=cause_of(error))
+def _read(body: bytes, queue_name: str) -> Message[Any] | None:
+    """Return the message, or None when Dramatiq would stumble over it: again and again, or for good.
 
-
-def cause_of(error: BaseException) -> str:
-    """Return the short text of the innermost error; pika and dramatiq wrap one in another."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    inner = getattr(error, "exception", None)
-    if isinstance(inner, BaseException):
-        return cause_of(inner)
-    return str(error) or type(error).__name__
-
-
-def _parameters(url: str) -> pika.URLParameters:
-    parameters = pika.URLParameters(url)
-    if parameters.heartbeat is None:
-        parameters.heartbeat = HEARTBEAT_SECONDS
-    if parameters.blocked_connection_timeout is None:
-        parameters.blocked_connection_timeout = BLOCKED_SECONDS
-    if "socket_timeout" not in url:
-        parameters.socket_timeout = CONNECT_SECONDS
-    if "stack_timeout" not in url:
-        parameters.stack_timeout = CONNECT_SECONDS + 1.0
-    if parameters.tcp_options is None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # A peer that vanished without a word is noticed when what we sent stays unanswered.
-        parameters.tcp_options = {"TCP_USER_TIMEOUT": _TCP_SILENCE_MS}
-    return parameters
+    Our messages bear their queue's name and no options; a stray one may name any queue, actor or option.
+    """
+    try:
+        message: Message[Any] = Message.decode(body)
+    except DecodeError:
+        return None
+    fields: dict[str, Any] = message.asdict()
+    sound = (
+        (fields["queue_name"], fields["options"]) == (queue_name, {})
+        and isinstance(fields["actor_name"], str)
+        and isinstance(fields["kwargs"], dict)
+    )
+    return message if sound else None
