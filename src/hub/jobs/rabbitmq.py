@@ -192,8 +192,12 @@ class HubRabbitmqBroker(RabbitmqBroker):
 
     def tell_lost(self, queue_name: str, error: BaseException) -> None:
         """Say once that a queue cannot be reached."""
-        if queue_name not in self._lost:
-            self._lost.add(queue_name)
+        if queue_name in self._lost:
+            return
+        self._lost.add(queue_name)
+        if isinstance(error, QueueMismatchError):
+            logger.error("queue cannot be used", queue=queue_name, error=str(error))
+        else:
             logger.warning(
                 "broker lost", queue=queue_name, error=cause_of(error), retry_seconds=RETRY_SECONDS
             )
