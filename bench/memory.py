@@ -124,6 +124,7 @@ def _streaming_figure(
     each = ", ".join(
         f"{server.role} {max(look[at] for look in looks):.0f} MB" for at, server in enumerate(servers)
     )
+    grown = f"{sum(before):.1f} MB before, steady {statistics.median(sums):.1f} MB, peak {peak:.1f} MB"
     return Figure(
         name=f"Memory of {name} while {USERS} users stream {PACE:g} tokens/s",
         value=peak,
@@ -131,8 +132,7 @@ def _streaming_figure(
         goal=STREAMING_GOAL,
         goal_shown=f"<= {STREAMING_GOAL:.0f} MB",
         details=(
-            f"RSS in all: {sum(before):.1f} MB before, steady {statistics.median(sums):.1f} MB,"
-            f" peak {peak:.1f} MB ({each})",
+            f"RSS in all: {grown} ({each})",
             f"texts with a token lost, doubled or out of order: {faulty} of {USERS}",
         ),
     )

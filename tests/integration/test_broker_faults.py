@@ -100,6 +100,29 @@ async def test_strays_hold_up_nothing(node: RabbitMQNode, kind: str) -> None:
     assert node.waiting(queue_name(kind)) == 0
 
 
+async def test_a_busy_worker_leaves_what_it_cannot_run_to_others(node: RabbitMQNode, kind: str) -> None:
+    started, go = asyncio.Event(), asyncio.Event()
+    ran: list[UUID] = []
+
+    async def actor(job_id: UUID) -> None:
+        started.set()
+        await go.wait()
+        ran.append(job_id)
+
+    broker = make_broker(node.url)
+    declare_actor(broker, actor, kind=kind)
+    runtime = ActorRuntime(broker, asyncio.get_running_loop(), 1)
+    runtime.start()
+    publisher = make_publisher(make_broker(node.url))
+    await asyncio.gather(*(publisher.publish(kind, uuid4()) for _ in range(3)))
+    await asyncio.wait_for(started.wait(), 10)
+    await eventually(lambda: node.waiting(queue_name(kind)) == 2)
+    go.set()
+    await eventually(lambda: len(ran) == 3)
+    await runtime.stop(10)
+    publisher.close()
+
+
 async def test_a_message_that_kills_its_workers_ends_among_the_dead_letters(
     node: RabbitMQNode, kind: str
 ) -> None:

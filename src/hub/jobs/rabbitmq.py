@@ -9,16 +9,14 @@ from threading import Event
 from typing import Any
 
 import pika
-from dramatiq import DecodeError, Message
-from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker, _RabbitmqConsumer, _RabbitmqMessage
+from dramatiq import Message
+from dramatiq.broker import Consumer
+from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker
 from dramatiq.common import xq_name
-from dramatiq.errors import ConnectionClosed
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, UnroutableError
 
 from hub.core.logging import get_logger
 from hub.jobs.amqp import (
-    CLOSE_SECONDS,
     SilentBrokerError,
     Watch,
     cause_of,
@@ -26,6 +24,7 @@ from hub.jobs.amqp import (
     connection_parameters,
     is_mismatch,
 )
+from hub.jobs.consumer import HubConsumer, NoConsumer
 
 logger = get_logger(__name__)
 
@@ -35,7 +34,6 @@ ANSWER_SECONDS = 10.0
 #: Deliveries of a quorum queue's message that end with a lost worker, before it goes to the dead letters.
 #: What RabbitMQ 4 does by itself; RabbitMQ 3 would go on for ever.
 DELIVERY_LIMIT = 20
-_LOST = (AssertionError, AMQPConnectionError, AMQPChannelError)
 
 
 class QueueMismatchError(Exception):
@@ -62,7 +60,7 @@ class HubRabbitmqBroker(RabbitmqBroker):
         self._blocked: dict[Watch, str] = {}
 
     @property
-    def consumer_class(self) -> type[_RabbitmqConsumer]:
+    def consumer_class(self) -> type[HubConsumer]:
         """The consumer that dramatiq starts for each queue."""
         return HubConsumer
 
@@ -139,7 +137,7 @@ class HubRabbitmqBroker(RabbitmqBroker):
                 return consumer
             finally:
                 self.drop_connection()  # it only declared the queue; the consumer has its own
-        return _NoConsumer()
+        return NoConsumer()
 
     def stop_waiting(self) -> None:
         """Let consumers that wait for the broker give up; for a worker that stops."""
@@ -272,84 +270,3 @@ class HubRabbitmqBroker(RabbitmqBroker):
     @property
     def _type(self) -> dict[str, Any]:
         return {"x-queue-type": "quorum"} if self._quorum else {}
-
-
-class HubConsumer(_RabbitmqConsumer):
-    """Consumes one queue on one connection, and just ends when that is lost: it is then started anew."""
-
-    broker: HubRabbitmqBroker
-
-    def __init__(self, broker: HubRabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
-        super().__init__(broker, queue_name, prefetch, timeout)
-        self._mine: dict[int, MessageProxy] = {}
-
-    def __next__(self) -> MessageProxy | None:
-        """Return the next message, or None when none came within the timeout (milliseconds)."""
-        try:
-            method, _, body = next(self.iterator)
-        except StopIteration:  # somebody deleted the queue
-            self.broker.queues_pending.add(self.queue_name)
-            raise
-        except _LOST as error:
-            self.broker.queues_pending.add(self.queue_name)  # it may be gone, too
-            self.broker.tell_lost(self.queue_name, error)
-            raise StopIteration from None
-        if method is None:
-            return None
-        message = _read(body, self.queue_name)
-        if message is None:
-            logger.warning("a message that is none of ours goes to the dead letters", queue=self.queue_name)
-            self._nack(method.delivery_tag)
-            return None
-        delivered: MessageProxy = _RabbitmqMessage(method.redelivered, method.delivery_tag, message)
-        self.known_tags.add(method.delivery_tag)
-        self._mine[method.delivery_tag] = delivered
-        return delivered
-
-    def ack(self, message: MessageProxy) -> None:
-        """Confirm a message, unless its connection is gone: then it comes again, and finds its job taken."""
-        if self._is_mine(message):
-            with contextlib.suppress(ConnectionClosed):
-                super().ack(message)
-
-    def nack(self, message: MessageProxy) -> None:
-        """Move a message to the dead letters, unless its connection is gone."""
-        if self._is_mine(message):
-            with contextlib.suppress(ConnectionClosed):
-                super().nack(message)
-
-    def close(self) -> None:
-        """Send the last confirmations and close the connection."""
-        if self.connection.is_open:
-            with contextlib.suppress(ConnectionClosed), Watch(self.connection).at_most(CLOSE_SECONDS):
-                super().close()
-        close_quietly(self.connection)  # dramatiq leaves it open when the channel was closed already
-
-    def _is_mine(self, message: Any) -> bool:
-        """Tell whether this connection delivered it: the next one counts its delivery tags from 1 again."""
-        return self._mine.pop(message._tag, None) is message  # noqa: SLF001 as above
-
-
-class _NoConsumer(Consumer):
-    """What a worker that stops gets instead of a consumer."""
-
-    def __next__(self) -> MessageProxy | None:
-        raise StopIteration
-
-
-def _read(body: bytes, queue_name: str) -> Message[Any] | None:
-    """Return the message, or None when Dramatiq would stumble over it: again and again, or for good.
-
-    Our messages bear their queue's name and no options; a stray one may name any queue, actor or option.
-    """
-    try:
-        message: Message[Any] = Message.decode(body)
-    except DecodeError:
-        return None
-    fields: dict[str, Any] = message.asdict()
-    sound = (
-        (fields["queue_name"], fields["options"]) == (queue_name, {})
-        and isinstance(fields["actor_name"], str)
-        and isinstance(fields["kwargs"], dict)
-    )
-    return message if sound else None
