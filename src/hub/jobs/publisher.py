@@ -90,6 +90,7 @@ class RabbitmqPublisher:
             async with asyncio.timeout(seconds):
                 await asyncio.wrap_future(future)
         except TimeoutError:
+            self._refuse_while_blocked()
             raise self._unavailable(f"no answer within {seconds:g} s") from None
 
     def _start(self) -> None:
