@@ -85,7 +85,7 @@ class HubRabbitmqBroker(RabbitmqBroker):
             self.queues.add(queue_name)
             self.queues_pending.add(queue_name)
             self.emit_after("declare_queue", queue_name)
-        if ensure:
+        if ensure and queue_name in self.queues_pending:
             with self._answering():
                 self._ensure_queue(queue_name)
 
@@ -173,7 +173,9 @@ class HubRabbitmqBroker(RabbitmqBroker):
             Exception: pika's or the socket's error; `cause_of` gives its text.
         """
         channel = getattr(self.state, "channel", None)
-        if channel is not None and not channel.is_open:
+        if channel is not None:
+            if channel.is_open:
+                return
             self.drop_connection()
         with self._answering():
             _ = self.channel
@@ -237,8 +239,6 @@ class HubRabbitmqBroker(RabbitmqBroker):
             self.emit_after("enqueue", message, None)
 
     def _ensure_queue(self, queue_name: str) -> None:
-        if queue_name not in self.queues_pending:
-            return
         try:
             self._declare_queue(queue_name)
             self._declare_xq_queue(queue_name)
