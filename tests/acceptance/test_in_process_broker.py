@@ -23,7 +23,10 @@ async def test_jobs_that_were_rung_for_again_and_again_run_once(
     server = HubServer(tmp_path, **settings)
 
     async def rung() -> bool | None:
-        sql = "SELECT count(*) FROM jobs WHERE status = 'queued' AND published_at > now() - interval '9 s'"
+        sql = (
+            "SELECT count(*) FROM jobs WHERE kind = 'reply' AND status = 'queued'"
+            " AND published_at > now() - interval '9 s'"
+        )
         return (await query(empty_database, sql))[0]["count"] == WAITING or None
 
     try:

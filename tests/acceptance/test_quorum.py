@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hub.jobs.broker import make_broker, make_publisher
+from hub.jobs.broker import make_broker, make_publisher, queue_name
+from hub.jobs.contracts import JobKind
 from tests.acceptance.conftest import TEXT, Held, at
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import reply
@@ -20,16 +21,17 @@ from tests.services.hub import Client, HubServer
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.world import query, signed_in, within
 
-QUEUE = "hub.reply"
+QUEUE = queue_name(JobKind.REPLY)
+QUEUES = [name for kind in JobKind for name in (queue_name(kind), f"{queue_name(kind)}.XQ")]
 MANY = 200
 
 
 @pytest.fixture(scope="module")
 def node(rabbitmq: RabbitMQNode) -> Iterator[RabbitMQNode]:
     """Yield the node without queues of the type that other tests use."""
-    rabbitmq.delete(QUEUE, f"{QUEUE}.XQ")
+    rabbitmq.delete(*QUEUES)
     yield rabbitmq
-    rabbitmq.delete(QUEUE, f"{QUEUE}.XQ")
+    rabbitmq.delete(*QUEUES)
 
 
 @dataclass
@@ -43,8 +45,9 @@ class Pair:
     node: RabbitMQNode
 
     async def jobs(self, condition: str) -> list[Any]:
-        """Return the ids of the jobs of which this holds."""
-        return [row["id"] for row in await query(self.database, f"SELECT id FROM jobs WHERE {condition}")]
+        """Return the ids of the replies' jobs of which this holds."""
+        sql = f"SELECT id FROM jobs WHERE kind = 'reply' AND {condition}"
+        return [row["id"] for row in await query(self.database, sql)]
 
     async def wait_until(self, condition: str, count: int, *, seconds: float) -> None:
         """Wait until this holds of so many jobs."""
@@ -185,10 +188,10 @@ async def test_a_worker_told_the_other_type_says_what_to_do_and_works_once_it_is
             sent = await say_in_new_conversations(client, 3)
             await web.wait_for(f"delete_queue {QUEUE}")
             assert await broker_health(client) == (503, "fail")
-            await asyncio.to_thread(pair.node.delete, QUEUE, f"{QUEUE}.XQ")
+            await asyncio.to_thread(pair.node.delete, *QUEUES)
             await one_reply_each(client, sent, seconds=10)
             assert await broker_health(client) == (200, "pass")
-        assert worker.output.count("queue cannot be used") == 1
+        assert worker.output.count("queue cannot be used") == len(JobKind)
         assert "Traceback" not in web.output + worker.output
     finally:
         web.close()
