@@ -23,6 +23,7 @@ from tests.services.hub import PROJECT, Client, HubServer, llm_settings
 
 #: Seconds that the hub's periods last here, so that nobody waits half a minute for a lease to end.
 PERIODS = {
+    "hub.db.engine.IDLE_LIMIT": 1.0,
     "hub.jobs.contracts.LEASE": 1.5,
     "hub.jobs.contracts.HEARTBEAT": 0.3,
     "hub.jobs.contracts.RETRY_FIRST": 0.2,
