@@ -96,7 +96,7 @@ class SafeTransaction(PostgresTransaction):
         try:
             if exception is None:
                 await self.commit()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
-            elif not self.connection.is_closed():
+            else:
                 await self._undo()
         finally:
             self.engine.current_transaction.reset(self.context)
@@ -110,7 +110,8 @@ class SafeTransaction(PostgresTransaction):
         try:
             await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
         except DATABASE_ERRORS:
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already
+                self.connection.terminate()
 
 
 class HubEngine(PostgresEngine):
