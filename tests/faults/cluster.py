@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import time
@@ -45,7 +46,9 @@ class Model:
     @staticmethod
     def text(content: str) -> str:
         """Return the whole answer to a message."""
-        return f"“{content}” — moss is patient ☕, and so am I: a little every day, wherever light is kind 🌿."
+        return (
+            f"“{content}” — moss is patient ☕, and so am I: a little every day, wherever light is kind 🌿."
+        )
 
     def answers_first(self, content: str, *scripts: Script) -> None:
         """Answer a message with these before its whole answer; the last one stays if it is a fault."""
@@ -93,6 +96,17 @@ class Cluster:
         return [f"http://127.0.0.1:{port}" for server, port in pairs if server.role != "worker"]
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
         self.failpoints.clear()
         await self._stack.enter_async_context(self._fake)
         settings = {
@@ -100,6 +114,7 @@ class Cluster:
             "HUB_DATABASE_URL": self._dsn,
             "HUB_TEST_FAILPOINTS": str(self._folder / "failpoints"),
             "HUB_TEST_PERIODS": json.dumps(PERIODS),
+            "HUB_TEST_QUEUES": secrets.token_hex(4),
             "PYTHONPATH": os.pathsep.join([str(PROJECT / "src"), str(PROJECT)]),
         }
         if self._broker_url:
@@ -114,10 +129,6 @@ class Cluster:
         self.database = await asyncpg.connect(self._dsn)
         self._stack.push_async_callback(self.database.close)
         await self._sign_in()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
 
     async def _sign_in(self) -> None:
         user = await Client(self.urls[0]).register()

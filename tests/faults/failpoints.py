@@ -106,10 +106,15 @@ def install(failpoints: Failpoints) -> None:
         points = [point for point in POINTS if point.target == target]
         wrapped = _wrap(original, _Site(failpoints, target, points))
         setattr(holder, name, wrapped)
-        for module in _loaded():
-            for known, value in tuple(vars(module).items()):
-                if value is original:
-                    setattr(module, known, wrapped)
+        replace(original, wrapped)
+
+
+def replace(original: object, other: object) -> None:
+    """Put another object in the place of one that modules of the hub have, under whichever name."""
+    for module in _loaded():
+        for name, value in tuple(vars(module).items()):
+            if value is original:
+                setattr(module, name, other)
 
 
 def set_constant(target: str, value: float) -> None:
@@ -174,9 +179,7 @@ def _wrap_function(original: Callable[..., Any], site: _Site) -> Callable[..., A
     return call
 
 
-def _wrap_coroutine(
-    original: Callable[..., Awaitable[Any]], site: _Site
-) -> Callable[..., Awaitable[Any]]:
+def _wrap_coroutine(original: Callable[..., Awaitable[Any]], site: _Site) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(original)
     async def call(*args: Any, **options: Any) -> Any:
         with site.entered():

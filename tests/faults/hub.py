@@ -1,8 +1,9 @@
 """``python -m tests.faults.hub up|web|worker``: the hub with failpoints, under a supervisor.
 
 HUB_TEST_FAILPOINTS names the folder of :class:`Failpoints`; HUB_TEST_PERIODS is a JSON object of constants
-and the seconds they have instead. As systemd would, the supervisor starts the hub again whenever it ends,
-until it is told to stop itself. It forks what has been imported already, so that a start is cheap.
+and the seconds they have instead; HUB_TEST_QUEUES keeps hubs apart that share a RabbitMQ. As systemd would,
+the supervisor starts the hub again whenever it ends, until it is told to stop itself. It forks what has
+been imported already, so that a start is cheap.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 
 from hub.cli import main as hub_main
-from tests.faults.failpoints import Failpoints, install, set_constant
+from hub.jobs.messages import queue_name
+from tests.faults.failpoints import Failpoints, install, replace, set_constant
 
 #: A hub that ends by itself sooner than this is not started again.
 _SHORTEST_LIFE = 0.3
@@ -59,6 +61,8 @@ def main() -> None:
     """Prepare the hub and supervise it."""
     for target, seconds in json.loads(os.environ.get("HUB_TEST_PERIODS", "{}")).items():
         set_constant(target, float(seconds))
+    if apart := os.environ.get("HUB_TEST_QUEUES"):
+        replace(queue_name, lambda kind: f"{queue_name(kind)}.{apart}")
     install(Failpoints(Path(os.environ["HUB_TEST_FAILPOINTS"])))
     sys.exit(Supervisor().run())
 

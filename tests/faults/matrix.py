@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,7 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "rescue": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
 }
+BROKERS = ("rabbitmq", "in-process")
 _ELSEWHERE = {"rabbitmq": "InProcessPublisher.", "in-process": "RabbitmqPublisher."}
 
 
@@ -101,6 +103,72 @@ def all_cases(broker: str) -> list[Case]:
         for side in sides
         for action in ACTIONS
     ]
+
+
+def short_cases(broker: str) -> list[Case]:
+    """Return cases that go through each boundary once on one broker, its action and broker in rotation."""
+    boundaries: dict[tuple[str, str, str], None] = {}
+    for name in BROKERS:
+        boundaries |= {(each.scenario, each.point, each.side): None for each in all_cases(name)}
+    chosen: list[Case] = []
+    for number, boundary in enumerate(boundaries):
+        homes = [name for name in BROKERS if not boundary[1].startswith(_ELSEWHERE[name])]
+        if homes[number % len(homes)] == broker:
+            action = ACTIONS[number % len(ACTIONS)]
+            chosen += [
+                each
+                for each in all_cases(broker)
+                if (each.scenario, each.point, each.side, each.action) == (*boundary, action)
+            ]
+    return chosen
+
+
+async def run_matrix(
+    *,
+    full: bool,
+    progress: Callable[[str], None],
+    folder: Path,
+    postgres: str,
+    rabbitmq_url: str,
+    clusters: int = 2,
+) -> Result:
+    """Run the matrix on both brokers at once.
+
+    Args:
+        full: every boundary with every action on both brokers, instead of each boundary once.
+        progress: is told a line for each case.
+        folder: where the hubs keep their files.
+        postgres: address of a server on which databases may be made.
+        rabbitmq_url: a RabbitMQ.
+        clusters: how many cases run at a time, for each broker.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def start(broker: str, number: int) -> Cluster:
+            return await stack.enter_async_context(
+                Cluster(
+                    folder / f"{broker}-{number}",
+                    database=await new_database(postgres),
+                    broker_url=rabbitmq_url if broker == "rabbitmq" else None,
+                )
+            )
+
+        began = time.monotonic()
+        started = await asyncio.gather(*(start(broker, at) for broker in BROKERS for at in range(clusters)))
+        choose = all_cases if full else short_cases
+        results = await asyncio.gather(
+            *(
+                run_cases(
+                    [each for each in started if each.broker == broker], choose(broker), progress=progress
+                )
+                for broker in BROKERS
+            )
+        )
+        return Result(
+            cases=sum(each.cases for each in results),
+            seconds=time.monotonic() - began,
+            failures=[failure for each in results for failure in each.failures],
+        )
 
 
 async def run_cases(

@@ -155,9 +155,8 @@ class Turn:
             signal_hub(pid, signal.SIGCONT)
 
     async def _others_end_it(self) -> None:
-        began = time.monotonic()
-        while not self.accepted and time.monotonic() - began < FREEZE:
-            await asyncio.sleep(0.02)  # frozen so early that the message has not come in yet
+        if not self.accepted:
+            await asyncio.sleep(FREEZE)  # what is frozen may be what the message has to come in by
         if self.accepted:
             await self.settle(within=TAKEN_OVER)
 

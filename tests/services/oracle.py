@@ -25,7 +25,8 @@ _ALWAYS = {
         GROUP BY response_id HAVING count(*) > 1
     """,
     "a completed response has no message, or another one has": """
-        SELECT responses.id, status, message_id FROM responses LEFT JOIN messages ON messages.id = message_id
+        SELECT responses.id, status, message_id FROM responses
+        LEFT JOIN messages ON messages.id = message_id AND messages.response_id = responses.id
         WHERE (status = 'completed') <> (messages.id IS NOT NULL)
         OR (status = 'completed') <> (message_id IS NOT NULL)
     """,
@@ -83,15 +84,20 @@ async def disagreements(connection: asyncpg.Connection, *, at_rest: bool = True)
     """Look through all conversations, messages, responses, jobs and keys of a database.
 
     Args:
-        connection: to the database.
+        connection: to the database; in a transaction of its own, unless it has one open.
         at_rest: nothing may be under way any more either.
 
     Returns:
         A line for each row that contradicts another one; empty when all is well.
     """
-    found: list[str] = []
+    if connection.is_in_transaction():
+        return await _look(connection, at_rest=at_rest)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for rule, sql in (_ALWAYS | (_AT_REST if at_rest else {})).items():
-            rows = await connection.fetch(f"{sql} LIMIT 5")
-            found += [f"{rule}: {dict(row)}" for row in rows]
+        return await _look(connection, at_rest=at_rest)
+
+
+async def _look(connection: asyncpg.Connection, *, at_rest: bool) -> list[str]:
+    found: list[str] = []
+    for rule, sql in (_ALWAYS | (_AT_REST if at_rest else {})).items():
+        found += [f"{rule}: {dict(row)}" for row in await connection.fetch(f"{sql} LIMIT 5")]
     return found
