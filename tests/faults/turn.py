@@ -8,9 +8,12 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+import httpx2
 
 from tests.fakes.llm_script import error
 from tests.faults.cluster import Cluster, signal_hub
@@ -57,6 +60,7 @@ class Turn:
         self.ends_as = "completed"
         self.accepted: dict[str, str] = {}
         self.unsure: set[str] = set()
+        self._heard = asyncio.Event()
         self.talker = Talker(cluster.urls, cluster.token)
         self._conversation_id = ""
         self._viewer: Viewer | None = None
@@ -85,8 +89,7 @@ class Turn:
             "POST", self._messages, {"content": content}, **{"Idempotency-Key": f"key-{next(_numbers)}"}
         )
         assert answer.status_code == 202, answer.text
-        self.accepted[content] = response_id = str(answer.json()["response"]["id"])
-        return response_id
+        return self._accept(content, answer)
 
     async def say_once(self, content: str) -> None:
         """Send a message without a key: whether it was stored stays unknown if no answer comes."""
@@ -95,7 +98,12 @@ class Turn:
             self.unsure.add(content)
         else:
             assert answer.status_code == 202, answer.text
-            self.accepted[content] = str(answer.json()["response"]["id"])
+            self._accept(content, answer)
+
+    def _accept(self, content: str, answer: httpx2.Response) -> str:
+        self.accepted[content] = response_id = str(answer.json()["response"]["id"])
+        self._heard.set()
+        return response_id
 
     async def worker_of(self, response_id: str) -> int:
         """Return the process that writes a reply."""
@@ -155,8 +163,9 @@ class Turn:
             signal_hub(pid, signal.SIGCONT)
 
     async def _others_end_it(self) -> None:
-        if not self.accepted:
-            await asyncio.sleep(FREEZE)  # what is frozen may be what the message has to come in by
+        with suppress(TimeoutError):  # what is frozen may be what the message has to come in by
+            async with asyncio.timeout(FREEZE):
+                await self._heard.wait()
         if self.accepted:
             await self.settle(within=TAKEN_OVER)
 
