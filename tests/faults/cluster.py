@@ -28,6 +28,7 @@ PERIODS = {
     "hub.jobs.contracts.LEASE": 1.5,
     "hub.jobs.contracts.HEARTBEAT": 0.3,
     "hub.jobs.contracts.RETRY_FIRST": 0.2,
+    "actors.keeper.LOOK_EVERY": 0.2,
     "hub.jobs.relay.SWEEP_EVERY": 0.2,
     "hub.jobs.relay.FRESH": 0.3,
     "hub.jobs.relay.STALE": 1.5,

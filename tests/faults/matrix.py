@@ -57,17 +57,18 @@ _ASKED: dict[str, dict[str, Sequence[str]]] = {
     },
 }
 _UNASKED: dict[str, dict[str, Sequence[str]]] = {
-    "send unheard": {"store.take_due": (AFTER,)},
+    "send unheard": {"queue.take_due": (AFTER,)},
     "send with key": {
-        "store.stamp": _BOTH,
+        "queue.stamp": _BOTH,
         "turns.begin": _BOTH,
         "OpenAICompatible.stream": (BEFORE, FIRST, AFTER),
         "turns.complete": _BOTH,
         "store.complete": _BOTH,
         "turns.complete.commit": _BOTH,
         "Relay.ring_next": _BOTH,
+        "queue.next_after": _BOTH,
     },
-    "send long": {"turns.save": _BOTH, "store.heartbeat": _BOTH},
+    "send long": {"turns.save": _BOTH, "store.held": _BOTH, "store.heartbeat": _BOTH},
     "retry later": {
         "turns.retry_later": _BOTH,
         "store.retry_later": _BOTH,

@@ -55,9 +55,8 @@ class Viewer:
 
     def __init__(self, urls: list[str], token: str, conversation_id: str) -> None:
         self.messages: list[dict[str, Any]] = []
-        #: What the socket had built of each reply when it was told that the reply is complete.
-        self.built: dict[str, str] = {}
-        self.ends: dict[str, str] = {}
+        #: What had been built of each reply's attempt when its end was told.
+        self.built: dict[tuple[str, int], str] = {}
         self.complaints: list[str] = []
         self._urls = cycle(reversed(urls))
         self._token = token
@@ -72,6 +71,10 @@ class Viewer:
     async def reads(self, response_id: str) -> None:
         """Wait until some of a reply's text has come."""
         await self._wait(lambda: self._socket is not None and bool(self._socket.texts.get(response_id)))
+
+    async def hears_of_end(self, response_id: str) -> None:
+        """Wait until an end of a reply has been told."""
+        await self._wait(lambda: any(told == response_id for told, _ in self.built))
 
     async def _wait(self, fact: Any) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -115,6 +118,5 @@ class Viewer:
             self.messages.append(frame["item"])
         elif kind in ("response.completed", "response.failed", "response.cancelled"):
             response = frame["response"]
-            self.ends[response["id"]] = response["status"]
-            if kind == "response.completed":
-                self.built[response["id"]] = socket.texts[response["id"]]
+            if response["id"] in socket.texts:
+                self.built[response["id"], response["attempt"]] = socket.texts[response["id"]]

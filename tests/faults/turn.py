@@ -168,6 +168,10 @@ class Turn:
                 await self._heard.wait()
         if self.accepted:
             await self.settle(within=TAKEN_OVER)
+        if self.ends_as == "cancelled":  # frozen until its end was told, it must not change it any more
+            with suppress(TimeoutError):  # unless what is frozen is what tells it
+                async with asyncio.timeout(2 * FREEZE):
+                    await self.viewer.hears_of_end(next(iter(self.accepted.values())))
 
     async def _ask_again_for_what_broke(self) -> None:
         """Retry what an error in the hub itself has ended: visibly failed is safe, and asked for again."""
@@ -211,14 +215,16 @@ class Turn:
             assert replies.get(response_id) == (whole if response["status"] == "completed" else None)
         for content in self.unsure & set(said):  # stored after all: then it was answered as well
             assert self.cluster.model.text(content) in replies.values(), messages
-        await self._judge_viewer(messages, replies)
+        await self._judge_viewer(messages)
         assert not (found := await disagreements(self.cluster.database)), found
 
-    async def _judge_viewer(self, messages: list[dict[str, Any]], replies: dict[str, str]) -> None:
+    async def _judge_viewer(self, messages: list[dict[str, Any]]) -> None:
         await self.viewer.sees(len(messages))
         assert self.viewer.messages == messages
-        for response_id, text in self.viewer.built.items():
-            assert replies[response_id] == text
+        for (response_id, attempt), text in self.viewer.built.items():
+            response = await self._response(response_id)
+            if response["attempt"] == attempt:
+                assert response["output_text"] == text, response
         assert not self.viewer.complaints, self.viewer.complaints
 
     async def _response(self, response_id: str) -> dict[str, Any]:
