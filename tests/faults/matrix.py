@@ -40,6 +40,11 @@ _ASKED: dict[str, dict[str, Sequence[str]]] = {
         "idempotency.remember": _BOTH,
         "ChatService.send.commit": _BOTH,
     },
+    "send by socket": {
+        "ChatService.send": _BOTH,
+        "idempotency.remember": (AFTER,),
+        "ChatService.send.commit": _BOTH,
+    },
     "cancel": {
         "ChatService.cancel": _BOTH,
         "queries.job_of": (AFTER,),

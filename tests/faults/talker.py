@@ -19,9 +19,10 @@ _CUT = (OSError, EOFError, TimeoutError, websockets.WebSocketException)
 
 
 class Talker:
-    """Talks over HTTP with whichever web server answers."""
+    """Talks with whichever web server answers."""
 
     def __init__(self, urls: list[str], token: str) -> None:
+        self._token = token
         self._urls = cycle(urls)
         self._http = httpx2.AsyncClient(timeout=15, headers={"Authorization": f"Bearer {token}"})
 
@@ -44,6 +45,26 @@ class Talker:
             assert time.monotonic() < deadline, f"no answer to {method} {path}"
             await asyncio.sleep(0.05)
         return answer
+
+    async def say(self, conversation_id: str, content: str, *, event_id: str) -> str:
+        """Send a message over a socket, again under the same event id if that is cut; return its id."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            client = Client(next(self._urls))
+            client.use(self._token)
+            try:
+                async with client.socket(open_timeout=5, close_timeout=0.2) as socket:
+                    await socket.say(conversation_id, content, event_id=event_id)
+                    frame = await socket.expect("conversation.item.added", "error", within=5)
+                if frame["type"] != "error":
+                    assert frame["event_id"] == event_id, frame
+                    return str(frame["item"]["id"])
+                assert frame["error"]["code"] == "not_ready", frame
+            except _CUT:
+                await asyncio.sleep(0.05)
+            finally:
+                await client.close()
+        raise AssertionError(f"no answer to {event_id}")
 
     async def close(self) -> None:
         """Close the connections."""

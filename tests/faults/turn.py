@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import httpx2
-
 from tests.fakes.llm_script import error
 from tests.faults.cluster import Cluster, signal_hub
 from tests.faults.failpoints import Action
@@ -89,7 +87,14 @@ class Turn:
             "POST", self._messages, {"content": content}, **{"Idempotency-Key": f"key-{next(_numbers)}"}
         )
         assert answer.status_code == 202, answer.text
-        return self._accept(content, answer)
+        return self._accept(content, str(answer.json()["response"]["id"]))
+
+    async def say_by_socket(self, content: str) -> None:
+        """Send a message over a socket, until it is accepted."""
+        event_id = f"event-{next(_numbers)}"
+        message_id = await self.talker.say(self._conversation_id, content, event_id=event_id)
+        sql = "SELECT id FROM responses WHERE request_message_id = $1"
+        self._accept(content, str(await self.cluster.database.fetchval(sql, UUID(message_id))))
 
     async def say_once(self, content: str) -> None:
         """Send a message without a key: whether it was stored stays unknown if no answer comes."""
@@ -98,10 +103,10 @@ class Turn:
             self.unsure.add(content)
         else:
             assert answer.status_code == 202, answer.text
-            self._accept(content, answer)
+            self._accept(content, str(answer.json()["response"]["id"]))
 
-    def _accept(self, content: str, answer: httpx2.Response) -> str:
-        self.accepted[content] = response_id = str(answer.json()["response"]["id"])
+    def _accept(self, content: str, response_id: str) -> str:
+        self.accepted[content] = response_id
         self._heard.set()
         return response_id
 
@@ -246,6 +251,11 @@ async def _send_with_key(turn: Turn) -> None:
     await turn.say(turn.new_content())
 
 
+async def _send_by_socket(turn: Turn) -> None:
+    turn.arm()
+    await turn.say_by_socket(turn.new_content())
+
+
 async def _send_unheard(turn: Turn) -> None:
     """The process that stored the message did not ring for it: a sweep has to."""
     turn.cluster.arm("Relay.ring", BEFORE, Action.SKIP)
@@ -324,6 +334,7 @@ async def _signal_worker(turn: Turn, number: signal.Signals) -> None:
 SCENARIOS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     "send": _send,
     "send with key": _send_with_key,
+    "send by socket": _send_by_socket,
     "send unheard": _send_unheard,
     "send long": _send_long,
     "retry later": _retry_later,
