@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.cluster import Cluster
 from tests.faults.failpoints import Action
 from tests.faults.points import AFTER, BEFORE, FIRST
+from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import Case, Turn
 from tests.services.fixtures import new_database
 
@@ -129,6 +130,11 @@ def short_cases(broker: str) -> list[Case]:
     return chosen
 
 
+def count_cases(*, full: bool) -> int:
+    """Return how many cases :func:`run_matrix` has."""
+    return sum(len(all_cases(broker) if full else short_cases(broker)) for broker in BROKERS)
+
+
 async def run_matrix(
     *,
     full: bool,
@@ -205,7 +211,7 @@ async def _run_case(cluster: Cluster, case: Case) -> str | None:
         async with asyncio.timeout(_CASE_SECONDS):
             await cluster.whole()
             cluster.failpoints.clear()
-            await Turn(cluster, case).run()
+            await Turn(cluster, case).run(SCENARIOS[case.scenario])
     except Exception:  # noqa: BLE001 - reported with the others
         return f"{traceback.format_exc()}\n{cluster.output()}"
     return None

@@ -10,6 +10,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.failpoints import Action
 from tests.faults.matrix import BROKERS, all_cases, run_matrix, short_cases
 from tests.faults.points import BEFORE, POINTS, resolve
+from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import Case, Turn
 from tests.services.fixtures import new_database
 from tests.services.oracle import disagreements
@@ -65,7 +66,8 @@ SABOTAGE = (
 
 async def test_the_oracle_sees_what_is_wrong(tmp_path: Path, postgres: str) -> None:
     async with Cluster(tmp_path, database=await new_database(postgres), broker_url=None) as cluster:
-        await Turn(cluster, Case("ChatService.send", BEFORE, Action.ERROR, "send with key", asked=True)).run()
+        case = Case("ChatService.send", BEFORE, Action.ERROR, "send with key", asked=True)
+        await Turn(cluster, case).run(SCENARIOS[case.scenario])
         for statement in SABOTAGE:
             transaction = cluster.database.transaction()
             await transaction.start()

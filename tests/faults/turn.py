@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -13,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from tests.fakes.llm_script import error
 from tests.faults.cluster import Cluster, signal_hub
 from tests.faults.failpoints import Action
-from tests.faults.points import BEFORE
 from tests.faults.talker import Talker, Viewer
 from tests.services.oracle import disagreements
 
@@ -125,8 +122,8 @@ class Turn:
 
     # The course of it
 
-    async def run(self) -> None:
-        """Go through the turn and its fault, and check what came of it.
+    async def run(self, scenario: Callable[[Turn], Awaitable[None]]) -> None:
+        """Go through a turn and its fault, and check what came of it.
 
         Raises:
             AssertionError: a promise was broken.
@@ -136,7 +133,7 @@ class Turn:
         self._conversation_id = answer.json()["id"]
         self._viewer = Viewer(self.cluster.urls, self.cluster.token, self._conversation_id)
         try:
-            await SCENARIOS[self.case.scenario](self)
+            await scenario(self)
             assert self._fault is not None
             await self._fault
             self.go.set()
@@ -238,109 +235,3 @@ class Turn:
     @property
     def _messages(self) -> str:
         return f"/api/conversations/{self._conversation_id}/messages"
-
-
-async def _send(turn: Turn) -> None:
-    """A message without a key."""
-    turn.arm()
-    await turn.say_once(turn.new_content())
-
-
-async def _send_with_key(turn: Turn) -> None:
-    turn.arm()
-    await turn.say(turn.new_content())
-
-
-async def _send_by_socket(turn: Turn) -> None:
-    turn.arm()
-    await turn.say_by_socket(turn.new_content())
-
-
-async def _send_unheard(turn: Turn) -> None:
-    """The process that stored the message did not ring for it: a sweep has to."""
-    turn.cluster.arm("Relay.ring", BEFORE, Action.SKIP)
-    turn.arm()
-    await turn.say(turn.new_content())
-
-
-async def _send_long(turn: Turn) -> None:
-    """The model stops in the middle of its answer until the fault has happened."""
-    content = turn.new_content()
-    turn.cluster.model.holds(content, turn.go)
-    turn.arm()
-    await turn.say(content)
-
-
-async def _retry_later(turn: Turn) -> None:
-    """The model's server fails once in a way that passes."""
-    content = turn.new_content()
-    turn.cluster.model.answers_first(content, error(503))
-    turn.arm()
-    await turn.say(content)
-
-
-async def _fail(turn: Turn) -> None:
-    """The model's server refuses for good."""
-    content = turn.new_content()
-    turn.ends_as = "failed"
-    turn.cluster.model.answers_first(content, *[error(400)] * 9)
-    turn.arm()
-    await turn.say(content)
-
-
-async def _ask_again(turn: Turn) -> None:
-    content = turn.new_content()
-    turn.cluster.model.answers_first(content, error(400))
-    response_id = await turn.say(content)
-    await turn.settle()
-    turn.arm()
-    answer = await turn.talker.insist("POST", f"/api/responses/{response_id}/retry")
-    assert answer.status_code in (202, 409), answer.text  # 409: an answer that was cut had done it
-
-
-async def _cancel(turn: Turn) -> None:
-    """Cancel a reply in its middle, with another message waiting behind it."""
-    content = turn.new_content()
-    turn.ends_as, turn.goes_when_fired = "cancelled", False
-    turn.cluster.model.holds(content, turn.go)
-    response_id = await turn.say(content)
-    await turn.viewer.reads(response_id)
-    await turn.say(turn.new_content())
-    turn.arm()
-    answer = await turn.talker.insist("POST", f"/api/responses/{response_id}/cancel")
-    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled"), answer.text
-
-
-async def _release(turn: Turn) -> None:
-    """The worker is asked to stop in the middle of a reply."""
-    await _signal_worker(turn, signal.SIGTERM)
-
-
-async def _rescue(turn: Turn) -> None:
-    """The worker dies in the middle of a reply."""
-    await _signal_worker(turn, signal.SIGKILL)
-
-
-async def _signal_worker(turn: Turn, number: signal.Signals) -> None:
-    content = turn.new_content()
-    turn.cluster.model.holds(content, turn.go)
-    response_id = await turn.say(content)
-    await turn.viewer.reads(response_id)
-    pid = await turn.worker_of(response_id)
-    turn.arm()
-    os.kill(pid, number)
-
-
-SCENARIOS: dict[str, Callable[[Turn], Awaitable[None]]] = {
-    "send": _send,
-    "send with key": _send_with_key,
-    "send by socket": _send_by_socket,
-    "send unheard": _send_unheard,
-    "send long": _send_long,
-    "retry later": _retry_later,
-    "fail": _fail,
-    "ask again": _ask_again,
-    "cancel": _cancel,
-    "release": _release,
-    "rescue": _rescue,
-}
