@@ -165,7 +165,8 @@ async def keep(turn: Turn, text: str) -> None:
         await connection.execute(
             "UPDATE responses SET output_text = $3 WHERE id = $1 AND attempt = $2 AND status = 'cancelled'"
             " AND job_id = $4 AND length(output_text) < length($3)"  # not asked for again since then
-            " AND completed_at > now() - $5 * interval '1 second'",
+            " AND completed_at > now() - $5 * interval '1 second'"
+            " AND EXISTS (SELECT FROM jobs WHERE id = $4 AND worker IS NOT NULL)",  # not taken back before
             turn.response_id,
             turn.claim.attempt,
             text,
