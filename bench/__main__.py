@@ -11,11 +11,12 @@ from pathlib import Path
 
 import uvloop
 
-from bench import first_byte, history, memory, startup, streams
+from bench import actor_start, first_byte, history, memory, startup, streams
 from bench.report import Figure, render, this_machine, to_json
 from bench.world import World, open_world
 
 BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
+    "actor-start": actor_start.measure,
     "first-byte": first_byte.measure,
     "history": history.measure,
     "memory": memory.measure,

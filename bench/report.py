@@ -14,14 +14,15 @@ from msgspec import Struct
 class Figure(Struct, frozen=True, kw_only=True):
     """One measured figure.
 
-    ``goal`` is the most it may be; None is for information only. ``shown`` is the figure with its unit,
-    ``details`` are lines on how it came about.
+    ``goal`` is the most it may be, or with ``at_least`` the least; None is for information only. ``shown`` is
+    the figure with its unit, ``details`` are lines on how it came about.
     """
 
     name: str
     value: float
     shown: str
     goal: float | None = None
+    at_least: bool = False
     goal_shown: str = ""
     details: tuple[str, ...] = ()
 
@@ -30,7 +31,8 @@ class Figure(Struct, frozen=True, kw_only=True):
         """``pass``, ``MISS``, or ``info`` where there is no goal."""
         if self.goal is None:
             return "info"
-        return "pass" if self.value <= self.goal else "MISS"
+        met = self.value >= self.goal if self.at_least else self.value <= self.goal
+        return "pass" if met else "MISS"
 
 
 class Machine(Struct, frozen=True, kw_only=True):

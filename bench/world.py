@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sys
@@ -15,6 +16,7 @@ from hub.db.embedded import EmbeddedPostgres
 from tests.services.fixtures import new_database
 from tests.services.hub import HubServer, llm_settings
 from tests.services.leash import Leashed
+from tests.services.rabbitmq import RabbitMQNode
 
 PROJECT = Path(__file__).parents[1]
 _START_SECONDS = 20.0
@@ -55,6 +57,20 @@ class World:
         """Run a fake language model that answers as fast as it can; yield its base address."""
         with self.program("tests.fakes.llm", "--tokens-per-second", "0", "--tokens", str(tokens)) as url:
             yield url
+
+    @asynccontextmanager
+    async def rabbitmq(self) -> AsyncIterator[RabbitMQNode]:
+        """Run a RabbitMQ node of the bench's own.
+
+        Raises:
+            FileNotFoundError: rabbitmq-server is not installed.
+        """
+        node = RabbitMQNode(self.folder())
+        await asyncio.to_thread(node.start)
+        try:
+            yield node
+        finally:
+            await asyncio.to_thread(node.stop)
 
     @asynccontextmanager
     async def hub(self, role: str = "up", **settings: str) -> AsyncIterator[HubServer]:

@@ -84,7 +84,7 @@ async def _run(
         _, model = await asyncio.gather(migrate_database(database), _open_model(settings, roles))
         if model is not None:
             stack.push_async_callback(model.close)
-        broker = make_broker(settings.broker_url)
+        broker = make_broker(settings.broker_url, quorum=settings.broker_queue_type == "quorum")
         publisher = make_publisher(broker) if roles.worker or settings.broker_url else None
         if publisher is not None:
             stack.callback(publisher.close)

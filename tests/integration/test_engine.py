@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from asyncpg.transaction import Transaction
 
-from hub.db.engine import HubConnection, HubEngine
+from hub.db.engine import UNAVAILABLE, HubConnection, HubEngine
 
 
 @pytest.fixture
@@ -140,3 +141,45 @@ async def test_a_transaction_that_cannot_begin_gives_its_connection_back(
                     pytest.fail("it cannot begin")
     async with asyncio.timeout(5):
         assert await ask(engine, "SELECT 1") == 1
+
+
+async def break_in_transaction(engine: HubEngine, watcher: asyncpg.Connection) -> None:
+    async with engine.transaction():
+        async with engine.connection() as connection:
+            pid = connection.get_server_pid()
+        await watcher.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        await asyncio.sleep(0)
+        raise LookupError("what went wrong")
+
+
+async def test_what_went_wrong_in_a_transaction_counts_though_its_connection_breaks(
+    engine: HubEngine, postgres: str
+) -> None:
+    watcher = await asyncpg.connect(postgres)
+    for _ in range(3):  # the pool has one connection: had it not come back, the next would wait for ever
+        with pytest.raises(LookupError):
+            await break_in_transaction(engine, watcher)
+    assert await ask(engine, "SELECT 1") == 1
+    await watcher.close()
+
+
+async def test_a_process_that_stands_still_in_a_transaction_keeps_no_rows_locked(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.db.engine.IDLE_LIMIT", 0.1)
+    engine = HubEngine()
+    await engine.open(postgres, pool_size=1)
+
+    async def stand_still() -> None:
+        async with engine.transaction(), engine.connection() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(4711)")
+            time.sleep(0.5)  # noqa: ASYNC251 - nothing of a frozen process goes on
+            watcher = await asyncpg.connect(postgres)
+            assert await watcher.fetchval("SELECT pg_try_advisory_xact_lock(4711)")
+            await watcher.close()
+            await connection.execute("SELECT 1")
+
+    with pytest.raises(UNAVAILABLE):
+        await stand_still()
+    assert await ask(engine, "SELECT 1") == 1
+    await engine.close()

@@ -215,3 +215,21 @@ async def test_last_words_of_a_turn_do_not_come_into_a_later_one(talk: Talk) -> 
     await queries.cancel_response(job.subject_id)
     await turns.keep(turn, "What was said before it was asked for again")
     assert await talk.column("output_text", "responses", job.subject_id) == ""
+
+
+async def test_last_words_come_neither_late_nor_from_a_worker_whose_turn_was_taken_back(talk: Talk) -> None:
+    late, taken_back, in_time = [await talk.send() for _ in range(3)]
+    for job in (late, taken_back, in_time):
+        await talk.other.execute("UPDATE jobs SET lane = id::text WHERE id = $1", job.id)
+        turn = await turns.begin(job.id, worker="a", cap=None)
+        assert turn is not None
+        if job is taken_back:
+            await turns.rescue(everything=True)
+        await store.cancel(job.id)
+        await queries.cancel_response(job.subject_id)
+        if job is late:
+            too_long_ago = "UPDATE responses SET completed_at = now() - interval '2 seconds' WHERE id = $1"
+            await talk.other.execute(too_long_ago, job.subject_id)
+        await turns.keep(turn, "Last words")
+        kept = await talk.column("output_text", "responses", job.subject_id)
+        assert kept == ("Last words" if job is in_time else "")

@@ -29,11 +29,15 @@ _numbers = itertools.count(1)
 
 
 class HubServer:
-    """One ``hub`` process with settings of its own; nothing of the test run's environment reaches it."""
+    """One ``hub`` process with settings of its own; nothing of the test run's environment reaches it.
 
-    def __init__(self, folder: Path, role: str = "up", **settings: str) -> None:
+    ``module`` is what ``python -m`` runs; a test may name one that prepares the hub and then starts it.
+    """
+
+    def __init__(self, folder: Path, role: str = "up", *, module: str = "hub", **settings: str) -> None:
         self.folder = folder
         self.role = role
+        self.module = module
         self.log = folder / f"{role}-{secrets.token_hex(3)}.log"
         self.settings = {
             "HUB_DATA_DIR": str(folder / "data"),
@@ -69,7 +73,7 @@ class HubServer:
         self.close()
         self._said_before = len(self.output)
         environment = {**base_environment(self.folder), **self.settings}
-        command = [sys.executable, "-m", "hub", self.role]
+        command = [sys.executable, "-m", self.module, self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)
 
     async def start(self, *, within: float = 60.0) -> None:
@@ -225,7 +229,7 @@ class Socket:
             frame: dict[str, Any] = json.loads(await self.connection.recv())
         self.frames.append(frame)
         kind = frame["type"]
-        if kind == "response.in_progress":
+        if kind in ("response.queued", "response.in_progress"):
             self.texts[frame["response"]["id"]] = frame["response"]["output_text"]
         elif kind == "response.output_text.delta":
             response_id = frame["response_id"]

@@ -93,11 +93,24 @@ class RabbitMQNode:
         """Freeze the node: its sockets stay open and nothing answers."""
         assert self._node is not None
         self._node.signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self._node.pid}/task")
+        deadline = time.monotonic() + _STOP_SECONDS
+        while not all(_is_stopped(each) for each in threads.iterdir()):  # each one stops on its own
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Let a frozen node go on."""
         assert self._node is not None
         self._node.signal(signal.SIGCONT)
+
+    def raise_alarm(self) -> None:
+        """Let the node find that it is low on memory: it takes no more messages (about 2 s)."""
+        self._control("set_vm_memory_high_watermark", "absolute", "1MB")
+
+    def clear_alarm(self) -> None:
+        """Let the node find that it has memory again (about 2 s)."""
+        self._control("set_vm_memory_high_watermark", "0.4")
 
     def purge(self, *queues: str) -> None:
         """Drop the waiting messages of these queues; one that does not exist is left alone."""
@@ -114,6 +127,19 @@ class RabbitMQNode:
             for queue in queues:
                 connection.channel().queue_delete(queue)
 
+    def put(self, queue: str, *bodies: bytes) -> None:
+        """Put messages of any content on a queue that exists."""
+        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for body in bodies:
+                channel.basic_publish("", queue, body, mandatory=True)
+
+    def drop_delivery(self, queue: str) -> bool:
+        """Take a message as a worker would that dies with it; False when there is none."""
+        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+            return connection.channel().basic_get(queue)[0] is not None
+
     def waiting(self, queue: str) -> int | None:
         """Return how many messages wait in a queue, None where it does not exist."""
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
@@ -129,6 +155,12 @@ class RabbitMQNode:
         rows = [line.split() for line in lines]
         mine = f"0100007F:{self.port:04X}"
         return [int(row[2].split(":")[1], 16) for row in rows if row[1] == mine and row[3] == _ESTABLISHED]
+
+    def _control(self, *arguments: str) -> None:
+        program = shutil.which("rabbitmqctl", path=os.pathsep.join(_FOLDERS))
+        assert program is not None
+        command = [program, "-q", *arguments]
+        subprocess.run(command, env=self._environment(), check=True, capture_output=True, timeout=60)
 
     def _answers(self) -> bool:
         try:
@@ -163,6 +195,10 @@ class RabbitMQNode:
             # The server's script then becomes the Erlang VM, which handles SIGTERM itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
+
+
+def _is_stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _free_ports(count: int) -> list[int]:

@@ -29,7 +29,10 @@ class Talk:
 
 @dataclass(eq=False)
 class Reply:
-    """A response as it should be; ``order`` is its job's place in the lane."""
+    """A response as it should be; ``order`` is its job's place in the lane.
+
+    ``cancelled_turn`` is the turn that ran when it was cancelled, for as long as that may add its last words.
+    """
 
     id: UUID
     talk: Talk
@@ -43,6 +46,7 @@ class Reply:
     due: bool = True
     retried: bool = False
     turn: Turn | None = None
+    cancelled_turn: Turn | None = None
 
     @property
     def is_active(self) -> bool:
@@ -52,9 +56,11 @@ class Reply:
     def requeue(self, *, due: bool = True) -> None:
         """Go back into the queue without a text."""
         self.status, self.text, self.turn, self.due = "queued", "", None, due
+        self.cancelled_turn = None
 
     def end(self, status: str) -> None:
         """End."""
+        self.cancelled_turn = self.turn if status == "cancelled" else None
         self.status, self.turn = status, None
 
 

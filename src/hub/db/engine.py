@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which the database is asked to give up on one statement.
 COMMAND_TIMEOUT = 30.0
+#: Seconds that a transaction may wait for its own process: a frozen one must not keep its rows locked.
+IDLE_LIMIT = 10.0
 
 #: Everything that a call can raise for the database's sake: for loops that must go on whatever it was.
 DATABASE_ERRORS: tuple[type[Exception], ...] = (
@@ -42,6 +44,7 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.TransactionRollbackError,  # the other side of a deadlock went through
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,  # this process stood still for too long
 )
 
 
@@ -93,7 +96,7 @@ class SafeTransaction(PostgresTransaction):
         try:
             if exception is None:
                 await self.commit()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
-            elif not self.connection.is_closed():
+            else:
                 await self._undo()
         finally:
             self.engine.current_transaction.reset(self.context)
@@ -107,7 +110,8 @@ class SafeTransaction(PostgresTransaction):
         try:
             await self.rollback()  # type: ignore[no-untyped-call]  # Piccolo's is not annotated
         except DATABASE_ERRORS:
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already
+                self.connection.terminate()
 
 
 class HubEngine(PostgresEngine):
@@ -140,7 +144,11 @@ class HubEngine(PostgresEngine):
             command_timeout=COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=300,
             connection_class=HubConnection,
-            server_settings={"application_name": "companion-hub", "lock_timeout": str(lock_timeout)},
+            server_settings={
+                "application_name": "companion-hub",
+                "lock_timeout": str(lock_timeout),
+                "idle_in_transaction_session_timeout": str(int(IDLE_LIMIT * 1000)),
+            },
         )
 
     async def close(self) -> None:

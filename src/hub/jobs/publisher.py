@@ -12,13 +12,16 @@ from functools import partial
 from queue import Empty, Full, Queue
 from uuid import UUID
 
+from hub.jobs.amqp import HEARTBEAT_SECONDS, cause_of
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.messages import job_message
-from hub.jobs.rabbitmq import HEARTBEAT_SECONDS, HubRabbitmqBroker, cause_of
+from hub.jobs.rabbitmq import HubRabbitmqBroker, QueueMismatchError
 
 DEADLINE_SECONDS = 10.0
 CHECK_SECONDS = 5.0
 MAX_WAITING = 10_000
+#: Seconds between two looks whether RabbitMQ still takes no messages.
+BLOCKED_SECONDS = 0.5
 # A broker that could not be reached is left alone for this long; publishing then fails at once.
 PAUSE_SECONDS = 0.5
 _CLOSE_SECONDS = 2.0
@@ -59,12 +62,14 @@ class RabbitmqPublisher:
     def close(self) -> None:
         """End the thread and its connection. Waits for at most 2 s."""
         self._closed.set()
+        self._broker.unblock()
         if self._thread is not None:
             with contextlib.suppress(Full):  # a full queue has it awake already
                 self._tasks.put_nowait(None)
             self._thread.join(_CLOSE_SECONDS)
 
     def _run_there(self, task: Callable[[], None]) -> Future[None]:
+        self._refuse_while_blocked()
         self._start()
         future: Future[None] = Future()
         try:
@@ -73,11 +78,19 @@ class RabbitmqPublisher:
             raise self._unavailable(f"{MAX_WAITING} messages already wait") from None
         return future
 
+    def _refuse_while_blocked(self) -> None:
+        if (reason := self._broker.blocked) is not None:
+            raise BrokerUnavailableError(
+                f"RabbitMQ at {self._address} takes no messages for now: it is {reason}."
+                " Jobs wait in PostgreSQL meanwhile; give RabbitMQ more memory or disk space."
+            )
+
     async def _answer(self, future: Future[None], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.wrap_future(future)
         except TimeoutError:
+            self._refuse_while_blocked()
             raise self._unavailable(f"no answer within {seconds:g} s") from None
 
     def _start(self) -> None:
@@ -91,7 +104,9 @@ class RabbitmqPublisher:
     def _serve(self) -> None:
         while not self._closed.is_set():
             try:
-                task = self._tasks.get(timeout=self._idle_seconds)
+                task = self._tasks.get(
+                    timeout=BLOCKED_SECONDS if self._broker.blocked else self._idle_seconds
+                )
             except Empty:
                 self._answer_heartbeats()
             else:
@@ -111,6 +126,8 @@ class RabbitmqPublisher:
             work()
         except BrokerUnavailableError as error:
             future.set_exception(error)
+        except QueueMismatchError as error:
+            future.set_exception(BrokerUnavailableError(str(error)))
         except Exception as error:  # noqa: BLE001 the thread outlives whatever the network brings
             self._broker.drop_connection()
             future.set_exception(self._unavailable(cause_of(error)))
@@ -131,7 +148,7 @@ class RabbitmqPublisher:
         self._broker.enqueue(job_message(kind, job_id))
 
     def _ask(self) -> None:
-        self._broker.channel.basic_qos(prefetch_count=0)  # changes nothing, and has to be answered
+        self._broker.ask()
 
     def _answer_heartbeats(self) -> None:
         try:

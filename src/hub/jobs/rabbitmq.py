@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
 import pika
-from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
-from dramatiq.errors import ConnectionClosed
+from dramatiq import Message
+from dramatiq.broker import Consumer
+from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL, RabbitmqBroker
+from dramatiq.common import xq_name
+from pika.exceptions import AMQPChannelError, AMQPConnectionError, UnroutableError
 
 from hub.core.logging import get_logger
+from hub.jobs.amqp import (
+    SilentBrokerError,
+    Watch,
+    cause_of,
+    close_quietly,
+    connection_parameters,
+    is_mismatch,
+)
+from hub.jobs.consumer import HubConsumer, NoConsumer
 
 logger = get_logger(__name__)
 
-HEARTBEAT_SECONDS = 30
-BLOCKED_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-_TCP_SILENCE_MS = 10_000
+#: Seconds within which RabbitMQ has to answer, before its connection is given up.
+ANSWER_SECONDS = 10.0
+#: Deliveries of a quorum queue's message that end with a lost worker, before it goes to the dead letters.
+#: What RabbitMQ 4 does by itself; RabbitMQ 3 would go on for ever.
+DELIVERY_LIMIT = 20
+
+
+class QueueMismatchError(Exception):
+    """A queue exists with other properties than the settings ask for; the text says what to do."""
 
 
 class HubRabbitmqBroker(RabbitmqBroker):
@@ -37,25 +53,76 @@ class HubRabbitmqBroker(RabbitmqBroker):
         # pika tells each failed attempt with several tracebacks; what matters is said once, here.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         super().__init__(url=url, confirm_delivery=True, middleware=[])
-        self.parameters = [_parameters(each) for each in url.split(";")]
+        self.parameters = [connection_parameters(each) for each in url.split(";")]
         self._quorum = quorum
         self._leaving = Event()
         self._lost: set[str] = set()
+        self._blocked: dict[Watch, str] = {}
 
     @property
-    def consumer_class(self) -> type[_RabbitmqConsumer]:
+    def consumer_class(self) -> type[HubConsumer]:
         """The consumer that dramatiq starts for each queue."""
         return HubConsumer
 
+    @property
+    def blocked(self) -> str | None:
+        """RabbitMQ's own reason for which it takes no messages now, such as "low on memory"."""
+        return next(iter(tuple(self._blocked.values())), None)
+
+    def unblock(self) -> None:
+        """Cut the connections that RabbitMQ has blocked, so that their threads get an error and can end."""
+        for watch in tuple(self._blocked):
+            watch.cut()
+
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
-        """Declare a queue and its dead letters, without a delay queue: schedules live in the jobs table."""
+        """Declare a queue and its dead letters, without a delay queue: schedules live in the jobs table.
+
+        Raises:
+            QueueMismatchError: the queue exists with other properties.
+        """
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.queues_pending.add(queue_name)
             self.emit_after("declare_queue", queue_name)
-        if ensure:
-            self._ensure_queue(queue_name)
+        if ensure and queue_name in self.queues_pending:
+            with self._answering():
+                self._ensure_queue(queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Publish a message and return once RabbitMQ has confirmed it.
+
+        A connection that turns out to be dead, and a queue that is gone, are made anew once. There is no
+        delay: schedules live in the jobs table.
+
+        Raises:
+            QueueMismatchError: the queue exists with other properties.
+            AMQPError: RabbitMQ is away, refuses, or did not answer within ``ANSWER_SECONDS``.
+        """
+        if delay is not None:
+            raise ValueError("a schedule belongs into the jobs table, not into a delay queue")
+        try:
+            self._publish(message)
+        except SilentBrokerError:
+            raise
+        except UnroutableError:
+            self.queues_pending.add(message.queue_name)
+            self._publish(message)
+        except (AMQPConnectionError, AMQPChannelError):
+            self._publish(message)
+        return message
+
+    def ask(self) -> None:
+        """Ask RabbitMQ something, and have every known queue.
+
+        Raises:
+            QueueMismatchError: a queue exists with other properties.
+            AMQPError: RabbitMQ is away, refuses, or did not answer within ``ANSWER_SECONDS``.
+        """
+        for queue_name in tuple(self.queues):
+            self.declare_queue(queue_name, ensure=True)
+        with self._answering():
+            self.channel.basic_qos(prefetch_count=0)  # changes nothing, and has to be answered
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """Return a consumer, however long the broker is away, or an empty one after `stop_waiting`."""
@@ -70,22 +137,34 @@ class HubRabbitmqBroker(RabbitmqBroker):
                 return consumer
             finally:
                 self.drop_connection()  # it only declared the queue; the consumer has its own
-        return _NoConsumer()
+        return NoConsumer()
 
     def stop_waiting(self) -> None:
         """Let consumers that wait for the broker give up; for a worker that stops."""
         self._leaving.set()
 
+    @property
+    def connection(self) -> pika.BlockingConnection:
+        """The calling thread's connection, opened when there is none."""
+        mine = getattr(self.state, "connection", None)
+        if mine is None:
+            mine = self.state.connection = pika.BlockingConnection(parameters=self.parameters)
+            self.state.watch = Watch(mine, self._note_blocked)
+            self.connections.add(mine)
+        return mine
+
+    @connection.deleter
+    def connection(self) -> None:
+        self.drop_connection()
+
     def drop_connection(self) -> None:
         """Close the calling thread's connection; its next use opens a new one."""
         mine = vars(self.state)
         self.channels.discard(mine.pop("channel", None))
+        self._blocked.pop(mine.pop("watch", None), None)
         connection = mine.pop("connection", None)
         self.connections.discard(connection)
         close_quietly(connection)
-
-    # Dramatiq deletes its connection wherever an error shows; this does it without a traceback in the logger.
-    connection = RabbitmqBroker.connection.deleter(drop_connection)  # type: ignore[attr-defined] # a property
 
     def ensure_connection(self) -> None:
         """Have an open connection and channel for the calling thread.
@@ -94,13 +173,12 @@ class HubRabbitmqBroker(RabbitmqBroker):
             Exception: pika's or the socket's error; `cause_of` gives its text.
         """
         channel = getattr(self.state, "channel", None)
-        if channel is not None and not channel.is_open:
+        if channel is not None:
+            if channel.is_open:
+                return
             self.drop_connection()
-        try:
+        with self._answering():
             _ = self.channel
-        except BaseException:
-            self.drop_connection()
-            raise
 
     def process_events(self) -> None:
         """Answer heartbeats and take notices on the calling thread's connection, if there is one.
@@ -114,8 +192,12 @@ class HubRabbitmqBroker(RabbitmqBroker):
 
     def tell_lost(self, queue_name: str, error: BaseException) -> None:
         """Say once that a queue cannot be reached."""
-        if queue_name not in self._lost:
-            self._lost.add(queue_name)
+        if queue_name in self._lost:
+            return
+        self._lost.add(queue_name)
+        if isinstance(error, QueueMismatchError):
+            logger.error("queue cannot be used", queue=queue_name, error=str(error))
+        else:
             logger.warning(
                 "broker lost", queue=queue_name, error=cause_of(error), retry_seconds=RETRY_SECONDS
             )
@@ -125,99 +207,66 @@ class HubRabbitmqBroker(RabbitmqBroker):
             self._lost.discard(queue_name)
             logger.info("broker back", queue=queue_name)
 
-    def _declare_dq_queue(self, queue_name: str) -> None:
-        """Declare no delay queue."""
+    def _note_blocked(self, reason: str | None) -> None:
+        watch = self.state.watch
+        if reason is None:
+            self._blocked.pop(watch, None)
+        else:
+            self._blocked[watch] = reason
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Talk on the calling thread's connection, and close it should that fail or take too long."""
+        try:
+            _ = self.connection
+            with self.state.watch.at_most(ANSWER_SECONDS):
+                yield
+        except BaseException:
+            self.drop_connection()
+            raise
+
+    def _publish(self, message: Message[Any]) -> None:
+        self.declare_queue(message.queue_name, ensure=True)
+        with self._answering():
+            self.emit_before("enqueue", message, None)
+            self.channel.basic_publish(
+                exchange="",
+                routing_key=message.queue_name,
+                body=message.encode(),
+                properties=pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent),
+                mandatory=True,  # else a message for a queue that is gone would be confirmed, and dropped
+            )
+            self.emit_after("enqueue", message, None)
+
+    def _ensure_queue(self, queue_name: str) -> None:
+        try:
+            self._declare_queue(queue_name)
+            self._declare_xq_queue(queue_name)
+        except AMQPChannelError as error:
+            if is_mismatch(error):
+                raise QueueMismatchError(self._advice(queue_name, error)) from None
+            raise
+        self.queues_pending.discard(queue_name)
+
+    def _advice(self, queue_name: str, error: AMQPChannelError) -> str:
+        wanted = "quorum" if self._quorum else "classic"
+        vhost = self.parameters[0].virtual_host
+        return (
+            f"The queue {queue_name} exists with other properties than HUB_BROKER_QUEUE_TYPE={wanted} asks"
+            " for. Delete it and its dead letters, or set the type that it has: rabbitmqctl -p"
+            f" {vhost} delete_queue {queue_name}; rabbitmqctl -p {vhost} delete_queue {xq_name(queue_name)}."
+            f" Nothing is lost: PostgreSQL holds the jobs. RabbitMQ said: {error.reply_text}"
+        )
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)
-        return arguments | ({"x-queue-type": "quorum"} if self._quorum else {})
+        return arguments | ({"x-delivery-limit": DELIVERY_LIMIT} if self._quorum else {}) | self._type
 
+    def _declare_xq_queue(self, queue_name: str) -> None:
+        # A quorum queue too, since a classic one is out of reach when its node of the cluster is.
+        arguments = {"x-message-ttl": DEAD_MESSAGE_TTL} | self._type
+        self.channel.queue_declare(queue=xq_name(queue_name), durable=True, arguments=arguments)
 
-class HubConsumer(_RabbitmqConsumer):
-    """Consumes one queue on one connection, and just ends when that is lost: it is then started anew."""
-
-    broker: HubRabbitmqBroker
-
-    def __init__(self, broker: HubRabbitmqBroker, queue_name: str, prefetch: int, timeout: int) -> None:
-        super().__init__(broker, queue_name, prefetch, timeout)
-        self._mine: dict[int, MessageProxy] = {}
-
-    def __next__(self) -> MessageProxy | None:
-        """Return the next message, or None when none came within the timeout (milliseconds)."""
-        try:
-            message: Any = super().__next__()
-        except StopIteration:  # somebody deleted the queue
-            self.broker.queues_pending.add(self.queue_name)
-            raise
-        except ConnectionClosed as error:
-            self.broker.tell_lost(self.queue_name, error)
-            raise StopIteration from None
-        if message is not None:
-            self._mine[message._tag] = message  # noqa: SLF001 dramatiq keeps the delivery tag there
-        delivered: MessageProxy | None = message
-        return delivered
-
-    def ack(self, message: MessageProxy) -> None:
-        """Confirm a message, unless its connection is gone: then it comes again, and finds its job taken."""
-        if self._is_mine(message):
-            with contextlib.suppress(ConnectionClosed):
-                super().ack(message)
-
-    def nack(self, message: MessageProxy) -> None:
-        """Move a message to the dead letters, unless its connection is gone."""
-        if self._is_mine(message):
-            with contextlib.suppress(ConnectionClosed):
-                super().nack(message)
-
-    def close(self) -> None:
-        """Send the last confirmations and close the connection."""
-        if self.connection.is_open:
-            with contextlib.suppress(ConnectionClosed):
-                super().close()
-        close_quietly(self.connection)  # dramatiq leaves it open when the channel was closed already
-
-    def _is_mine(self, message: Any) -> bool:
-        """Tell whether this connection delivered it: the next one counts its delivery tags from 1 again."""
-        return self._mine.pop(message._tag, None) is message  # noqa: SLF001 as above
-
-
-class _NoConsumer(Consumer):
-    """What a worker that stops gets instead of a consumer."""
-
-    def __next__(self) -> MessageProxy | None:
-        raise StopIteration
-
-
-def close_quietly(connection: Any) -> None:
-    """Close a pika connection that may be broken; nothing depends on how well that goes."""
-    if connection is not None and connection.is_open:
-        try:
-            connection.close()
-        except Exception as error:  # noqa: BLE001 it is being thrown away
-            logger.debug("broker connection did not close", error=cause_of(error))
-
-
-def cause_of(error: BaseException) -> str:
-    """Return the short text of the innermost error; pika and dramatiq wrap one in another."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    inner = getattr(error, "exception", None)
-    if isinstance(inner, BaseException):
-        return cause_of(inner)
-    return str(error) or type(error).__name__
-
-
-def _parameters(url: str) -> pika.URLParameters:
-    parameters = pika.URLParameters(url)
-    if parameters.heartbeat is None:
-        parameters.heartbeat = HEARTBEAT_SECONDS
-    if parameters.blocked_connection_timeout is None:
-        parameters.blocked_connection_timeout = BLOCKED_SECONDS
-    if "socket_timeout" not in url:
-        parameters.socket_timeout = CONNECT_SECONDS
-    if "stack_timeout" not in url:
-        parameters.stack_timeout = CONNECT_SECONDS + 1.0
-    if parameters.tcp_options is None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # A peer that vanished without a word is noticed when what we sent stays unanswered.
-        parameters.tcp_options = {"TCP_USER_TIMEOUT": _TCP_SILENCE_MS}
-    return parameters
+    @property
+    def _type(self) -> dict[str, Any]:
+        return {"x-queue-type": "quorum"} if self._quorum else {}

@@ -59,6 +59,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="The RabbitMQ server. Absent: the in-process broker.", extra=_is("broker")),
     ] = None
+    broker_queue_type: Annotated[
+        Literal["classic", "quorum"],
+        Meta(description="The type of RabbitMQ's queues. quorum: kept on several nodes of a cluster."),
+    ] = "classic"
     llm_url: Annotated[
         str | None,
         Meta(

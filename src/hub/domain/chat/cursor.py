@@ -107,11 +107,17 @@ class ResponseCursor:
             return self._text(response)
         if response.status == "completed":
             return [*self.finish_text(response), self.completed(response)]
-        # The text told becomes the stored one before the end is told, if an attempt was being followed.
-        frames = self._text(response) if self._status == "in_progress" else []
+        frames = self._last_text(response) if self._status == "in_progress" else []
         self._status = response.status
         frame = ResponseFailed if response.status == "failed" else ResponseCancelled
         return [*frames, frame(conversation_id=self._conversation_id, response=response)]
+
+    def _last_text(self, response: Response) -> list[Frame]:
+        """Make the text that was told the stored one; what a dead worker had not stored is taken back."""
+        if response.attempt == self._attempt and len(response.output_text) < self._told:
+            self._told = len(response.output_text)
+            return [self._started(response, response.output_text)]
+        return self._text(response)
 
     def finish_text(self, response: Response) -> list[Frame]:
         """Tell the rest of a completed text, and that it is complete."""
@@ -153,12 +159,13 @@ class ResponseCursor:
         return frames
 
     def _started(self, response: Response, text: str) -> Frame:
-        """Show the response as it was while it was being written, also when it has been completed since."""
+        """Show the response as it was while it was being written, also when it has ended since."""
         shown = msgspec.structs.replace(
             response,
             status="in_progress",
             output_text=text,
             message_id=None,
+            error=None,
             usage=None,
             completed_at=None,
         )

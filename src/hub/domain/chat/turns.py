@@ -27,6 +27,9 @@ logger = get_logger(__name__)
 
 #: Messages read for the prompt; more would not fit any context that a chat needs.
 HISTORY_LIMIT = 200
+#: Seconds after a cancel in which its worker may add its last words: longer than it takes to notice one, and
+#: shorter than feeds wait for them, so that the text they tell at the end is the stored one for good.
+KEEP_WITHIN = 1.25
 
 
 class TurnLostError(Exception):
@@ -157,15 +160,18 @@ async def save(turn: Turn, text: str) -> bool:
 
 
 async def keep(turn: Turn, text: str) -> None:
-    """Store what was said of a cancelled turn beyond its last save; of a turn lost otherwise, nothing."""
+    """Store what was said of a turn that was just cancelled beyond its last save; of others, nothing."""
     async with ENGINE.connection() as connection:
         await connection.execute(
             "UPDATE responses SET output_text = $3 WHERE id = $1 AND attempt = $2 AND status = 'cancelled'"
-            " AND job_id = $4 AND length(output_text) < length($3)",  # not asked for again since then
+            " AND job_id = $4 AND length(output_text) < length($3)"  # not asked for again since then
+            " AND completed_at > now() - $5 * interval '1 second'"
+            " AND EXISTS (SELECT FROM jobs WHERE id = $4 AND worker IS NOT NULL)",  # not taken back before
             turn.response_id,
             turn.claim.attempt,
             text,
             turn.claim.job_id,
+            KEEP_WITHIN,
         )
 
 
