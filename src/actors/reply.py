@@ -57,6 +57,11 @@ class Replies:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def running(self) -> int:
+        """How many replies this process is writing."""
+        return len(self._running)
+
     async def run(self, job_id: UUID) -> None:
         """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
         if self._process.is_stopping:

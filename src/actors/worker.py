@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+from uuid import UUID
 
 from actors.keeper import Keeper
 from actors.maintenance import Maintenance
@@ -34,9 +37,14 @@ class Worker:
         self._broker = broker
         self._keeper = Keeper(process.bus)
         self._replies = Replies(process, self._keeper, model)
-        declare_actor(broker, self._replies.run, kind=JobKind.REPLY)
         self._maintenance = Maintenance(process, self._keeper)
-        declare_actor(broker, self._maintenance.run, kind=JobKind.MAINTENANCE)
+        self._actors: dict[str, Callable[[UUID], Coroutine[Any, Any, None]]] = {
+            JobKind.REPLY: self._replies.run,
+            JobKind.MAINTENANCE: self._maintenance.run,
+        }
+        for kind, actor in self._actors.items():
+            declare_actor(broker, actor, kind=kind)
+        self._taken_over: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         self._runtime = ActorRuntime(broker, loop, threads=process.settings.worker_threads)
         self._rescuer: asyncio.Task[None] | None = None
@@ -53,6 +61,7 @@ class Worker:
             self._broker, InProcessBroker
         ):  # what was in such a broker went with its process
             await queue.forget_published()
+        self._process.relay.take_over_with(self._take_over)
         self._keeper.start()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
@@ -74,6 +83,18 @@ class Worker:
         await self._runtime.stop(timeout=3.5)
         await self._keeper.stop()
 
+    def _take_over(self, job_id: UUID, kind: str) -> bool:
+        """Run a job that nobody came for, if there is a place for it."""
+        actor = self._actors.get(kind)
+        places = self._process.settings.worker_threads - self._replies.running - len(self._taken_over)
+        if actor is None or places <= 0:
+            return False
+        logger.info("job taken over", job_id=str(job_id), kind=kind)
+        task = asyncio.create_task(_log_failure(actor(job_id)), name=f"job {job_id}")
+        self._taken_over.add(task)
+        task.add_done_callback(self._taken_over.discard)
+        return True
+
     async def _rescue_forever(self) -> None:
         while True:
             await asyncio.sleep(RESCUE_EVERY)
@@ -90,3 +111,11 @@ class Worker:
                 "reply rescued", conversation_id=str(conversation_id), response_id=str(response_id)
             )
             self._process.bus.publish(Changed(conversation_id, response_id))
+
+
+async def _log_failure(actor: Awaitable[None]) -> None:
+    """Await an actor as Dramatiq would: what it raises is logged, and its job's lease will end."""
+    try:
+        await actor
+    except Exception:
+        logger.exception("job failed")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pika
 import pytest
 
 from hub.db.embedded import EmbeddedPostgres
@@ -185,6 +186,33 @@ async def test_a_stale_worker_writes_nothing(cluster: Cluster) -> None:
         await exactly_one_reply(
             talk.client, talk.conversation_id, await talk.client.response(talk.response_id)
         )
+
+
+async def test_what_a_frozen_worker_was_told_of_is_taken_over(cluster: Cluster) -> None:
+    cluster.fake.default = lambda _: reply(TEXT)
+    client = await Client(cluster.webs[0].url).register()
+    companion = (await client.companion())["id"]
+    with pika.BlockingConnection(pika.URLParameters(cluster.rabbitmq.url)) as frozen:
+        frozen.channel().basic_consume(QUEUE, lambda *_: None)  # it never looks at what it is given
+        conversations = [(await client.conversation(companion))["id"] for _ in range(30)]
+        sent = await asyncio.gather(*(client.send(each, "Are you there?") for each in conversations))
+
+        async def rest() -> list[dict[str, Any]] | None:
+            rows = await query(
+                cluster.database,
+                "SELECT published_at < now() - interval '3 seconds' AS settled FROM jobs"
+                " WHERE status <> 'completed'",
+            )
+            return rows if all(row["settled"] for row in rows) else None
+
+        assert await within(20, rest), "all of them went past the frozen one"
+        await query(
+            cluster.database,
+            "UPDATE jobs SET published_at = now() - interval '16 seconds' WHERE status = 'queued'",
+        )
+        for each in sent:
+            assert (await client.ended(each["response"]["id"], within=10))["status"] == "completed"
+    await client.close()
 
 
 async def test_the_same_message_ten_times_is_one_reply(cluster: Cluster) -> None:

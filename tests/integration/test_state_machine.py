@@ -90,7 +90,7 @@ class Talks(People):
             self.pause()
         can = self.claimable()
         due = self.world.run(queue.take_due(limit=100, fresh=0, stale=0, cap=self.cap))
-        assert {job_id for job_id, _ in due} == {reply.job_id for reply in can}
+        assert {job.id for job in due} == {reply.job_id for reply in can}
         for reply in can:
             expected = reply in self.claimable()
             turn = self.world.run(turns.begin(reply.job_id, worker="sweeper", cap=self.cap))

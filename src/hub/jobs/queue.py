@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec import Struct
+
 from hub.db.engine import ENGINE
 
 _IS_HEAD = """NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane
@@ -15,28 +17,37 @@ _RUNNING = """(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs
         AND running.kind = jobs.kind AND running.status = 'in_progress')"""
 
 _DUE = f"""
-UPDATE jobs SET published_at = now() WHERE id IN (
-    SELECT id FROM jobs WHERE status = 'queued' AND due_at <= now()
+UPDATE jobs SET published_at = now() FROM (
+    SELECT id AS job_id, published_at IS NOT NULL AS was_published FROM jobs
+    WHERE status = 'queued' AND due_at <= now()
     AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
-         OR published_at < now() - $3 * interval '1 second')
+         OR published_at < now() - $3::float8 * interval '1 second')
     AND {_IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
-    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-RETURNING id, kind
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
+WHERE id = job_id RETURNING id, kind, was_published
 """  # noqa: S608 - constants
 
 
-async def take_due(*, limit: int, fresh: float, stale: float, cap: int | None) -> list[tuple[UUID, str]]:
-    """Stamp and return jobs that should be rung for: (id, kind), each at the head of its lane.
+class DueJob(Struct, frozen=True):
+    """A job to ring for; ``was_published`` if that was done before, and nobody came."""
+
+    id: UUID
+    kind: str
+    was_published: bool
+
+
+async def take_due(*, limit: int, fresh: float, stale: float | None, cap: int | None) -> list[DueJob]:
+    """Stamp and return jobs that should be rung for, each at the head of its lane.
 
     Args:
         limit: most jobs returned.
         fresh: seconds for which a new job is left to whoever stored it, which rings at once.
-        stale: seconds after which a job that was rung for and still waits is rung for again.
+        stale: seconds after which a job that was rung for and still waits is rung for again; None: never.
         cap: jobs of a kind that one user may have running; those of a user who has are left out.
     """
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_DUE, limit, fresh, stale, cap)
-    return [(row["id"], row["kind"]) for row in rows]
+    return [DueJob(*row) for row in rows]
 
 
 _STAMP = """

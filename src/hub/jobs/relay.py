@@ -7,7 +7,7 @@ nothing here has to be exact. It only has to go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from hub.core.logging import get_logger
@@ -44,12 +44,20 @@ class Relay:
         self._refused: list[UUID] = []
         self._sweeper: asyncio.Task[None] | None = None
         self._broker_is_down = False
+        self._take_over: Callable[[UUID, str], bool] | None = None
 
     def start(self) -> None:
         """Begin to sweep."""
         if self._publisher is None:
             return
         self._sweeper = asyncio.create_task(self._sweep_forever(), name="relay")
+
+    def take_over_with(self, take_over: Callable[[UUID, str], bool]) -> None:
+        """Offer what nobody came for to this process itself; ``take_over`` says whether it takes a job.
+
+        A process that cannot leaves such jobs to those that can.
+        """
+        self._take_over = take_over
 
     async def stop(self) -> None:
         """Stop sweeping and let what is being published finish for up to 2 seconds."""
@@ -129,6 +137,9 @@ class Relay:
             await queue.forget_published(refused)
         # One job is enough to learn that the broker is back.
         limit = 1 if self._broker_is_down else SWEEP_LIMIT
-        due = await queue.take_due(limit=limit, fresh=FRESH, stale=STALE, cap=self._cap)
-        for job_id, kind in due:
-            self.ring(job_id, kind)
+        stale = STALE if self._take_over is not None else None
+        due = await queue.take_due(limit=limit, fresh=FRESH, stale=stale, cap=self._cap)
+        for job in due:
+            # Whoever was told of it first may be frozen, and the broker might tell it again.
+            if not (job.was_published and self._take_over and self._take_over(job.id, job.kind)):
+                self.ring(job.id, job.kind)
