@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from uuid import UUID
 
-from tests.chaos.oracle import disagreements
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding, none_of, within
 from tests.chaos.sizes import Size
@@ -152,7 +151,7 @@ async def _streaming(world: World, count: int, progress: Progress) -> list[Findi
     )
     stored = {str(row["id"]): row["output_text"] for row in rows}
     lost = [f"{each}: {texts[each]!r}" for each, texts in shown if not stored[each].startswith(texts[each])]
-    torn = await disagreements(world, watcher.conversations)
+    torn = await world.disagreements()
     done = f"{count} streams, cancelled over HTTP and sockets, seen at both webs"
     return [
         within("cancel closes the upstream", done, seconds, goal=_GOAL),
@@ -246,7 +245,7 @@ async def _races(world: World, count: int, progress: Progress) -> list[Finding]:
                 for each in responses
                 if told[each] != statuses[each]
             ]
-    wrong += await disagreements(world, watcher.conversations)
+    wrong += await world.disagreements()
     shown = ", ".join(f"{number} {name}" for name, number in sorted(ends.items()))
     done = f"{count:,} races: {shown}"
     both = {"completed", "cancelled"} <= ends.keys()

@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tests.chaos.oracle import disagreements
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding, none_of
 from tests.chaos.sizes import Size
@@ -70,7 +69,7 @@ async def _stored(world: World, conversations: list[str], count: int) -> list[Fi
     ]
     wrong += [f"{each!r} was never sent" for each in messages.keys() - wanted]
     done = f"{count:,} x {_TIMES} at once"
-    torn = await disagreements(world, conversations)
+    torn = await world.disagreements()
     return [
         none_of("one key is one message and one turn", done, wrong, what="doubled or lost"),
         none_of("rows agree after double sends", done, torn, what="contradictions"),

@@ -1,4 +1,4 @@
-"""The oracle: reads the database when all is over and says what is missing, doubled, misplaced or torn."""
+"""Compares the database with what users said: what is missing, doubled, misplaced or torn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def examine(world: World, said: dict[str, list[str]], *, asked_again: Cont
         stored, replies = messages[conversation_id], responses[conversation_id]
         _compare_said(conversation_id, contents, stored, verdict)
         _compare_replies(conversation_id, stored, replies, verdict, asked_again)
-    verdict.torn += await disagreements(world, list(said))
+    verdict.torn += await world.disagreements()
     return verdict
 
 
@@ -95,16 +95,6 @@ def _compare_counts(where: str, requests: list[Row], answered: Counter[int], ver
     ]
 
 
-async def disagreements(world: World, conversation_ids: list[str]) -> list[str]:
-    """Return where rows contradict each other, in conversations in which nothing goes on any more."""
-    ids = [UUID(each) for each in conversation_ids]
-    found = []
-    for what, sql in _CONTRADICTIONS.items():
-        rows = await world.query(sql, ids)
-        found += [f"{what}: {dict(row)}" for row in rows]
-    return found
-
-
 async def _by_conversation(
     world: World, said: dict[str, list[str]], select: str, order: str
 ) -> defaultdict[str, list[Row]]:
@@ -114,37 +104,3 @@ async def _by_conversation(
     for row in rows:
         found[str(row["conversation_id"])].append(row)
     return found
-
-
-_CONTRADICTIONS = {
-    "positions have a gap, or last_position is wrong": """
-        SELECT conversations.id, last_position, count(messages.id), max(position) FROM conversations
-        LEFT JOIN messages ON conversation_id = conversations.id WHERE conversations.id = ANY($1)
-        GROUP BY conversations.id
-        HAVING count(messages.id) <> last_position OR coalesce(max(position), 0) <> last_position
-        OR coalesce(min(position), 1) <> 1""",
-    "a response is still active": """
-        SELECT id, status FROM responses
-        WHERE conversation_id = ANY($1) AND status IN ('queued', 'in_progress')""",
-    "a job is still active": """
-        SELECT jobs.id, jobs.status FROM jobs JOIN responses ON subject_id = responses.id
-        WHERE conversation_id = ANY($1) AND jobs.status IN ('queued', 'in_progress')""",
-    "a response and its job disagree": """
-        SELECT responses.id, responses.status, jobs.status AS job_status, responses.attempt,
-            jobs.attempt AS job_attempt
-        FROM responses LEFT JOIN jobs ON jobs.id = job_id WHERE conversation_id = ANY($1)
-        AND (jobs.id IS NULL OR jobs.status <> responses.status OR subject_id <> responses.id
-            OR jobs.attempt <> responses.attempt)""",
-    "two jobs of one response have ended well": """
-        SELECT subject_id, count(*) FROM jobs JOIN responses ON subject_id = responses.id
-        WHERE conversation_id = ANY($1) AND jobs.status = 'completed'
-        GROUP BY subject_id HAVING count(*) > 1""",
-    "a completed response and its message disagree": """
-        SELECT responses.id, responses.status, messages.position FROM responses
-        FULL JOIN messages ON messages.response_id = responses.id
-        WHERE coalesce(responses.conversation_id, messages.conversation_id) = ANY($1)
-        AND (messages.role IS NULL OR messages.role = 'assistant')
-        AND ((responses.status = 'completed') <> (messages.id IS NOT NULL)
-            OR messages.id IS NOT NULL AND (responses.id IS NULL OR responses.message_id <> messages.id
-                OR output_text <> content OR responses.conversation_id <> messages.conversation_id))""",
-}

@@ -1,7 +1,6 @@
 """The scenarios by name.
 
-A new one is a function that takes the world, a size and a progress, and a line here. A matrix of failpoints
-joins in the same way: it may start hubs of its own beside the world's.
+A new one is a function that takes the world, a size and a progress, and a line here.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import broker, cancel, double_sends, rescue, slow, stream, turns
+from tests.chaos import broker, cancel, double_sends, failpoints, rescue, slow, stream, turns
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -36,5 +35,6 @@ SCENARIOS: dict[str, Scenario] = {
     "cancel": Scenario(cancel.run),
     "stream": Scenario(stream.run),
     "double-sends": Scenario(double_sends.run),
+    "failpoints": Scenario(failpoints.run, ONLY_FULL),
     "slow": Scenario(slow.run, ONLY_FULL),
 }

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from tests.chaos.postgres import PostgresNode
 from tests.chaos.progress import Progress
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.services.hub import Client, HubServer, llm_settings
+from tests.services.oracle import disagreements
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.world import query
 
@@ -59,6 +62,14 @@ class World:
     async def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Run one statement in the hub's database."""
         return await query(self.postgres.dsn, sql, *values)
+
+    async def disagreements(self) -> list[str]:
+        """Return where rows contradict each other, now that nothing goes on any more."""
+        connection = await asyncpg.connect(self.postgres.dsn)
+        try:
+            return await disagreements(connection)
+        finally:
+            await connection.close()
 
     async def job(self, response_id: str) -> dict[str, Any]:
         """Return the job of a response."""

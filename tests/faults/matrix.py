@@ -86,6 +86,8 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "rescue": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
 }
+#: Stands in the progress line of a case that failed.
+FAILED = "FAILED"
 BROKERS = ("rabbitmq", "in-process")
 _ELSEWHERE = {"rabbitmq": "InProcessPublisher.", "in-process": "RabbitmqPublisher."}
 
@@ -196,7 +198,7 @@ async def run_cases(
             failure = await _run_case(cluster, case)
             result.cases += 1
             seconds = time.monotonic() - started
-            verdict = "FAILED" if failure else "ok"
+            verdict = FAILED if failure else "ok"
             progress(f"{result.cases}/{len(cases)} {cluster.broker}, {case}: {verdict} ({seconds:.1f} s)")
             if failure:
                 result.failures.append(f"{cluster.broker}, {case}\n{failure}")

@@ -60,6 +60,22 @@ SABOTAGE = (
     UPDATE messages SET position = 106 - position WHERE position IN (2, 4);
     UPDATE messages SET position = position - 100 WHERE position > 100
     """,
+    """
+    UPDATE responses SET status = 'failed', error_code = 'broken', message_id = NULL;
+    UPDATE jobs SET status = 'failed', attempt = attempt + 1;
+    DELETE FROM messages WHERE role = 'assistant';
+    UPDATE messages SET position = 2 WHERE position = 3;
+    UPDATE conversations SET last_position = 2
+    """,
+    """
+    INSERT INTO jobs SELECT (jsonb_populate_record(jobs, jsonb_build_object('id', gen_random_uuid()))).*
+    FROM jobs
+    """,
+    """
+    INSERT INTO messages (id, conversation_id, position, role, content)
+    SELECT gen_random_uuid(), id, last_position + 1, 'assistant', 'Nobody asked' FROM conversations;
+    UPDATE conversations SET last_position = last_position + 1
+    """,
     "UPDATE idempotency_keys SET response_id = gen_random_uuid()",
 )
 

@@ -13,6 +13,9 @@ _ALWAYS = {
         HAVING count(position) <> last_position OR coalesce(max(position), 0) <> last_position
         OR coalesce(min(position), 1) <> 1
     """,
+    "a reply belongs to no response": """
+        SELECT id, content FROM messages WHERE role = 'assistant' AND response_id IS NULL
+    """,
     "a message answers nothing, or its response says something else": """
         SELECT messages.id, responses.id AS response_id, status, message_id, content, output_text
         FROM messages LEFT JOIN responses ON responses.id = response_id
@@ -38,8 +41,12 @@ _ALWAYS = {
             jobs.attempt AS job_attempt
         FROM responses LEFT JOIN jobs ON jobs.id = job_id
         WHERE jobs.id IS NULL OR jobs.subject_id <> responses.id OR jobs.status <> responses.status
-        OR jobs.status = 'completed' AND jobs.attempt <> responses.attempt
+        OR jobs.attempt <> responses.attempt
         OR jobs.lane <> 'conversation:' || responses.conversation_id
+    """,
+    "two jobs of a response have completed": """
+        SELECT subject_id, count(*) FROM jobs WHERE kind = 'reply' AND status = 'completed'
+        GROUP BY subject_id HAVING count(*) > 1
     """,
     "a job that nobody waits for has not ended": """
         SELECT jobs.id, jobs.status FROM jobs LEFT JOIN responses ON job_id = jobs.id
