@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,8 @@ from tests.chaos.report import Finding, Report, render, to_json
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.sizes import Size
 from tests.chaos.world import World, open_world
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 async def run(names: list[str], size: Size, seed: int) -> Report:
@@ -63,7 +66,11 @@ def main() -> None:
     names = options.names or [name for name, each in SCENARIOS.items() if size_chosen in each.sizes]
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every peer that was killed
     sys.stderr.write(f"chaos, {size_chosen}, seed {seed}: {', '.join(names)}\n")
-    report = asyncio.run(run(names, size_chosen, seed))
+    try:
+        report = asyncio.run(run(names, size_chosen, seed))
+    except KeyboardInterrupt:
+        sys.stderr.write("chaos was stopped; so is everything that it had started\n")
+        sys.exit(_INTERRUPTED)
     sys.stdout.write(render(report) + "\n")
     if options.json is not None:
         options.json.write_bytes(to_json(report))

@@ -24,7 +24,7 @@ async def run(world: World, size: Size, progress: Progress) -> list[Finding]:
         failed += f": {FAILED} (" in line
 
     with tempfile.TemporaryDirectory(prefix="hub-failpoints-") as folder:
-        async with progress.of(total, "failpoints", lambda: f"{failed} failed"):
+        async with progress.of(total, "cases", lambda: f"{failed} failed"):
             result = await run_matrix(
                 full=full,
                 progress=tell,
