@@ -236,10 +236,11 @@ class Socket:
             assert frame["offset"] == len(self.texts[response_id]), (frame, self.texts[response_id])
             self.texts[response_id] += frame["delta"]
         elif kind == "response.output_text.done":
-            assert frame["text"] == self.texts[frame["response_id"]]
+            assert frame["text"] == self.texts[frame["response_id"]], (frame, self.texts)
         elif kind in ("response.failed", "response.cancelled"):
             response = frame["response"]
-            assert response["output_text"] == self.texts.get(response["id"], response["output_text"])
+            built = self.texts.get(response["id"], response["output_text"])
+            assert response["output_text"] == built, (frame, built)
         return frame
 
     async def expect(self, *kinds: str, within: float = 20.0) -> dict[str, Any]:
