@@ -46,7 +46,11 @@ class Keeper:
 
     @contextmanager
     def keeping(self, claim: Claim, on_lost: Callable[[], None]) -> Iterator[None]:
-        """Keep the lease of a job within the context; ``on_lost`` is called once it is no longer ours."""
+        """Keep the lease of a job within the context; ``on_lost`` is called once it is no longer ours.
+
+        An earlier claim of the same job, from before this process stood still for a while, is lost by that.
+        """
+        self._lose(claim.job_id)
         self._kept[claim.job_id] = (claim, on_lost)
         try:
             yield

@@ -12,13 +12,14 @@ from actors.maintenance import Maintenance
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from hub.core.logging import get_logger
-from hub.db.engine import DATABASE_ERRORS
+from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import turns
+from hub.domain.chat.service import lane_of
 from hub.jobs import queue
 from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
-from hub.process import Process
+from hub.process import ASK_AGAIN, Process
 from hub.providers.llm.protocol import LanguageModel
 
 logger = get_logger(__name__)
@@ -55,17 +56,26 @@ class Worker:
         Args:
             alone: no other worker can be alive, so whatever seems to be running is taken back at once.
         """
-        if alone:
-            await self._rescue(everything=True)
-        if alone or isinstance(
-            self._broker, InProcessBroker
-        ):  # what was in such a broker went with its process
-            await queue.forget_published()
+        await self._take_back(alone=alone)
         self._process.relay.take_over_with(self._take_over)
         self._keeper.start()
         self._runtime.start()
         self._rescuer = asyncio.create_task(self._rescue_forever(), name="rescuer")
         self._maintenance.start()
+
+    async def _take_back(self, *, alone: bool) -> None:
+        """Take back what an earlier process had, however long the database is away."""
+        while True:
+            try:
+                if alone:
+                    await self._rescue(everything=True)
+                if alone or isinstance(self._broker, InProcessBroker):  # its messages went with its process
+                    await queue.forget_published()
+            except UNAVAILABLE as error:
+                logger.warning("database unavailable, the worker waits", reason=type(error).__name__)
+            else:
+                return
+            await asyncio.sleep(ASK_AGAIN)
 
     async def stop(self) -> None:
         """Take no more jobs and hand over those that run."""
@@ -106,11 +116,14 @@ class Worker:
                 logger.exception("a rescue failed")  # the next one may not
 
     async def _rescue(self, *, everything: bool = False) -> None:
-        for conversation_id, response_id in await turns.rescue(everything=everything):
+        rescued = await turns.rescue(everything=everything)
+        for conversation_id, response_id in rescued:
             logger.warning(
                 "reply rescued", conversation_id=str(conversation_id), response_id=str(response_id)
             )
             self._process.bus.publish(Changed(conversation_id, response_id))
+        for conversation_id, _ in rescued:
+            await self._process.relay.ring_next(lane_of(conversation_id), kind=JobKind.REPLY, user_id=None)
 
 
 async def _log_failure(actor: Awaitable[None]) -> None:

@@ -355,9 +355,9 @@ async def test_many_who_look_at_once_take_a_schedule_once(empty_database: str) -
     await migrate(empty_database)
     async with engine_at(empty_database, pool_size=10), ENGINE.connection() as database:
         await schedules.ensure({"often": timedelta(minutes=1), "seldom": timedelta(days=1)})
+        assert await schedules.take_due(["often", "seldom"]) is None
         await database.execute("UPDATE schedules SET every_seconds = 5 WHERE name = 'often'")
         await schedules.ensure({"often": timedelta(minutes=1), "seldom": timedelta(days=1)})
-        assert await schedules.take_due(["often", "seldom"]) is None
         await database.execute("UPDATE schedules SET due_at = now() - interval '1 day'")
         taken = await asyncio.gather(*(schedules.take_due(["often", "seldom"]) for _ in range(9)))
         lanes = sorted(job.lane for job in taken if job)
@@ -367,6 +367,17 @@ async def test_many_who_look_at_once_take_a_schedule_once(empty_database: str) -
         await database.execute("UPDATE schedules SET due_at = now() - interval '1 day'")
         assert await schedules.take_due(["often", "seldom"]) is None, "their jobs still wait"
         assert await database.fetchval("SELECT count(*) FROM jobs") == 2
+
+
+async def test_a_clock_that_was_put_back_delays_a_schedule_by_no_more_than_its_period(
+    empty_database: str,
+) -> None:
+    await migrate(empty_database)
+    async with engine_at(empty_database), ENGINE.connection() as database:
+        await schedules.ensure({"often": timedelta(minutes=1)})
+        await database.execute("UPDATE schedules SET due_at = now() + interval '40 days'")
+        assert await schedules.take_due(["often"]) is not None
+        assert await schedules.take_due(["often"]) is None
 
 
 async def test_an_ended_response_outlives_its_job(client: Client, hub: HubServer, answers: Answers) -> None:

@@ -7,15 +7,18 @@ import base64
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.protocol import CLIENT, Protocol
 
 from hub.web import protocols
+from tests.services.hub import PASSWORD, Client, HubServer
 from tests.services.waiting import eventually
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -200,6 +203,59 @@ async def test_an_answer_that_is_not_read_is_cut(monkeypatch: pytest.MonkeyPatch
             left = await reader.read()
         assert not left.endswith(b"0\r\n\r\n"), "it looks whole"
         writer.close()
+
+
+async def test_a_long_answer_that_is_read_slowly_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "SEND_TIMEOUT", 0.5)
+    size = 256 * PIECE
+
+    async def one_body(scope: dict[str, Any], receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    async with serving(one_body) as port:
+        reader, writer = await ask(port, "Connection: close\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        began, received = asyncio.get_running_loop().time(), b""
+        while piece := await reader.read(PIECE):
+            received += piece
+            await asyncio.sleep(0.005)
+        assert asyncio.get_running_loop().time() - began > 2 * protocols.SEND_TIMEOUT
+        assert received.count(b"x") == size
+        writer.close()
+
+
+async def test_a_socket_that_is_not_read_obeys_nobody_after_its_sign_in_has_ended(
+    client: Client, hub: HubServer
+) -> None:
+    other = Client(client.url)
+    body = {"login": client.user["username"], "password": PASSWORD}
+    other.use((await other.http.post("/api/auth/login", json=body)).json()["access_token"])
+    conversation = (await client.conversation())["id"]
+    async with client.socket() as socket:
+        for _ in range(30):
+            await socket.say(conversation, "x" * 4000, response=None)
+            await socket.expect("conversation.item.added")
+    async with other.socket(max_queue=1) as blocked:  # from now on nobody reads it
+        for _ in range(200):
+            await blocked.send(type="conversation.subscribe", conversation_id=conversation)
+        await eventually(lambda: _is_blocked(int(hub.url.rpartition(":")[2])))
+        assert (await other.http.post("/api/auth/logout")).status_code == 204
+        await blocked.say(conversation, "I am still here", response=None)
+        async with asyncio.timeout(20):
+            with suppress(ConnectionClosed):
+                async for _ in blocked.connection:
+                    pass
+        assert blocked.connection.close_code == 4401
+    said = {each["content"] for each in await client.messages(conversation)}
+    assert said == {"x" * 4000}
+    await other.close()
+
+
+def _is_blocked(port: int) -> bool:
+    """Tell whether the kernel holds much that a client of the port has not read (Linux)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and int(row[4].split(":")[0], 16) > PIECE for row in rows)
 
 
 async def until_stalled(talker: Talker) -> None:

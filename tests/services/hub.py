@@ -229,7 +229,7 @@ class Socket:
             frame: dict[str, Any] = json.loads(await self.connection.recv())
         self.frames.append(frame)
         kind = frame["type"]
-        if kind in ("response.queued", "response.in_progress"):
+        if kind == "response.in_progress":
             self.texts[frame["response"]["id"]] = frame["response"]["output_text"]
         elif kind == "response.output_text.delta":
             response_id = frame["response_id"]

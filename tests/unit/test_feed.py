@@ -149,7 +149,8 @@ class TestCursor:
         cursor = self._at("Hello")
         assert cursor.fit(delta(0, "Good", attempt=2)) is Fit.AHEAD
         assert kinds(cursor.advance(row("", status="queued"))) == ["queued"]
-        assert cursor.fit(delta(5, " you")) is Fit.AHEAD, "not while it is queued"
+        assert cursor.fit(delta(5, " you")) is Fit.TOLD, "late, of the attempt that was given up"
+        assert cursor.fit(delta(0, "Good", attempt=2)) is Fit.AHEAD, "not while it is queued"
         (frame,) = said(cursor.advance(row("", attempt=2)))
         assert (frame["type"], frame["response"]["output_text"]) == ("response.in_progress", "")
         assert cursor.fit(delta(5, " you")) is Fit.TOLD, "late, of the attempt before"
@@ -173,6 +174,23 @@ class TestCursor:
         reader = Reader()
         reader.read(frames)
         assert reader.text == "Hel"
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled"])
+    @pytest.mark.parametrize("stored", ["", "Other words"])
+    def test_an_end_while_it_waits_for_its_next_attempt(
+        self, status: Literal["failed", "cancelled"], stored: str
+    ) -> None:
+        reader, cursor = Reader(), self.cursor()
+        reader.read(cursor.advance(row("Hello")))
+        reader.read(cursor.advance(row("", status="queued")))
+        reader.read(cursor.advance(row(stored, status=status, attempt=2)))
+        assert reader.end is not None
+        assert (reader.text, reader.end["output_text"]) == (stored, stored)
+
+    def test_an_end_of_what_nobody_wrote_is_just_told(self) -> None:
+        cursor = self.cursor()
+        frames = [*cursor.advance(row(status="queued")), *cursor.advance(row(status="cancelled"))]
+        assert kinds(frames) == ["queued", "cancelled"]
 
     def test_a_cancelled_row_may_be_behind_for_a_moment(self) -> None:
         cursor = self._at("Hello")

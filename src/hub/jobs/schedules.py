@@ -34,10 +34,12 @@ async def ensure(periods: Mapping[str, timedelta]) -> None:
         await connection.execute(_ENSURE, list(periods), seconds)
 
 
-# A job that waits or runs is enough: what it will find covers this time too.
+# A job that waits or runs is enough: what it will find covers this time too. A time further away than one
+# period is of a clock that has been put back since.
 _TAKE = """
 UPDATE schedules SET due_at = now() + every_seconds * interval '1 second'
-WHERE id = (SELECT id FROM schedules WHERE due_at <= now() AND name = ANY($1)
+WHERE id = (SELECT id FROM schedules WHERE name = ANY($1)
+            AND (due_at <= now() OR due_at > now() + every_seconds * interval '1 second')
             ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, name, EXISTS (
     SELECT FROM jobs WHERE jobs.id = job_id AND status IN ('queued', 'in_progress')) AS is_busy

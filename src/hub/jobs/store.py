@@ -193,7 +193,8 @@ async def _requeue(claim: Claim, *, pause: float, more_attempts: int) -> bool:
     async with ENGINE.connection() as connection:
         result = await connection.execute(
             "UPDATE jobs SET status = 'queued', due_at = now() + $3 * interval '1 second',"
-            " max_attempts = max_attempts + $4, published_at = NULL, lease_until = NULL, worker = NULL"
+            " max_attempts = max_attempts + $4, published_at = NULL, lease_until = NULL, worker = NULL,"
+            " slot = NULL"
             " WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
             claim.job_id,
             claim.attempt,
@@ -229,7 +230,7 @@ async def cancel_lanes(lanes: list[str]) -> list[UUID]:
 
 
 _RESCUE = """
-UPDATE jobs SET lease_until = NULL, worker = NULL, published_at = NULL,
+UPDATE jobs SET lease_until = NULL, worker = NULL, slot = NULL, published_at = NULL,
     status = CASE WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
     due_at = now(),
     completed_at = CASE WHEN attempt < max_attempts THEN NULL ELSE now() END,

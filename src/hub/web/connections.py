@@ -68,3 +68,5 @@ class OpenConnections:
                     await self.close_signed_out(await accounts.ended(token_ids))
             except DATABASE_ERRORS as error:
                 logger.debug("sign-ins wait for the database", reason=type(error).__name__)
+            except Exception:
+                logger.exception("a look at the sign-ins failed")  # the next one may not

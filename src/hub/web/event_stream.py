@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from hub.core.logging import get_logger
+from hub.db.engine import DATABASE_ERRORS
 from hub.domain.chat.feed import ResponseFeed
 from hub.domain.chat.frames import Frame, OutputTextDelta
 from hub.domain.chat.schemas import Response
@@ -16,6 +18,10 @@ from hub.web.connections import OpenConnections
 
 #: Seconds of silence after which a comment is sent, so that proxies keep the connection open.
 KEEP_ALIVE = 15.0
+#: Seconds until the feed is tried again after the database failed it.
+DATABASE_PAUSE = 0.5
+
+logger = get_logger(__name__)
 
 _encoder = msgspec.json.Encoder()
 
@@ -55,12 +61,22 @@ class EventStream:
             except TimeoutError:
                 pass
             self._woken.clear()
-            if frames := await self._feed.next_frames():
+            if frames := await self._next_frames():
                 quiet_since = loop.time()
                 yield b"".join(map(_event, frames))
             elif loop.time() - quiet_since > KEEP_ALIVE:
                 quiet_since = loop.time()
                 yield b": still here\n\n"
+
+    async def _next_frames(self) -> list[Frame]:
+        """Return what is to be told, nothing while the database is away: not all clients would come back."""
+        try:
+            return await self._feed.next_frames()
+        except DATABASE_ERRORS as error:
+            logger.debug("feed waits for the database", reason=type(error).__name__)
+            await asyncio.sleep(DATABASE_PAUSE)
+            self._feed.on_gap()
+            return []
 
 
 def _event(frame: Frame) -> bytes:

@@ -1,13 +1,14 @@
 """Uvicorn's protocols with what they lack: a problem document for what is no HTTP, and patience that ends.
 
-A client that does not read what it is sent costs the transport's buffer (64 kB beside the kernel's) and
-nothing else, since whoever writes to it waits. After ``SEND_TIMEOUT`` it is cut off.
+A client that does not read what it is sent costs one frame, or one body, beside 64 kB and the kernel's
+buffers, since whoever writes to it waits. After ``SEND_TIMEOUT`` it is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -15,6 +16,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.web.problems import PROBLEM_JSON, problem
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 logger = get_logger(__name__)
 
@@ -43,6 +47,8 @@ class _Patience:
 class HttpProtocol(_Patience, HttpToolsProtocol):
     """HTTP: refuses what cannot be parsed as the application does, and hangs up on slow readers."""
 
+    _waiting_bytes = 0
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words; its log has them
         """Answer and hang up."""
         request_id = new_id().hex
@@ -63,7 +69,8 @@ class HttpProtocol(_Patience, HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Have writers wait for the client, but not forever."""
         super().pause_writing()
-        self._wait_then(self.transport.abort)
+        self._waiting_bytes = self.transport.get_write_buffer_size()
+        self._wait_then(self._look)
 
     def resume_writing(self) -> None:
         """Go on writing."""
@@ -74,6 +81,15 @@ class HttpProtocol(_Patience, HttpToolsProtocol):
         """Forget the client."""
         self._wait_no_more()
         super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Hang up on a client that took nothing; one that takes a long body slowly may go on."""
+        before, self._waiting_bytes = self._waiting_bytes, self.transport.get_write_buffer_size()
+        if self._waiting_bytes >= before:
+            self.transport.abort()
+            return
+        self._wait_no_more()
+        self._wait_then(self._look)
 
 
 class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
@@ -94,6 +110,12 @@ class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a frame once there is room for it; a close frame waits behind the rest instead."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+
     def handle_ping(self) -> None:
         """Answer a ping, but not of a client that takes nothing: pongs do not wait, and would pile up."""
         if self._stalled is None:
@@ -111,7 +133,11 @@ class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
             self.transport.abort()
             return
         logger.info("socket closed, client too slow")
+        self._wait_no_more()
         self.stop_keepalive()
+        if self.read_paused:  # the client's own close is to be seen
+            self.read_paused = False
+            self.transport.resume_reading()
         self.conn.send_close(CLOSE_TOO_SLOW, "too slow")
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self.disconnected = True

@@ -50,9 +50,13 @@ class ResponseCursor:
         self._told = min(offset, len(response.output_text))
         return [self._started(response, response.output_text[: self._told]), *self.advance(response)]
 
+    def assume(self, offset: int) -> None:
+        """Take it that the client shows this many code points, from an earlier connection."""
+        self._told = offset
+
     def fit(self, delta: Delta) -> Fit:
         """Tell whether a delta can be told now, was told already, or needs the row to be read first."""
-        if delta.attempt < self._attempt:
+        if delta.attempt < self._attempt or (self._status == "queued" and delta.attempt == self._attempt):
             return Fit.TOLD
         if delta.attempt > self._attempt or self._status != "in_progress" or delta.offset > self._told:
             return Fit.AHEAD
@@ -107,17 +111,21 @@ class ResponseCursor:
             return self._text(response)
         if response.status == "completed":
             return [*self.finish_text(response), self.completed(response)]
-        frames = self._last_text(response) if self._status == "in_progress" else []
+        frames = self._last_text(response)
         self._status = response.status
         frame = ResponseFailed if response.status == "failed" else ResponseCancelled
         return [*frames, frame(conversation_id=self._conversation_id, response=response)]
 
     def _last_text(self, response: Response) -> list[Frame]:
         """Make the text that was told the stored one; what a dead worker had not stored is taken back."""
-        if response.attempt == self._attempt and len(response.output_text) < self._told:
-            self._told = len(response.output_text)
-            return [self._started(response, response.output_text)]
-        return self._text(response)
+        if self._status == "in_progress" and (
+            response.attempt > self._attempt or len(response.output_text) >= self._told
+        ):
+            return self._text(response)
+        if not (self._told or response.output_text):
+            return []
+        self._told = len(response.output_text)
+        return [self._started(response, response.output_text)]
 
     def finish_text(self, response: Response) -> list[Frame]:
         """Tell the rest of a completed text, and that it is complete."""

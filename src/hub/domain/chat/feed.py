@@ -318,6 +318,8 @@ class ResponseFeed(Feed):
             return []
         if self._offset and response.status in ("in_progress", "completed"):
             return self._resume(response)
+        if self._offset and response.has_ended:
+            self._cursor.assume(self._offset)
         if self._waits_for_last_words(self._cursor, response):
             return []
         self.has_ended = response.has_ended

@@ -19,7 +19,7 @@ from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
 from hub.domain.companions.schemas import Scene
-from hub.jobs import store
+from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage
 
@@ -108,6 +108,8 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     if row["conversation_id"] is None:
         # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
         await store.fail(claim, code="response_gone", message="There is nothing to answer any more.")
+        behind = await queue.next_after(claim.lane, kind=claim.kind, user_id=claim.user_id, cap=cap)
+        await queue.forget_published([job_id for job_id, _ in behind])  # rung for in vain just now, perhaps
         return None
     return _turn(claim, row)
 

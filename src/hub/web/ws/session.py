@@ -58,6 +58,7 @@ class Session:
         self._process = process
         self._feeds: dict[UUID, ConversationFeed] = {}
         self._woken = asyncio.Event()
+        self._signed_out = asyncio.Event()
 
     @property
     def token_id(self) -> UUID:
@@ -70,25 +71,29 @@ class Session:
         await self._send(SessionCreated(session=info))
         teller = asyncio.create_task(self._tell_forever(), name="socket teller")
         reader = asyncio.create_task(self._read_forever(), name="socket reader")
+        leaver = asyncio.create_task(self._signed_out.wait(), name="socket leaver")
+        tasks: set[asyncio.Task[Any]] = {teller, reader, leaver}
         try:
             signed_in_for = (self._identity.expires_at - utc_now()).total_seconds()
-            done, _ = await asyncio.wait(
-                {teller, reader}, timeout=signed_in_for, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                await self._end(task.exception())
-            if not done:
-                await self.close(CLOSE_NOT_SIGNED_IN, "the sign-in has expired")
+            done, _ = await asyncio.wait(tasks, timeout=signed_in_for, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            teller.cancel()
-            reader.cancel()
-            await asyncio.gather(teller, reader, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             for conversation_id in tuple(self._feeds):
                 self._unsubscribe(conversation_id)
+        # Whether or not the client takes a word about it, nothing of it is obeyed any more.
+        if not done:
+            await self.close(CLOSE_NOT_SIGNED_IN, "the sign-in has expired")
+        elif leaver in done:
+            await self.close(CLOSE_NOT_SIGNED_IN, "signed out")
+        else:
+            for task in done:
+                await self._end(task.exception())
 
     async def sign_out(self) -> None:
         """Close the socket, since its sign-in has ended."""
-        await self.close(CLOSE_NOT_SIGNED_IN, "signed out")
+        self._signed_out.set()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket from our side."""
