@@ -1,14 +1,17 @@
-"""Fixtures of the tests that talk to the shared hub."""
+"""Fixtures of the tests that talk to the shared hub, or to RabbitMQ."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
+from hub.jobs.broker import queue_name
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
+from tests.services.rabbitmq import RabbitMQNode
 
 
 class Answers:
@@ -47,3 +50,16 @@ def answers(llm: FakeLLM) -> Iterator[Answers]:
     llm.default = scripted.choose
     yield scripted
     llm.default = usual
+
+
+@pytest.fixture
+def kind() -> str:
+    """Return a kind of job that no other test uses."""
+    return f"test-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def node(rabbitmq: RabbitMQNode, kind: str) -> Iterator[RabbitMQNode]:
+    """Yield the node, and leave it without the test's queues."""
+    yield rabbitmq
+    rabbitmq.delete(queue_name(kind), f"{queue_name(kind)}.XQ")

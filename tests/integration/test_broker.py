@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,19 +24,6 @@ from tests.services.rabbitmq import RabbitMQNode
 from tests.services.waiting import eventually
 
 Actor = Callable[[UUID], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def kind() -> str:
-    """Return a kind of job that no other test uses."""
-    return f"test-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def node(rabbitmq: RabbitMQNode, kind: str) -> Iterator[RabbitMQNode]:
-    """Yield the node, and leave it without the test's queues."""
-    yield rabbitmq
-    rabbitmq.delete(queue_name(kind), f"{queue_name(kind)}.XQ")
 
 
 @pytest.fixture(params=["in-process", "rabbitmq"])

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
@@ -23,19 +23,6 @@ from tests.services.rabbitmq import RabbitMQNode
 from tests.services.waiting import eventually
 
 Publish = Callable[[], Awaitable[object]]
-
-
-@pytest.fixture
-def kind() -> str:
-    """Return a kind of job that no other test uses."""
-    return f"test-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def node(rabbitmq: RabbitMQNode, kind: str) -> Iterator[RabbitMQNode]:
-    """Yield the node, and leave it without the test's queues."""
-    yield rabbitmq
-    rabbitmq.delete(queue_name(kind), f"{queue_name(kind)}.XQ")
 
 
 @asynccontextmanager

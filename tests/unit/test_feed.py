@@ -12,11 +12,13 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
+from hub.domain.chat import conversation_feed, queries
 from hub.domain.chat import feed as feed_module
-from hub.domain.chat import queries
+from hub.domain.chat.conversation_feed import ConversationFeed
 from hub.domain.chat.cursor import Fit, ResponseCursor
-from hub.domain.chat.feed import ConversationFeed, Feed, ResponseFeed
+from hub.domain.chat.feed import Feed
 from hub.domain.chat.frames import Frame
+from hub.domain.chat.response_feed import ResponseFeed
 from hub.domain.chat.schemas import Message, Response, ResponseError, ResponseStatus
 from hub.domain.chat.state import ConversationState
 from hub.live.events import Changed, Delta
@@ -351,7 +353,7 @@ def test_a_conversation_through_a_bad_network(part: int, limit: int, monkeypatch
         assert isinstance(loop, VirtualTime)
         for seed in range(part * 100, part * 100 + 100):
             world, reader = World(seed), Reader()
-            monkeypatch.setattr(feed_module, "read_state", world.read_state)
+            monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
             feed = ConversationFeed(CONVERSATION, after=0, wake=lambda: None)
 
             async def run(
@@ -384,7 +386,7 @@ def test_a_reply_that_came_and_went_while_the_bus_was_away(monkeypatch: pytest.M
         for ending in ("completed", "failed"):
             world, reader = World(1), Reader()
             world.ending = "completed" if ending == "completed" else "failed"
-            monkeypatch.setattr(feed_module, "read_state", world.read_state)
+            monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
             feed = ConversationFeed(CONVERSATION, after=0, wake=lambda: None)
             nothing = ConversationState(messages=[], responses=[])
 
@@ -393,11 +395,11 @@ def test_a_reply_that_came_and_went_while_the_bus_was_away(monkeypatch: pytest.M
             ) -> ConversationState:
                 return nothing
 
-            monkeypatch.setattr(feed_module, "read_state", quiet)
+            monkeypatch.setattr(conversation_feed, "read_state", quiet)
             runner.run(feed.open(last_position=0))
             for _ in world.live():
                 pass  # nothing of it is carried
-            monkeypatch.setattr(feed_module, "read_state", world.read_state)
+            monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
             feed.on_gap()
             reader.read(runner.run(feed.next_frames()))
             check(world, reader)
@@ -407,7 +409,7 @@ def test_a_read_that_fails_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         world, reader = World(2), Reader()
         world.ending, world.restarts = "failed", 0
-        monkeypatch.setattr(feed_module, "read_state", world.read_state)
+        monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
         feed = ConversationFeed(CONVERSATION, after=1, wake=lambda: None)
         runner.run(feed.open(last_position=1))
         for _ in world.live():
@@ -417,10 +419,10 @@ def test_a_read_that_fails_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         async def away(*_: object, **__: object) -> ConversationState:
             raise ConnectionRefusedError
 
-        monkeypatch.setattr(feed_module, "read_state", away)
+        monkeypatch.setattr(conversation_feed, "read_state", away)
         with pytest.raises(ConnectionRefusedError):
             runner.run(feed.next_frames())
-        monkeypatch.setattr(feed_module, "read_state", world.read_state)
+        monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
         feed.on_gap()
         reader.read(runner.run(feed.next_frames()))
         check(world, reader)

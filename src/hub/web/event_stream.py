@@ -10,8 +10,8 @@ import msgspec
 
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
-from hub.domain.chat.feed import ResponseFeed
 from hub.domain.chat.frames import Frame, OutputTextDelta
+from hub.domain.chat.response_feed import ResponseFeed
 from hub.domain.chat.schemas import Response
 from hub.process import Process
 from hub.web.connections import OpenConnections

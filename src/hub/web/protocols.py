@@ -29,8 +29,8 @@ LINGER = 60.0
 CLOSE_TOO_SLOW = 1013
 
 
-class _Patience:
-    """A timer that runs while a client takes nothing."""
+class _Patience(asyncio.Protocol):
+    """A timer that runs while a client takes nothing; the part that both protocols have in common."""
 
     _stalled: asyncio.TimerHandle | None = None
 
@@ -42,6 +42,16 @@ class _Patience:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self._wait_no_more()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._wait_no_more()
+        super().connection_lost(exc)
 
 
 class HttpProtocol(_Patience, HttpToolsProtocol):
@@ -72,16 +82,6 @@ class HttpProtocol(_Patience, HttpToolsProtocol):
         self._waiting_bytes = self.transport.get_write_buffer_size()
         self._wait_then(self._look)
 
-    def resume_writing(self) -> None:
-        """Go on writing."""
-        self._wait_no_more()
-        super().resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client."""
-        self._wait_no_more()
-        super().connection_lost(exc)
-
     def _look(self) -> None:
         """Hang up on a client that took nothing; one that takes a long body slowly may go on."""
         before, self._waiting_bytes = self._waiting_bytes, self.transport.get_write_buffer_size()
@@ -99,16 +99,6 @@ class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
         """Have senders wait for the client, but not forever."""
         super().pause_writing()
         self._wait_then(self._give_up)
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        self._wait_no_more()
-        super().resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client."""
-        self._wait_no_more()
-        super().connection_lost(exc)
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a frame once there is room for it; a close frame waits behind the rest instead."""

@@ -17,7 +17,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.schemas import Identity
-from hub.domain.chat.feed import ConversationFeed
+from hub.domain.chat.conversation_feed import ConversationFeed
 from hub.domain.chat.frames import ItemAdded
 from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import SendMessage

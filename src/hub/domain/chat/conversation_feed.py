@@ -1,0 +1,150 @@
+"""The feed of a conversation, for sockets: its messages, and every reply that is written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from hub.domain.chat import queries
+from hub.domain.chat.cursor import ResponseCursor
+from hub.domain.chat.feed import Feed
+from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
+from hub.domain.chat.schemas import Message, Response
+from hub.domain.chat.state import read_state
+from hub.live.events import Begun, Delta, Said
+
+#: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
+REPLAY_LIMIT = 200
+#: Ended responses remembered, so that a late event does not tell of their end again.
+ENDED_LIMIT = 64
+
+#: An end that was told of: the attempt, and when it ended.
+_End = tuple[int, datetime | None]
+
+
+class ConversationFeed(Feed):
+    """Everything about one conversation, from the message after ``after`` on."""
+
+    def __init__(self, conversation_id: UUID, *, after: int, wake: Callable[[], None]) -> None:
+        super().__init__(wake)
+        self.conversation_id = conversation_id
+        self._position = after
+        self._cursors: dict[UUID, ResponseCursor] = {}
+        self._ended: dict[UUID, _End] = {}
+        self._event_ids: dict[UUID, str] = {}
+        self._is_open = False
+
+    async def open(self, *, last_position: int) -> list[Frame]:
+        """Return the first frames: where the conversation stands, what is missing, and what is under way."""
+        self._stale = False
+        self._position = min(self._position, last_position)
+        frames: list[Frame] = [Subscribed(conversation_id=self.conversation_id, last_position=last_position)]
+        if last_position - self._position > REPLAY_LIMIT:
+            frames.append(Resync(conversation_id=self.conversation_id, last_position=last_position))
+            self._position = last_position
+        frames += await self._read()
+        self._is_open = True
+        return frames
+
+    def expect(self, message_id: UUID, event_id: str) -> None:
+        """Tell of this message with the event id under which this subscriber sent it."""
+        self._event_ids[message_id] = event_id
+
+    def expect_no_more(self, message_id: UUID) -> None:
+        """Forget a message that was not stored after all."""
+        self._event_ids.pop(message_id, None)
+
+    async def _read(self) -> list[Frame]:
+        asked, self._asked = self._asked, set()
+        try:
+            state = await read_state(
+                self.conversation_id,
+                after=self._position,
+                response_ids=list(asked | self._cursors.keys()),
+                # Once open, a reply that came and ended unnoticed is told of like any other.
+                with_ended=self._is_open,
+                limit=REPLAY_LIMIT,
+            )
+        except BaseException:
+            self._asked |= asked
+            raise
+        self._stale = self._stale or len(state.messages) == REPLAY_LIMIT
+        responses = {response.id: response for response in state.responses}
+        frames: list[Frame] = []
+        for message in state.messages:
+            response = responses.pop(message.response_id, None) if message.response_id else None
+            frames += self._tell_message(message, response)
+        for response in responses.values():
+            frames += self._tell_response(response)
+        return frames
+
+    def _tell_said(self, said: Said) -> list[Frame]:
+        if said.position != self._position + 1:
+            self._stale = self._stale or said.position > self._position  # something before it is missing
+            return []
+        message = Message(
+            said.message_id,
+            said.conversation_id,
+            said.position,
+            "user",
+            said.content,
+            None,
+            said.created_at,
+        )
+        response = queries.queued_response(message, said.response_id)
+        if response is None:
+            return [self._added(message)]
+        cursor = self._cursors.setdefault(response.id, self._new_cursor(response.id))
+        return [self._added(message), *cursor.queue(response)]
+
+    def _added(self, message: Message) -> Frame:
+        self._position = message.position
+        event_id = self._event_ids.pop(message.id, None)
+        if event_id is None:
+            return ItemAdded(conversation_id=self.conversation_id, item=message)
+        return ItemAdded(conversation_id=self.conversation_id, item=message, event_id=event_id)
+
+    def _tell_message(self, message: Message, response: Response | None) -> list[Frame]:
+        added = self._added(message)
+        if response is None:
+            return [added]
+        cursor = self._cursors.pop(response.id, None) or self._new_cursor(response.id)
+        self._remember_end(response)
+        return [*cursor.finish_text(response), added, cursor.completed(response)]
+
+    def _tell_response(self, response: Response) -> list[Frame]:
+        if response.has_ended and self._ended.get(response.id) == (response.attempt, response.completed_at):
+            return []
+        cursor = self._cursors.get(response.id)
+        if cursor is not None and self._waits_for_last_words(cursor, response):
+            return []
+        if response.has_ended:
+            self._cursors.pop(response.id, None)
+            self._remember_end(response)
+            if cursor is None and response.status == "completed":  # its message was there before this feed
+                return []
+            return (cursor or self._new_cursor(response.id)).advance(response)
+        self._ended.pop(response.id, None)  # tried again: its next end is news, also one of the same attempt
+        if cursor is None:
+            cursor = self._cursors[response.id] = self._new_cursor(response.id)
+        return cursor.advance(response)
+
+    def _remember_end(self, response: Response) -> None:
+        self._ended[response.id] = (response.attempt, response.completed_at)
+        if len(self._ended) > ENDED_LIMIT:
+            del self._ended[next(iter(self._ended))]
+
+    def _new_cursor(self, response_id: UUID) -> ResponseCursor:
+        return ResponseCursor(self.conversation_id, response_id)
+
+    def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
+        cursor = self._cursors.get(event.response_id)
+        if cursor is None:
+            ended = self._ended.get(event.response_id)
+            # The reply began, or began anew, and this feed was not told: look, and find the text in the row.
+            self._stale = self._stale or ended is None or event.attempt > ended[0]
+        return cursor
+
+    def _is_active(self) -> bool:
+        return bool(self._cursors)
