@@ -17,6 +17,8 @@ from tests.services.waiting import eventually
 class Follower:
     """A subscriber that remembers."""
 
+    is_full = False
+
     def __init__(self) -> None:
         self.events: list[ConversationEvent] = []
         self.gaps = 0
@@ -93,3 +95,13 @@ async def test_a_long_text_comes_in_pieces_that_fit_the_database(buses: tuple[Bu
         return "".join(event.text for event in far.events if isinstance(event, Delta))
 
     await eventually(lambda: heard() == text)
+
+
+async def test_a_full_subscriber_is_told_of_no_text_but_of_all_else(buses: tuple[Bus, Bus]) -> None:
+    conversation_id = new_id()
+    full, ready = (following(buses[0], conversation_id) for _ in range(2))
+    full.is_full = True
+    text, change = Delta(conversation_id, new_id(), 1, 0, "Hello"), Changed(conversation_id)
+    buses[0].publish(text)
+    buses[0].publish(change)
+    assert (full.events, ready.events) == ([change], [text, change])

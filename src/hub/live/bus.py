@@ -49,7 +49,12 @@ PROBE_EVERY = 5.0
 
 
 class Subscriber(Protocol):
-    """Someone who follows a conversation. Both calls are made on the event loop and must not block."""
+    """Someone who follows a conversation. Both calls are made on the event loop and must not block.
+
+    While ``is_full`` it is told of no text, so that hundreds who do not read keep nobody waiting who does.
+    """
+
+    is_full: bool
 
     def on_event(self, event: ConversationEvent) -> None:
         """Take an event of the conversation."""
@@ -214,7 +219,11 @@ class Bus:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
-        if isinstance(event, Delta | Said | Begun | Changed):
+        if isinstance(event, Delta):
+            for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
+                if not subscriber.is_full:
+                    subscriber.on_event(event)
+        elif isinstance(event, Said | Begun | Changed):
             for subscriber in tuple(self._subscribers.get(event.conversation_id, ())):
                 subscriber.on_event(event)
         elif isinstance(event, JobCancelled):

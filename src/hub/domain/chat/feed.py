@@ -38,7 +38,7 @@ class Feed(ABC):
         self._pending: list[Delta | Said | Begun] = []
         self._stale = True
         self._behind = False
-        self._overflowed = False
+        self.is_full = False
         self._asked: set[UUID] = set()
         self._looked_at = 0.0
         self._cancels: dict[UUID, float] = {}
@@ -49,13 +49,11 @@ class Feed(ABC):
             self._stale = True
             if event.response_id is not None:
                 self._asked.add(event.response_id)
-        elif self._overflowed:
-            return  # hundreds of subscribers who do not read must not keep those who do waiting
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:
             self._pending.clear()
-            self._stale = self._overflowed = True
+            self._stale = self.is_full = True
         self._wake()
 
     def on_gap(self) -> None:
@@ -77,7 +75,7 @@ class Feed(ABC):
         now = asyncio.get_running_loop().time()
         frames: list[Frame] = []
         if self.look_again_in <= 0:
-            self._stale = self._behind = self._overflowed = False
+            self._stale = self._behind = self.is_full = False
             self._looked_at = now
             frames += await self._read()
         frames += self._take_pending()

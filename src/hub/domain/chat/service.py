@@ -53,7 +53,9 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 class _Watch:
-    """Waits for news of one response."""
+    """Waits for news of one response; text is none."""
+
+    is_full = True
 
     def __init__(self, response_id: UUID) -> None:
         self._response_id = response_id
