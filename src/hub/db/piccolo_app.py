@@ -15,8 +15,10 @@ APP_CONFIG = AppConfig(
             "hub.domain.accounts.tables",
             "hub.domain.companions.tables",
             "hub.domain.chat.tables",
+            "hub.domain.images.tables",
             "hub.domain.limits.tables",
             "hub.jobs.tables",
+            "hub.legacy.tables",
         ]
     ),
 )

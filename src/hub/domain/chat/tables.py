@@ -8,6 +8,7 @@ from piccolo.table import Table
 from hub.db.engine import ENGINE
 from hub.domain.accounts.tables import User
 from hub.domain.companions.tables import Companion
+from hub.domain.images.tables import Image
 
 
 class Conversation(Table, db=ENGINE, tablename="conversations"):
@@ -23,7 +24,10 @@ class Conversation(Table, db=ENGINE, tablename="conversations"):
 
 
 class Message(Table, db=ENGINE, tablename="messages"):
-    """What was said. ``response_id`` names the response that wrote it; null for the user's own."""
+    """What was said. ``response_id`` names the response that wrote it; null for the user's own.
+
+    ``image_id`` is the picture that goes with it.
+    """
 
     id = UUID(primary_key=True, default=None)
     conversation_id = ForeignKey(Conversation, null=False, on_delete=OnDelete.cascade)
@@ -31,6 +35,7 @@ class Message(Table, db=ENGINE, tablename="messages"):
     role = Varchar(length=10)
     content = Text()
     response_id = UUID(null=True, default=None, unique=True)
+    image_id = ForeignKey(Image, null=True, on_delete=OnDelete.set_null)
     created_at = Timestamptz()
 
     messages_position = Unique(["conversation_id", "position"])
