@@ -101,6 +101,33 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_is("http"),
         ),
     ] = None
+    image_format: Annotated[
+        Literal["avif", "webp", "jpeg"], Meta(description="How pictures are stored. avif is the smallest.")
+    ] = "avif"
+    image_quality: Annotated[
+        int,
+        Meta(ge=0, le=100, description="The quality of stored pictures. 0: avif 70, webp 80, jpeg 85."),
+    ] = 0
+    image_effort: Annotated[
+        int, Meta(ge=0, le=6, description="Work spent on smaller pictures: 0 is fast, 6 is slow.")
+    ] = 0
+    image_processes: Annotated[
+        int, Meta(ge=1, le=64, description="How many pictures a process of the hub reads at the same time.")
+    ] = 2
+    image_quota_mb: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Megabytes of pictures that one user may have.")
+    ] = 1024
+    image_grace: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="Seconds for which the files of a removed picture are kept, for a backup under way.",
+        ),
+    ] = 3600
+    free_space_floor_mb: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Megabytes of the disk that no picture may take.")
+    ] = 512
     limits: Annotated[
         bool,
         Meta(
@@ -151,6 +178,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def turn_cap(self) -> int | None:
         """How many replies one user may have written at the same time; None for any number."""
         return self.turns_per_user if self.limits else None
+
+    @property
+    def image_quota(self) -> int:
+        """Bytes of pictures that one user may have."""
+        return self.image_quota_mb * 1_000_000
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         # Pretty printers cut long strings before they ask for a repr, which would lose the mask.
