@@ -1,12 +1,53 @@
-"""Where files lie below the data folder."""
+"""Where files lie below the data folder.
+
+uploads/companions/{companion id}/{headers,generated}/{sha256}.avif
+uploads/tmp/
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from hub.storage.images import MediaType
+
+Kind = Literal["header", "generated"]
 
 UPLOADS = "uploads"
+FOLDERS: dict[Kind, str] = {"header": "headers", "generated": "generated"}
+SUFFIXES: dict[MediaType, str] = {"image/avif": ".avif", "image/webp": ".webp", "image/jpeg": ".jpg"}
+THUMB = ".thumb"
+
+
+class Family(Struct, frozen=True):
+    """All files of one picture: they lie in one folder and begin with ``sha256``, the main file's hash."""
+
+    companion_id: UUID
+    kind: Kind
+    sha256: str
+
+    def folder(self, data_dir: Path) -> Path:
+        """Return the folder of the files."""
+        return companions_folder(data_dir) / str(self.companion_id) / FOLDERS[self.kind]
+
+    def file(self, data_dir: Path, media_type: MediaType, *, thumb: bool = False) -> Path:
+        """Return the place of one of the files."""
+        return self.folder(data_dir) / f"{self.sha256}{THUMB if thumb else ''}{SUFFIXES[media_type]}"
+
+
+def companions_folder(data_dir: Path) -> Path:
+    """Return the folder that has one folder a companion."""
+    return data_dir / UPLOADS / "companions"
+
+
+def temporary_folder(data_dir: Path) -> Path:
+    """Return the folder of files that are not complete yet, or not wanted any more."""
+    return data_dir / UPLOADS / "tmp"
 
 
 def prepare(data_dir: Path) -> None:
@@ -15,8 +56,8 @@ def prepare(data_dir: Path) -> None:
     Raises:
         OSError: the data folder cannot be written to.
     """
-    for folder in ("companions", "tmp"):
-        (data_dir / UPLOADS / folder).mkdir(parents=True, exist_ok=True)
+    for folder in (companions_folder(data_dir), temporary_folder(data_dir)):
+        folder.mkdir(parents=True, exist_ok=True)
     check_writable(data_dir)
 
 
@@ -26,6 +67,6 @@ def check_writable(data_dir: Path) -> None:
     Raises:
         OSError: they cannot.
     """
-    handle, name = tempfile.mkstemp(dir=data_dir / UPLOADS / "tmp", prefix="check-")
+    handle, name = tempfile.mkstemp(dir=temporary_folder(data_dir), prefix="check-")
     os.close(handle)
     Path(name).unlink()

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hub.core.text import NO_NUL, NOT_BLANK
-from hub.domain.companions.schemas import Image
+from hub.domain.images.schemas import Image
 
 #: The longest message that any setting allows; how many really are allowed is a setting below it.
 MESSAGE_CEILING = 100_000

@@ -11,7 +11,8 @@ from piccolo.query.methods.select import Select
 
 from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
-from hub.domain.companions.schemas import Companion, Scene
+from hub.domain.companions.scene import Scene
+from hub.domain.companions.schemas import Companion
 from hub.domain.companions.tables import Companion as CompanionRow
 
 

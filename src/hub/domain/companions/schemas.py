@@ -9,6 +9,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hub.core.text import NO_NUL, NOT_BLANK
+from hub.domain.companions.scene import Scene
+from hub.domain.images.schemas import Image
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Description = Annotated[str, Meta(min_length=10, max_length=8000, pattern=NOT_BLANK)]
@@ -20,22 +22,6 @@ DEFAULT_OUTFIT = "casual clothes"
 DEFAULT_LOCATION = "living room"
 DEFAULT_ACTION = "looking at viewer"
 DEFAULT_EXPRESSION = "neutral"
-
-
-class Scene(Struct, frozen=True, kw_only=True):
-    """Where a companion is, what it wears, does and shows."""
-
-    outfit: str
-    location: str
-    action: str
-    expression: str
-
-
-class Image(Struct, frozen=True, kw_only=True):
-    """A stored picture."""
-
-    id: UUID
-    url: str
 
 
 class Companion(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor
 from hub.domain.companions import queries
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.companions.scene import Scene
 from hub.domain.companions.schemas import (
     DEFAULT_ACTION,
     DEFAULT_EXPRESSION,
@@ -19,7 +20,6 @@ from hub.domain.companions.schemas import (
     DEFAULT_OUTFIT,
     Companion,
     CreateCompanion,
-    Scene,
     UpdateCompanion,
 )
 

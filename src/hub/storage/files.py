@@ -1,0 +1,153 @@
+"""Writing and taking away files so that none is ever torn, lost or left behind unseen.
+
+A temporary file is locked (``flock``) for as long as somebody uses it; one that can be locked belongs to a
+process that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from hub.core.ids import new_id
+from hub.storage import layout
+from hub.storage.errors import NoRoomError, disk_errors
+
+
+class TempFile(Struct, frozen=True):
+    """A file of our own; it goes away with the context that made it."""
+
+    path: Path
+    descriptor: int
+
+
+class FileStore:
+    """The files below one data folder; ``floor`` bytes of its disk stay free."""
+
+    def __init__(self, data_dir: Path, *, floor: int = 0) -> None:
+        self.data_dir = data_dir
+        self._floor = floor
+
+    def require_room(self, size: int = 0) -> None:
+        """Return if so many bytes more may be stored.
+
+        Raises:
+            NoRoomError: the disk has no more to give.
+            StorageFailedError: the disk cannot be asked.
+        """
+        with disk_errors():
+            free = shutil.disk_usage(self.data_dir).free
+        if free - size < self._floor:
+            raise NoRoomError("The server's disk is nearly full. Tell its operator, and try again later.")
+
+    @asynccontextmanager
+    async def temporary(self) -> AsyncIterator[TempFile]:
+        """Lend an empty file of the same file system, removed at the end unless it has moved away.
+
+        Raises:
+            NoRoomError, StorageFailedError: it cannot be made.
+        """
+        with disk_errors():
+            temp = await asyncio.to_thread(create, layout.temporary_folder(self.data_dir))
+        try:
+            yield temp
+        finally:
+            # Not left to a thread: a cancelled request must not leave it behind.
+            temp.path.unlink(missing_ok=True)
+            os.close(temp.descriptor)
+
+    async def place(self, temp: TempFile, target: Path) -> None:
+        """Put a complete file where it belongs, over whatever stands there; the temporary one stays too.
+
+        When this returns, both its bytes and its name survive a loss of power.
+
+        Raises:
+            NoRoomError, StorageFailedError: it could not be done; there is no part of it at the target.
+        """
+        with disk_errors():
+            await asyncio.to_thread(_place, temp, target)
+
+    async def exists(self, path: Path) -> bool:
+        """Tell whether there is such a file."""
+        with disk_errors():
+            return await asyncio.to_thread(path.is_file)
+
+
+def create(folder: Path, name: str | None = None) -> TempFile:
+    """Make an empty file that nobody else has, and lock it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    while True:
+        path = folder / (name or new_id().hex)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return TempFile(path, descriptor)
+        os.close(descriptor)  # the collector was between us and the lock
+
+
+def claim(path: Path) -> int | None:
+    """Lock a file that may have been abandoned; None when it is in use or gone.
+
+    Returns:
+        Its descriptor, to be closed by the caller.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if os.fstat(descriptor).st_nlink == 0:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _place(temp: TempFile, target: Path) -> None:
+    os.fsync(temp.descriptor)
+    second = temp.path.with_name(f"{temp.path.name}.placing")
+    os.link(temp.path, second)
+    try:
+        while True:
+            _make_folders(target.parent)
+            try:
+                second.rename(target)
+            except FileNotFoundError:  # the collector took the folder away while it was empty
+                if not second.exists():
+                    raise
+            else:
+                break
+        sync_folder(target.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            second.unlink()
+
+
+def _make_folders(folder: Path) -> None:
+    """Make what is missing of a companion's folders, and have their names survive too."""
+    missing = [each for each in (folder, folder.parent) if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's names survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
