@@ -14,10 +14,14 @@ from hub.core.settings import Settings
 from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
 from hub.domain.chat.service import ChatService
+from hub.domain.images.delivery import Delivery
+from hub.domain.images.links import Links
+from hub.domain.images.service import ImageService, open_images
 from hub.jobs.messages import JobPublisher
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from hub.providers.llm.protocol import LanguageModel
+from hub.storage.secret import read_or_make
 
 logger = get_logger(__name__)
 
@@ -40,6 +44,7 @@ class Process:
         bus: Bus,
         relay: Relay,
         language_model: LanguageModel | None,
+        images: ImageService,
     ) -> None:
         self.settings = settings
         self.publisher = publisher
@@ -49,6 +54,9 @@ class Process:
         self.is_stopping = False
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
         self.accounts = AccountService(token_life=timedelta(days=settings.token_days))
+        self.images = images
+        self.delivery = Delivery(images)
+        self.links = Links(settings.secret_key or read_or_make(settings.data_dir))
         self.chat = ChatService(relay=relay, bus=bus, message_max_length=settings.message_max_length)
 
 
@@ -73,7 +81,15 @@ async def open_process(
         relay = Relay(publisher, cap=settings.turn_cap)
         relay.start()
         stack.push_async_callback(relay.stop)
-        yield Process(settings, publisher=publisher, bus=bus, relay=relay, language_model=language_model)
+        images = await stack.enter_async_context(open_images(settings))
+        yield Process(
+            settings,
+            publisher=publisher,
+            bus=bus,
+            relay=relay,
+            language_model=language_model,
+            images=images,
+        )
 
 
 async def _open_engine(dsn: str, *, pool_size: int) -> None:

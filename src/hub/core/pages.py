@@ -74,6 +74,23 @@ def decode_position(cursor: str) -> int:
     return position
 
 
+def encode_id(last: UUID) -> str:
+    """Return a cursor for a list ordered by id."""
+    return _pack(last.hex)
+
+
+def decode_id(cursor: str) -> UUID:
+    """Read an id cursor that a client sent back.
+
+    Raises:
+        FieldError: it is not one of ours.
+    """
+    try:
+        return UUID(hex=_unpack(cursor))
+    except ValueError:
+        raise _bad_cursor() from None
+
+
 def _pack(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

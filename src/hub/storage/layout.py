@@ -1,7 +1,6 @@
 """Where files lie below the data folder.
 
-uploads/companions/{companion id}/{headers,generated}/{sha256}.avif
-uploads/tmp/
+``uploads/companions/{companion id}/{headers,generated}/{sha256}.avif`` and ``uploads/tmp/``.
 """
 
 from __future__ import annotations

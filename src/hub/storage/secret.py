@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -27,10 +28,8 @@ def read_or_make(data_dir: Path) -> str:
     try:
         os.write(descriptor, secrets.token_hex(32).encode())
         os.fsync(descriptor)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(own, path)
-        except FileExistsError:
-            pass
         return path.read_text().strip()
     finally:
         os.close(descriptor)

@@ -20,7 +20,9 @@ from hub.web.api.accounts import AccountController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
+from hub.web.api.images import CompanionImageController, ImageController
 from hub.web.api.responses import ResponseController
+from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
 from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
@@ -54,8 +56,11 @@ def create_app(process: Process) -> ASGIApp:
         route_handlers=[
             AccountController,
             CompanionController,
+            CompanionImageController,
             ConversationController,
             ResponseController,
+            ImageController,
+            StatsController,
             HealthController,
             socket_route,
             index,

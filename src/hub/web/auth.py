@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
 from structlog.contextvars import bind_contextvars
 
-from hub.domain.accounts.errors import NotSignedInError
+from hub.domain.accounts.errors import NotAllowedError, NotSignedInError
 from hub.domain.accounts.schemas import Identity
 from hub.domain.accounts.service import AccountService
 
@@ -36,6 +36,16 @@ async def identify(connection: ASGIConnection[Any, Any, Any, Any], accounts: Acc
     identity = await accounts.identify(token)
     bind_contextvars(user_id=str(identity.user.id))
     return identity
+
+
+def require_admin(identity: Identity) -> None:
+    """Return if an administrator is asking.
+
+    Raises:
+        NotAllowedError: somebody else is.
+    """
+    if identity.user.role != "admin":
+        raise NotAllowedError("Ask an administrator of this server.")
 
 
 class Authentication(AbstractAuthenticationMiddleware):

@@ -27,6 +27,14 @@ class WrongPasswordError(HubError):
     title = "The current password is not right"
 
 
+class NotAllowedError(HubError):
+    """Something that only administrators may do."""
+
+    status = 403
+    code = "not_allowed"
+    title = "You may not do this"
+
+
 class AccountDisabledError(HubError):
     """The account exists but was disabled by an administrator."""
 

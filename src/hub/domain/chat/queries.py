@@ -16,6 +16,7 @@ from msgspec import Struct
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
+from hub.domain.images import queries as images
 from hub.jobs import store
 from hub.jobs.contracts import NewJob
 
@@ -142,7 +143,7 @@ async def conversations_of(companion_id: UUID, *, user_id: UUID) -> list[UUID]:
 # Messages
 
 _HISTORY = f"""
-SELECT {_MESSAGE} FROM messages WHERE conversation_id = $1 AND position < $2
+SELECT {_MESSAGE}, image_id FROM messages WHERE conversation_id = $1 AND position < $2
 ORDER BY position DESC LIMIT $3
 """  # noqa: S608 - a constant
 
@@ -151,7 +152,10 @@ async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Mes
     """Return up to ``limit`` messages before a position, the newest first."""
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_HISTORY, conversation_id, before, limit)
-    return [Message(*row) for row in rows]
+    if not any(row[-1] for row in rows):
+        return [Message(*row) for row in rows]  # the last column, null in all of them, is the picture
+    pictures = await images.by_ids({row[-1] for row in rows if row[-1]})
+    return [Message(*row[:-1], pictures.get(row[-1])) for row in rows]
 
 
 _MESSAGE_PARTS = """
@@ -227,8 +231,14 @@ def queued_response(message: Message, response_id: UUID | None) -> Response | No
 async def get_message(message_id: UUID) -> Message | None:
     """Return a message, or None when it is gone."""
     async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(f"SELECT {_MESSAGE} FROM messages WHERE id = $1", message_id)  # noqa: S608 - a constant
-    return Message(*row) if row else None
+        row = await connection.fetchrow(
+            f"SELECT {_MESSAGE}, image_id FROM messages WHERE id = $1",  # noqa: S608 - a constant
+            message_id,
+        )
+    if row is None:
+        return None
+    pictures = await images.by_ids([row["image_id"]]) if row["image_id"] else {}
+    return Message(*row[:-1], pictures.get(row["image_id"]))
 
 
 # Responses

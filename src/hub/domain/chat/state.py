@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from asyncpg import Record
@@ -10,6 +11,8 @@ from msgspec import Struct
 from hub.db.engine import ENGINE
 from hub.domain.chat.queries import response_of
 from hub.domain.chat.schemas import Message, Response
+from hub.domain.images import queries as images
+from hub.domain.images.schemas import Image
 
 
 class ConversationState(Struct, frozen=True, kw_only=True):
@@ -23,7 +26,7 @@ class ConversationState(Struct, frozen=True, kw_only=True):
 # Which responses is asked in three arms, each with an index of its own.
 _STATE = """
 WITH news AS (
-    SELECT id, conversation_id, position, role, content, response_id, created_at
+    SELECT id, conversation_id, position, role, content, response_id, created_at, image_id
     FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4
 ), told AS (
     SELECT id FROM responses
@@ -33,11 +36,11 @@ WITH news AS (
 )
 (SELECT true AS is_message, id, conversation_id, position, role, content AS text, response_id AS other_id,
     created_at, NULL AS status, NULL AS attempt, NULL AS error_code, NULL AS error_message, NULL AS usage,
-    NULL AS completed_at
+    NULL AS completed_at, image_id
 FROM news ORDER BY position)
 UNION ALL
 (SELECT false, id, conversation_id, NULL, NULL, output_text, message_id,
-    created_at, status, attempt, error_code, error_message, usage, completed_at
+    created_at, status, attempt, error_code, error_message, usage, completed_at, NULL
 FROM responses JOIN told USING (id) ORDER BY created_at, id)
 """
 
@@ -56,13 +59,14 @@ async def read_state(
     """
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit, with_ended)
+    pictures = await images.by_ids(ids) if (ids := {row["image_id"] for row in rows} - {None}) else {}
     return ConversationState(
-        messages=[_message_of_state(row) for row in rows if row["is_message"]],
+        messages=[_message_of_state(row, pictures) for row in rows if row["is_message"]],
         responses=[_response_of_state(row) for row in rows if not row["is_message"]],
     )
 
 
-def _message_of_state(row: Record) -> Message:
+def _message_of_state(row: Record, pictures: Mapping[UUID, Image]) -> Message:
     return Message(
         row["id"],
         row["conversation_id"],
@@ -71,6 +75,7 @@ def _message_of_state(row: Record) -> Message:
         row["text"],
         row["other_id"],
         row["created_at"],
+        pictures.get(row["image_id"]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,19 @@ from hub.core.pages import TimeCursor
 from hub.domain.companions.scene import Scene
 from hub.domain.companions.schemas import Companion
 from hub.domain.companions.tables import Companion as CompanionRow
+from hub.domain.images import queries as images
+from hub.domain.images.schemas import Image
 
 
-def _companion(row: dict[str, object]) -> Companion:
+async def _companions(rows: list[dict[str, object]]) -> list[Companion]:
+    headers = await images.headers_of([UUID(str(row["id"])) for row in rows]) if rows else {}
+    return [_companion(row, headers) for row in rows]
+
+
+def _companion(row: dict[str, object], headers: Mapping[UUID, Image]) -> Companion:
     scene = Scene(**{name: str(row.pop(name)) for name in ("outfit", "location", "action", "expression")})
     row.pop("user_id")
-    return Companion(**row, scene=scene, header_image=None)  # type: ignore[arg-type]  # columns and fields agree, a test compares
+    return Companion(**row, scene=scene, header_image=headers.get(row["id"]))  # type: ignore[arg-type]  # columns and fields agree, a test compares
 
 
 async def insert(companion: Companion, *, user_id: UUID) -> None:
@@ -51,8 +59,8 @@ def _owned(user_id: UUID) -> Select[CompanionRow]:
 
 async def get(companion_id: UUID, *, user_id: UUID) -> Companion | None:
     """Return the owner's companion, or None."""
-    row = await _owned(user_id).where(CompanionRow.id == companion_id).first()
-    return _companion(row) if row else None
+    companions = await _companions(await _owned(user_id).where(CompanionRow.id == companion_id))
+    return companions[0] if companions else None
 
 
 async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[Companion]:
@@ -60,8 +68,9 @@ async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[C
     query = _owned(user_id)
     if after is not None:
         query = query.where(WhereRaw("(created_at, id) < ({}, {})", after.created_at, after.id))
-    rows = await query.order_by(CompanionRow.created_at, CompanionRow.id, ascending=False).limit(limit)
-    return [_companion(row) for row in rows]
+    return await _companions(
+        await query.order_by(CompanionRow.created_at, CompanionRow.id, ascending=False).limit(limit)
+    )
 
 
 async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) -> Companion | None:

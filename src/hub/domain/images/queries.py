@@ -163,6 +163,16 @@ async def by_ids(image_ids: Collection[UUID]) -> dict[UUID, Image]:
     return {row["id"]: image_of(row) for row in rows}
 
 
+async def headers_of(companion_ids: Collection[UUID]) -> dict[UUID, Image]:
+    """Return the header pictures of companions, by the companions' ids. The caller knows whose they are."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT companion_id, {COLUMNS} FROM images WHERE companion_id = ANY($1) AND kind = 'header'",  # noqa: S608 - a constant
+            list(companion_ids),
+        )
+    return {row["companion_id"]: image_of(row) for row in rows}
+
+
 async def get(image_id: UUID, *, user_id: UUID) -> Image | None:
     """Return the owner's picture, or None."""
     async with ENGINE.connection() as connection:
