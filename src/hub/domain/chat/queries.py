@@ -11,12 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 from msgspec import Struct
 
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
 from hub.domain.images import queries as images
+from hub.domain.images.schemas import Image
 from hub.jobs import store
 from hub.jobs.contracts import NewJob
 
@@ -155,7 +157,20 @@ async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Mes
     if not any(row[-1] for row in rows):
         return [Message(*row) for row in rows]  # the last column, null in all of them, is the picture
     pictures = await images.by_ids({row[-1] for row in rows if row[-1]})
-    return [Message(*row[:-1], pictures.get(row[-1])) for row in rows]
+    return [_message(row, pictures) for row in rows]
+
+
+def _message(row: Record, pictures: Mapping[UUID, Image]) -> Message:
+    return Message(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        position=row["position"],
+        role=row["role"],
+        content=row["content"],
+        response_id=row["response_id"],
+        created_at=row["created_at"],
+        image=pictures.get(row["image_id"]),
+    )
 
 
 _MESSAGE_PARTS = """
@@ -238,7 +253,7 @@ async def get_message(message_id: UUID) -> Message | None:
     if row is None:
         return None
     pictures = await images.by_ids([row["image_id"]]) if row["image_id"] else {}
-    return Message(*row[:-1], pictures.get(row["image_id"]))
+    return _message(row, pictures)
 
 
 # Responses

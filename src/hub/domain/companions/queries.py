@@ -19,15 +19,15 @@ from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
 
 
-async def _companions(rows: list[dict[str, object]]) -> list[Companion]:
-    headers = await images.headers_of([UUID(str(row["id"])) for row in rows]) if rows else {}
+async def _companions(rows: list[dict[str, Any]]) -> list[Companion]:
+    headers = await images.headers_of([row["id"] for row in rows]) if rows else {}
     return [_companion(row, headers) for row in rows]
 
 
-def _companion(row: dict[str, object], headers: Mapping[UUID, Image]) -> Companion:
+def _companion(row: dict[str, Any], headers: Mapping[UUID, Image]) -> Companion:
     scene = Scene(**{name: str(row.pop(name)) for name in ("outfit", "location", "action", "expression")})
     row.pop("user_id")
-    return Companion(**row, scene=scene, header_image=headers.get(row["id"]))  # type: ignore[arg-type]  # columns and fields agree, a test compares
+    return Companion(**row, scene=scene, header_image=headers.get(row["id"]))
 
 
 async def insert(companion: Companion, *, user_id: UUID) -> None:
