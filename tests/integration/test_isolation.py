@@ -45,8 +45,10 @@ async def test_nobody_comes_in_without_a_token(home: Home, hub: HubServer, route
     before = await home.everything()
     async with AsyncClient(base_url=hub.url, timeout=30) as http:
         for headers in NO_TOKENS.values():
+            sent = home.sent(route)
+            headers = {**sent.pop("headers", {}), **headers}  # noqa: PLW2901 - the same, completed
             raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
-            answer = await http.request(route.method, home.path(route), json=home.body(route), headers=raw)
+            answer = await http.request(route.method, home.path(route), **sent, headers=raw)
             problem = refused(answer, 401)
             assert problem["type"] == "/problems/not-signed-in"
     assert await home.everything() == before
@@ -56,8 +58,8 @@ async def test_nobody_comes_in_without_a_token(home: Home, hub: HubServer, route
 async def test_what_belongs_to_another_is_not_there(home: Home, other: Client, route: Route) -> None:
     before = await home.everything()
     nowhere = dict.fromkeys(home.ids, "018f0000-0000-7000-8000-000000000000")
-    foreign = await other.http.request(route.method, home.path(route), json=home.body(route))
-    absent = await other.http.request(route.method, home.path(route, **nowhere), json=home.body(route))
+    foreign = await other.http.request(route.method, home.path(route), **home.sent(route))
+    absent = await other.http.request(route.method, home.path(route, **nowhere), **home.sent(route))
     first, second = refused(foreign, 404), refused(absent, 404)
     del first["request_id"], second["request_id"]
     assert first == second  # not even that it exists is told
@@ -68,7 +70,7 @@ async def test_what_belongs_to_another_is_not_there(home: Home, other: Client, r
 async def test_an_id_that_is_none_is_not_there(home: Home, route: Route) -> None:
     for nonsense in ("1", "x", "null", "..", "%00", "%2e%2e%2f", "0" * 32 + "0", "a" * 3000, "é", "'--"):
         path = home.path(route, **dict.fromkeys(home.ids, nonsense))
-        refused(await home.owner.http.request(route.method, path, json=home.body(route)), 400, 404, 405)
+        refused(await home.owner.http.request(route.method, path, **home.sent(route)), 400, 404, 405)
 
 
 async def test_lists_hold_only_what_is_ones_own(client: Client, other: Client) -> None:
@@ -170,7 +172,7 @@ async def disabled(client: Client, hub: HubServer) -> Home:
 async def test_a_disabled_user_may_do_nothing(disabled: Home, hub: HubServer) -> None:
     owner = disabled.owner
     for route in PROTECTED:
-        answer = await owner.http.request(route.method, disabled.path(route), json=disabled.body(route))
+        answer = await owner.http.request(route.method, disabled.path(route), **disabled.sent(route))
         assert refused(answer, 403)["type"] == "/problems/account-disabled", route
     body = {"login": owner.user["username"], "password": "correct horse battery"}
     refused(await owner.http.post("/api/auth/login", json=body), 403)

@@ -45,7 +45,9 @@ async def test_every_route_is_in_the_table_that_the_other_tests_go_through(hub: 
         (operation["operationId"], method.upper(), path, "requestBody" in operation)
         for path, method, operation in operations(document)
     }
-    assert documented == {(each.operation, each.method, each.path, each.body is not None) for each in ROUTES}
+    assert documented == {
+        (each.operation, each.method, each.path, each.body is not None or each.upload) for each in ROUTES
+    }
 
 
 async def test_operations_have_names_of_their_own_and_say_what_they_do(hub: HubServer) -> None:
@@ -72,8 +74,9 @@ async def test_every_success_has_a_schema(hub: HubServer) -> None:
         for status, answer in successes.items():
             if status == "204":
                 continue
-            [(media_type, content)] = answer["content"].items()
-            if media_type != "text/event-stream":
+            for media_type, content in answer["content"].items():
+                if media_type == "text/event-stream" or media_type.startswith("image/"):
+                    continue
                 schema = resolve(document, content["schema"])
                 assert schema["type"] == "object", (method, path)
                 assert schema["properties"], (method, path)
@@ -122,8 +125,9 @@ async def test_every_reference_leads_somewhere(hub: HubServer) -> None:
 async def test_bodies_are_closed_and_patterns_are_those_of_javascript(hub: HubServer) -> None:
     document = await document_of(hub)
     for path, method, operation in operations(document):
-        if "requestBody" in operation:
-            body = resolve(document, operation["requestBody"]["content"]["application/json"]["schema"])
+        content = operation.get("requestBody", {}).get("content", {})
+        if content and method != "put":  # a picture, which has no schema
+            body = resolve(document, content["application/json"]["schema"])
             assert body["additionalProperties"] is False, (method, path)
     assert "\\\\Z" not in str(document)
     username = document["components"]["schemas"]["Register"]["properties"]["username"]

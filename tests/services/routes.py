@@ -10,18 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.services.hub import PASSWORD, Client
+from tests.services.pictures import PICTURE
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. ``public``: needs no token; ``ends_sign_in``: a valid call makes the token useless."""
+    """One operation.
+
+    ``upload``: the body is a picture; ``public``: needs no token; ``ends_sign_in``: a valid call makes the
+    token useless.
+    """
 
     operation: str
     method: str
     path: str
     body: Body | None = None
+    upload: bool = False
     public: bool = False
     ends_sign_in: bool = False
 
@@ -84,6 +90,13 @@ ROUTES = (
         },
     ),
     Route("deleteCompanion", "DELETE", "/api/companions/{companion_id}"),
+    Route("setHeaderImage", "PUT", "/api/companions/{companion_id}/header-image", upload=True),
+    Route("deleteHeaderImage", "DELETE", "/api/companions/{companion_id}/header-image"),
+    Route("listImages", "GET", "/api/companions/{companion_id}/images"),
+    Route("getImage", "GET", "/api/images/{image_id}"),
+    Route("getSignedImage", "GET", "/api/images/{image_id}/signed", public=True),
+    Route("createImageLink", "POST", "/api/images/{image_id}/links"),
+    Route("deleteImage", "DELETE", "/api/images/{image_id}"),
     Route("listConversations", "GET", "/api/conversations"),
     Route(
         "createConversation",
@@ -105,6 +118,8 @@ ROUTES = (
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
     Route("streamResponse", "GET", "/api/responses/{response_id}/events"),
+    Route("getStorageStats", "GET", "/api/stats/storage"),
+    Route("listStorageStats", "GET", "/api/stats/storage/companions"),
     Route("getHealth", "GET", "/api/health", public=True),
     Route("getLive", "GET", "/api/health/live", public=True),
     Route("getReady", "GET", "/api/health/ready", public=True),
@@ -112,7 +127,7 @@ ROUTES = (
 
 
 class Home:
-    """What one user has: a companion, a conversation with a finished reply, and their ids by name."""
+    """What one user has: a companion with a picture, a conversation with a finished reply, and their ids by name."""
 
     def __init__(self, owner: Client, ids: dict[str, str]) -> None:
         self.owner = owner
@@ -122,6 +137,7 @@ class Home:
     async def of(cls, owner: Client) -> Home:
         """Let the user make one of each."""
         companion = await owner.companion()
+        image = await owner.header_image(companion["id"])
         conversation = await owner.conversation(companion["id"])
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])
@@ -129,6 +145,7 @@ class Home:
             owner,
             {
                 "companion_id": companion["id"],
+                "image_id": image["id"],
                 "conversation_id": conversation["id"],
                 "response_id": sent["response"]["id"],
             },
@@ -147,10 +164,17 @@ class Home:
             for name, value in route.body.items()
         }
 
+    def sent(self, route: Route) -> dict[str, Any]:
+        """Return what goes with a valid call: its JSON, or the picture."""
+        if route.upload:
+            return {"content": PICTURE, "headers": {"Content-Type": "image/png"}}
+        return {"json": self.body(route)}
+
     async def everything(self) -> dict[str, Any]:
         """Return all that the owner can see, to be compared with what it was before."""
         paths = ["/api/me", "/api/companions?limit=200", "/api/conversations?limit=200"]
         paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
         paths.append(f"/api/responses/{self.ids['response_id']}")
+        paths.append(f"/api/companions/{self.ids['companion_id']}/images")
         answers = [await self.owner.http.get(path) for path in paths]
         return {path: answer.json() for path, answer in zip(paths, answers, strict=True)}

@@ -95,6 +95,7 @@ def _part(headers: Mapping[str, str], size: int, etag: str) -> range | None:
         return None
     first, last = match.groups()
     if first:
-        start, stop = int(first), int(last) + 1 if last else size
-        return range(start, min(stop, size)) if stop > start else None
+        if last and int(last) < int(first):
+            return None
+        return range(int(first), min(int(last) + 1, size) if last else size)
     return range(max(0, size - int(last)), size) if last else None
