@@ -81,4 +81,5 @@ class DiskFailed(Struct, frozen=True, kw_only=True, tag="disk_failed"):
     text: str
 
 
-Answer = Ready | Begun | Done | Refused | DiskFailed
+Result = Done | Refused | DiskFailed
+Answer = Ready | Begun | Result

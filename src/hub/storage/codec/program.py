@@ -24,6 +24,7 @@ from hub.storage.codec.contracts import (
     Ready,
     Refusal,
     Refused,
+    Result,
 )
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
 
@@ -46,7 +47,7 @@ def main() -> None:
         give_back()
 
 
-def _carry_out(order: Order) -> Answer:
+def _carry_out(order: Order) -> Result:
     try:
         if isinstance(order, EncodeOrder):
             return Done(encoded=pictures.encode(order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,9 +11,7 @@ from pathlib import Path
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.storage.codec.contracts import (
-    Answer,
     ConvertOrder,
-    DiskFailed,
     Done,
     Encoded,
     EncodeOrder,
@@ -20,6 +19,7 @@ from hub.storage.codec.contracts import (
     MediaType,
     Order,
     Refused,
+    Result,
 )
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
 from hub.storage.errors import disk_errors
@@ -110,9 +110,13 @@ class ImageProcesses:
         self._closed = True
         for child in list(self._free):
             self._retire(child)
-        for child in list(self._busy):
+        for child in self._busy:
             self._in_background(child.end())
-        await asyncio.gather(*self._endings, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as turns:
+            for _ in range(self._count):  # when all turns are ours, no request is under way
+                await turns.enter_async_context(self._turn)
+        while self._endings:
+            await asyncio.gather(*self._endings, return_exceptions=True)
 
     async def _carry_out(self, order: Order) -> Done:
         async with self._turn:
@@ -121,12 +125,10 @@ class ImageProcesses:
             return answer
         if isinstance(answer, Refused):
             raise _REFUSALS[answer.code](answer.detail)
-        if isinstance(answer, DiskFailed):
-            with disk_errors():
-                raise OSError(answer.number, answer.text)
-        raise TypeError(type(answer).__name__)
+        with disk_errors():
+            raise OSError(answer.number, answer.text)
 
-    async def _answer(self, order: Order) -> Answer:
+    async def _answer(self, order: Order) -> Result:
         for _ in range(_ATTEMPTS):
             try:
                 return await self._ask(order)
@@ -140,7 +142,7 @@ class ImageProcesses:
             "The server cannot process pictures at the moment. Please try again in a few minutes."
         )
 
-    async def _ask(self, order: Order) -> Answer:
+    async def _ask(self, order: Order) -> Result:
         """Give an order to a process. One that did not answer as it should is ended, never asked again."""
         child = self._take()
         answered = False
