@@ -17,8 +17,8 @@ from hub.storage.codec.confinement import allow_seconds, confine, give_back
 from hub.storage.codec.contracts import (
     Answer,
     Begun,
+    Converted,
     DiskFailed,
-    Done,
     EncodeOrder,
     Order,
     Ready,
@@ -50,9 +50,9 @@ def main() -> None:
 def _carry_out(order: Order) -> Result:
     try:
         if isinstance(order, EncodeOrder):
-            return Done(encoded=pictures.encode(order))
+            return pictures.encode(order)
         pictures.convert(order)
-        return Done()
+        return Converted()
     except (UnsupportedImageError, UnreadableImageError, TooManyPixelsError) as error:
         return Refused(code=_code(error), detail=str(error))
     except MemoryError:

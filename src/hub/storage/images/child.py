@@ -8,20 +8,29 @@ import math
 import os
 import signal
 from collections import deque
+from typing import TypeVar
 
 import msgspec
 
 from hub.core import children
-from hub.core.logging import get_logger
 from hub.storage.codec.confinement import ENVIRONMENT
-from hub.storage.codec.contracts import Answer, Begun, Order, Ready, Result
+from hub.storage.codec.contracts import (
+    Answer,
+    Begun,
+    Converted,
+    DiskFailed,
+    Encoded,
+    Order,
+    Ready,
+    Refused,
+)
 
 _PROGRAM = "hub.storage.codec.program"
 _NONSENSE = "it says what makes no sense"
 _START_SECONDS = 20.0  # a slow disk may take long; 0.1 s is usual
 
 _answers = msgspec.json.Decoder(Answer)
-logger = get_logger(__name__)
+_Result = TypeVar("_Result", Encoded, Converted)
 
 
 class NotBegunError(Exception):
@@ -57,8 +66,8 @@ class Child:
             return True
         return self._process is not None and self._process.returncode is not None
 
-    async def ask(self, order: Order) -> Result:
-        """Return the answer to an order.
+    async def ask(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
+        """Return the answer to an order, of the type ``result`` if it could be carried out.
 
         After any exception, this process must not be asked again.
 
@@ -81,7 +90,7 @@ class Child:
                 answer = await self._read()
         except EOFError as error:
             raise DiedError(str(error)) from None
-        if isinstance(answer, Ready | Begun):
+        if not isinstance(answer, (result, Refused, DiskFailed)):
             raise DiedError(_NONSENSE)
         return answer
 

@@ -7,19 +7,20 @@ import contextlib
 import os
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.storage.codec.contracts import (
+    Converted,
     ConvertOrder,
-    Done,
+    DiskFailed,
     Encoded,
     EncodeOrder,
     Encoding,
     MediaType,
     Order,
     Refused,
-    Result,
 )
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
 from hub.storage.errors import disk_errors
@@ -33,6 +34,7 @@ _STOP_SECONDS = 1.0
 _REFUSALS: dict[str, type[HubError]] = {
     each.code: each for each in (UnsupportedImageError, UnreadableImageError, TooManyPixelsError)
 }
+_Result = TypeVar("_Result", Encoded, Converted)
 logger = get_logger(__name__)
 
 
@@ -88,10 +90,7 @@ class ImageProcesses:
             box=box,
             encoding=encoding,
         )
-        encoded = (await self._carry_out(order)).encoded
-        if encoded is None:
-            raise ImagesUnavailableError("Pictures cannot be processed at the moment. Try again later.")
-        return encoded
+        return await self._carry_out(order, Encoded)
 
     async def convert(self, source: Path, *, target: Path, media_type: MediaType, quality: int) -> None:
         """Write a picture that is stored here to ``target``, an existing file, in another type.
@@ -101,9 +100,8 @@ class ImageProcesses:
             NoRoomError, StorageFailedError, ImagesUnavailableError: as above.
         """
         encoding = Encoding(media_type=media_type, quality=quality, effort=_CONVERT_EFFORT)
-        await self._carry_out(
-            ConvertOrder(source=os.fsencode(source), target=os.fsencode(target), encoding=encoding)
-        )
+        order = ConvertOrder(source=os.fsencode(source), target=os.fsencode(target), encoding=encoding)
+        await self._carry_out(order, Converted)
 
     async def close(self) -> None:
         """End all processes; requests under way, and later ones, fail with ``ImagesUnavailableError``."""
@@ -118,20 +116,20 @@ class ImageProcesses:
         while self._endings:
             await asyncio.gather(*self._endings, return_exceptions=True)
 
-    async def _carry_out(self, order: Order) -> Done:
+    async def _carry_out(self, order: Order, result: type[_Result]) -> _Result:
         async with self._turn:
-            answer = await self._answer(order)
-        if isinstance(answer, Done):
-            return answer
+            answer = await self._answer(order, result)
         if isinstance(answer, Refused):
             raise _REFUSALS[answer.code](answer.detail)
-        with disk_errors():
-            raise OSError(answer.number, answer.text)
+        if isinstance(answer, DiskFailed):
+            with disk_errors():
+                raise OSError(answer.number, answer.text)
+        return answer
 
-    async def _answer(self, order: Order) -> Result:
+    async def _answer(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
         for _ in range(_ATTEMPTS):
             try:
-                return await self._ask(order)
+                return await self._ask(order, result)
             except NotBegunError as error:
                 if self._closed:
                     break
@@ -142,12 +140,12 @@ class ImageProcesses:
             "The server cannot process pictures at the moment. Please try again in a few minutes."
         )
 
-    async def _ask(self, order: Order) -> Result:
+    async def _ask(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
         """Give an order to a process. One that did not answer as it should is ended, never asked again."""
         child = self._take()
         answered = False
         try:
-            answer = await child.ask(order)
+            answer = await child.ask(order, result)
             answered = True
         except TimeoutError:
             logger.warning("image process took too long and is ended", seconds=self._timeout)
