@@ -24,9 +24,9 @@ DEADLINE = 20.0
 
 @asynccontextmanager
 async def opened(
-    *, count: int = 1, timeout: float = 20.0, idle: float = 60.0
+    *, count: int = 1, seconds: float = 20.0, idle: float = 60.0
 ) -> AsyncIterator[ImageProcesses]:
-    processes = ImageProcesses(count=count, timeout=timeout, idle=idle)
+    processes = ImageProcesses(count=count, timeout=seconds, idle=idle)
     try:
         yield processes
     finally:
@@ -128,7 +128,7 @@ async def test_idle_processes_end(tmp_path: Path, small: bytes) -> None:
 
 async def test_a_process_is_bounded(tmp_path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_TEST_CANARY", "canary")
-    async with opened(timeout=5) as processes:
+    async with opened(seconds=5) as processes:
         await Desk(tmp_path, processes).encode(small)
         (pid,) = processes.pids
         limits = {line[:25].strip(): line[25:].split()[0] for line in proc(pid, "limits").splitlines()}
@@ -165,7 +165,7 @@ async def test_a_crash_costs_one_request(tmp_path: Path, small: bytes, heavy: by
 
 
 async def test_what_hangs_is_ended(tmp_path: Path, small: bytes, heavy: bytes) -> None:
-    async with opened(timeout=2) as processes:
+    async with opened(seconds=2) as processes:
         desk = Desk(tmp_path, processes)
         task, pid = await begin(desk, heavy)
         os.kill(pid, signal.SIGSTOP)
@@ -180,7 +180,7 @@ async def test_what_hangs_is_ended(tmp_path: Path, small: bytes, heavy: bytes) -
 async def test_a_process_lost_between_requests_costs_nothing(
     tmp_path: Path, small: bytes, how: signal.Signals
 ) -> None:
-    async with opened(timeout=1) as processes:
+    async with opened(seconds=1) as processes:
         desk = Desk(tmp_path, processes)
         await desk.encode(small)
         (pid,) = processes.pids
