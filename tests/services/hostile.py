@@ -26,7 +26,11 @@ _REFUSALS = {413, 415, 422}
 
 @dataclass
 class Outcome:
-    """What became of all of them. ``outcomes`` has the status of each, 200 for those that were taken."""
+    """What became of all of them.
+
+    ``outcomes`` counts their statuses, 200 for those that were taken; ``crashes`` has what killed a process,
+    and how each of those ended.
+    """
 
     outcomes: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -50,10 +54,12 @@ async def try_all(
             await _try(mutant, store, processes, outcome)
             tell()
 
-    try:
-        await asyncio.gather(*(work() for _ in range(PROCESSES)))
-    finally:
-        await processes.close()
+    with capture_logs() as logs:
+        try:
+            await asyncio.gather(*(work() for _ in range(PROCESSES)))
+        finally:
+            await processes.close()
+    outcome.crashes += [str(line["how"]) for line in logs if "how" in line]
     folder = store.data_dir / "uploads" / "tmp"
     outcome.left_behind = await asyncio.to_thread(lambda: [path.name for path in folder.iterdir()])
     return outcome
@@ -63,20 +69,19 @@ async def _try(mutant: Mutant, store: FileStore, processes: ImageProcesses, outc
     began = time.perf_counter()
     async with store.temporary() as source, store.temporary() as main, store.temporary() as thumb:
         source.path.write_bytes(mutant.content)
-        with capture_logs() as logs:
-            try:
-                encoded = await processes.encode(
-                    source.path, main=main.path, thumb=thumb.path, box=BOX, encoding=AVIF
-                )
-            except HubError as error:
-                status = error.status
-            else:
-                status = 200
-                _look_at(mutant, main.path, encoded.sha256, outcome)
-                _look_at(mutant, thumb.path, encoded.thumb_sha256, outcome)
+        try:
+            encoded = await processes.encode(
+                source.path, main=main.path, thumb=thumb.path, box=BOX, encoding=AVIF
+            )
+        except HubError as error:
+            status = error.status
+            if str(error).startswith("The picture cannot be read."):
+                outcome.crashes.append(mutant.name)
+        else:
+            status = 200
+            _look_at(mutant, main.path, encoded.sha256, outcome)
+            _look_at(mutant, thumb.path, encoded.thumb_sha256, outcome)
     _note(mutant, status, time.perf_counter() - began, outcome)
-    how = [str(line["how"]) for line in logs if "died" in line["event"]]
-    outcome.crashes += [f"{mutant.name}: {each}" for each in how]
     outcome.peak_mb = max([outcome.peak_mb, *(_peak(pid) for pid in processes.pids)])
 
 
@@ -91,7 +96,7 @@ def _look_at(mutant: Mutant, path: Path, sha256: str, outcome: Outcome) -> None:
 
 def _note(mutant: Mutant, status: int, seconds: float, outcome: Outcome) -> None:
     outcome.outcomes[status] += 1
-    if status != 200 and status not in _REFUSALS:  # noqa: PLR2004
+    if status != 200 and status not in _REFUSALS:
         outcome.wrong.append(f"{mutant.name}: {status}")
     if seconds > outcome.slowest:
         outcome.slowest, outcome.slowest_name = seconds, mutant.name

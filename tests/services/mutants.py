@@ -32,7 +32,7 @@ class Mutant(Struct, frozen=True):
 
 def mutants(seed: int, count: int) -> Iterator[Mutant]:
     """Yield so many, the same ones for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - to be repeated
+    chance = random.Random(seed)
     seeds = _seeds()
     for number in range(count):
         name, content = chance.choice(list(seeds.items()))
@@ -146,7 +146,9 @@ def _lie_about_the_size(content: bytes, chance: random.Random) -> bytes:
         size = (width % (1 << 24)).to_bytes(3, "little") + (height % (1 << 24)).to_bytes(3, "little")
         return content[: place + 12] + size + content[place + 18 :]
     if (place := content.find(b"\x9d\x01\x2a")) > 0:
-        return content[: place + 3] + struct.pack("<HH", width % 65_536, height % 65_536) + content[place + 7 :]
+        return (
+            content[: place + 3] + struct.pack("<HH", width % 65_536, height % 65_536) + content[place + 7 :]
+        )
     return _flip_in_the_header(content, chance)
 
 
