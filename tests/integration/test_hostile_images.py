@@ -17,7 +17,6 @@ COUNT = 300
 async def test_mutants_are_taken_or_refused(tmp_path: Path) -> None:
     layout.prepare(tmp_path)
     outcome = await try_all(mutants(SEED, COUNT), FileStore(tmp_path))
-    print(outcome)
     assert not outcome.wrong
     assert not outcome.too_slow
     assert not outcome.left_behind
