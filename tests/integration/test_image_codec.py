@@ -170,6 +170,16 @@ async def test_every_kind_of_colour_becomes_the_same_srgb(
     assert (stored - expected).abs().avg() < 6
 
 
+async def test_a_large_cmyk_picture_fits_and_stands_upright(desk: Desk) -> None:
+    image = pictures.quarters(1400).icc_transform("cmyk", input_profile="srgb").copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    content = image.jpegsave_buffer(Q=90, interlace=True)
+    encoded = await desk.encode(content)
+    assert (encoded.width, encoded.height) == (400, 800)
+    expected = pyvips.Image.thumbnail_buffer(content, 800, height=800, output_profile="srgb")
+    assert (desk.stored() - expected).abs().avg() < 3
+
+
 async def test_transparency_is_kept_where_the_type_has_it(desk: Desk) -> None:
     left = pyvips.Image.black(50, 60) + 255
     alpha = left.join(pyvips.Image.black(50, 60), "horizontal").cast("uchar")
@@ -378,8 +388,8 @@ async def test_forty_megapixels_are_taken_in_the_forms_that_cost_most(tmp_path: 
     desk = Desk(tmp_path, processes)
     try:
         for content in (
-            large.jpegsave_buffer(interlace=True, subsample_mode="off"),
-            large.pngsave_buffer(compression=1, interlace=True),
+            large.jpegsave_buffer(interlace=True),
+            plain(8_000, 5_000, bands=4).pngsave_buffer(compression=1, interlace=True),
             large.webpsave_buffer(effort=0),
         ):
             encoded = await desk.encode(content)

@@ -43,7 +43,7 @@ def small() -> bytes:
 @pytest.fixture(scope="module")
 def heavy() -> bytes:
     """Return a picture whose reading takes long enough, and enough memory, to be seen at it."""
-    content: bytes = plain(7_000, 5_000).jpegsave_buffer(interlace=True, subsample_mode="off")
+    content: bytes = plain(6_500, 5_000).jpegsave_buffer(interlace=True, subsample_mode="off")
     return content
 
 
@@ -132,7 +132,7 @@ async def test_a_process_is_bounded(tmp_path: Path, small: bytes, monkeypatch: p
         await Desk(tmp_path, processes).encode(small)
         (pid,) = processes.pids
         limits = {line[:25].strip(): line[25:].split()[0] for line in proc(pid, "limits").splitlines()}
-        assert int(limits["Max address space"]) <= 640 << 20
+        assert int(limits["Max address space"]) <= 512 << 20
         assert int(limits["Max file size"]) <= 64 << 20
         assert int(limits["Max core file size"]) == 0
         assert int(limits["Max open files"]) <= 64

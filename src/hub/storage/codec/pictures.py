@@ -99,11 +99,29 @@ def _decode_upload(source: int, box: int) -> pyvips.Image:
     allow_only(kind)
     if kind == "image/png":
         check_png(lambda position, size: os.pread(source, size, position))
-    check_header(_open(source))
-    shrunk = pyvips.Image.thumbnail_source(
+    header = _open(source)
+    check_header(header)
+    shrink = _shrink_cmyk if header.interpretation == "cmyk" else _shrink
+    return _without_idle_alpha(_plain(shrink(source, box)).copy_memory())
+
+
+def _shrink(source: int, box: int) -> pyvips.Image:
+    return pyvips.Image.thumbnail_source(
         _rewound(source), box, height=box, size="down", option_string=_STRICT, output_profile="srgb"
     )
-    return _without_idle_alpha(_plain(shrunk).copy_memory())
+
+
+def _shrink_cmyk(source: int, box: int) -> pyvips.Image:
+    """Shrink first and convert what is left: libvips' thumbnail does it in the other order, 3 s a picture."""
+    image = _open(source)
+    whole = max(image.width, image.height)
+    on_load = next(factor for factor in (8, 4, 2, 1) if factor == 1 or whole >= factor * box)
+    image = pyvips.Image.jpegload_source(
+        _rewound(source), access="sequential", fail_on="error", shrink=on_load
+    )
+    scale = box / max(image.width, image.height)
+    small = (image.resize(scale) if scale < 1 else image).copy_memory()
+    return small.icc_transform("srgb", embedded=True, input_profile="cmyk").autorot()
 
 
 def _open(source: int) -> pyvips.Image:
