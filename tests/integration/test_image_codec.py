@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
+from hub.core import children
 from hub.core.errors import HubError
 from hub.storage.images import (
     Encoding,
@@ -168,6 +169,52 @@ async def test_every_kind_of_colour_becomes_the_same_srgb(
     assert (stored.bands, stored.format, stored.interpretation) == (3, "uchar", "srgb")
     expected = image.colourspace("b-w").colourspace("srgb") if "grey" in save.__name__ else image
     assert (stored - expected).abs().avg() < 6
+
+
+async def test_colours_beyond_srgb_are_converted_not_relabelled(desk: Desk) -> None:
+    vivid = pictures.quarters().icc_transform("p3", input_profile="srgb")
+    assert vivid(5, 5)[1] > 30, "the red of sRGB is a mixture there"
+    await desk.encode(vivid.pngsave_buffer(profile="p3"))
+    assert desk.stored()(5, 5)[1] < 10
+
+
+@pytest.mark.parametrize("save", ["pngsave_buffer", "webpsave_buffer"])
+async def test_orientation_is_applied_whatever_the_type(desk: Desk, save: str) -> None:
+    image = pictures.quarters().copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    await desk.encode(getattr(image, save)())
+    assert pictures.corners(desk.stored()) == "BRWG"
+
+
+OPENING = """
+import sys
+import pyvips
+from hub.storage.codec import pictures
+image = pyvips.Image.black(9, 9)
+files = {
+    "image/jpeg": image.jpegsave_buffer(),
+    "image/png": image.pngsave_buffer(),
+    "image/webp": image.webpsave_buffer(),
+    "image/avif": image.heifsave_buffer(compression="av1"),
+    "image/tiff": image.tiffsave_buffer(),
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    "gif": bytes.fromhex(sys.argv[2]),
+}
+pictures.allow_only(sys.argv[1])
+for name, content in files.items():
+    try:
+        pyvips.Image.new_from_buffer(content, "").avg()
+    except pyvips.Error:
+        continue
+    print(name)
+"""
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "image/avif"])
+async def test_libvips_opens_one_type_and_no_other(kind: str) -> None:
+    process = await children.spawn("-c", OPENING, kind, _gif().hex(), environment={})
+    output, errors = await process.communicate()
+    assert (output.decode().split(), errors) == ([kind], b"")
 
 
 async def test_a_large_cmyk_picture_fits_and_stands_upright(desk: Desk) -> None:
@@ -390,7 +437,7 @@ async def test_forty_megapixels_are_taken_in_the_forms_that_cost_most(tmp_path: 
         for content in (
             large.jpegsave_buffer(interlace=True),
             plain(8_000, 5_000, bands=4).pngsave_buffer(compression=1, interlace=True),
-            large.webpsave_buffer(effort=0),
+            plain(8_000, 5_000, bands=4).webpsave_buffer(effort=0, lossless=True),
         ):
             encoded = await desk.encode(content)
             assert (encoded.width, encoded.height) == (800, 500)

@@ -20,6 +20,7 @@ from tests.services.pictures import Desk, memory_of, photo, plain
 from tests.services.waiting import eventually
 
 DEADLINE = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
@@ -285,27 +286,33 @@ async def test_a_process_that_talks_nonsense_is_not_believed(
         assert (await desk.encode(small)).width == 60
 
 
-async def test_a_process_ends_with_its_parent(tmp_path: Path, small: bytes) -> None:
-    """A hub that is killed leaves none behind."""
-    source = tmp_path / "source"
-    source.write_bytes(small)
-    script = (
-        "import asyncio, sys\n"
-        "from pathlib import Path\n"
-        "from hub.storage.images import ImageProcesses\n"
-        "async def main():\n"
-        "    processes = ImageProcesses()\n"
-        "    processes.warm()\n"
-        "    while not processes.pids:\n"
-        "        await asyncio.sleep(0.01)\n"
-        "    print(processes.pids[0], flush=True)\n"
-        "    await asyncio.sleep(60)\n"
-        "asyncio.run(main())\n"
-    )
-    process = await children.spawn("-c", script, environment={})
+KILLED_HUB = """
+import asyncio, sys
+from pathlib import Path
+from hub.storage.images import ImageProcesses
+from tests.services.pictures import Desk
+async def main():
+    processes = ImageProcesses()
+    desk = Desk(Path(sys.argv[1]), processes)
+    await desk.encode(Path(sys.argv[2]).read_bytes())
+    print(processes.pids[0], flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_a_process_ends_with_its_parent(
+    tmp_path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that is killed leaves none behind, even one that no longer looks at its input."""
+    picture = tmp_path / "picture"
+    picture.write_bytes(small)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    process = await children.spawn("-c", KILLED_HUB, str(tmp_path), str(picture), environment={})
     assert process.stdout is not None
     async with asyncio.timeout(DEADLINE):
         pid = int(await process.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)
     process.kill()
     await process.communicate()
     await eventually(lambda: gone(pid))

@@ -99,10 +99,15 @@ def _decode_upload(source: int, box: int) -> pyvips.Image:
     allow_only(kind)
     if kind == "image/png":
         check_png(lambda position, size: os.pread(source, size, position))
+    shrink = _shrink_cmyk if _space(source) == "cmyk" else _shrink
+    return _without_idle_alpha(_plain(shrink(source, box)).copy_memory())
+
+
+def _space(source: int) -> str:
+    """Check the header and return the colour space. What is opened for it holds memory until this returns."""
     header = _open(source)
     check_header(header)
-    shrink = _shrink_cmyk if header.interpretation == "cmyk" else _shrink
-    return _without_idle_alpha(_plain(shrink(source, box)).copy_memory())
+    return str(header.interpretation)
 
 
 def _shrink(source: int, box: int) -> pyvips.Image:
@@ -113,15 +118,18 @@ def _shrink(source: int, box: int) -> pyvips.Image:
 
 def _shrink_cmyk(source: int, box: int) -> pyvips.Image:
     """Shrink first and convert what is left: libvips' thumbnail does it in the other order, 3 s a picture."""
-    image = _open(source)
-    whole = max(image.width, image.height)
+    whole = _longer_side(_open(source))
     on_load = next(factor for factor in (8, 4, 2, 1) if factor == 1 or whole >= factor * box)
     image = pyvips.Image.jpegload_source(
         _rewound(source), access="sequential", fail_on="error", shrink=on_load
     )
-    scale = box / max(image.width, image.height)
+    scale = box / _longer_side(image)
     small = (image.resize(scale) if scale < 1 else image).copy_memory()
     return small.icc_transform("srgb", embedded=True, input_profile="cmyk").autorot()
+
+
+def _longer_side(image: pyvips.Image) -> int:
+    return int(max(image.width, image.height))
 
 
 def _open(source: int) -> pyvips.Image:
