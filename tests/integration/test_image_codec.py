@@ -178,6 +178,29 @@ async def test_a_large_cmyk_picture_fits_and_stands_upright(desk: Desk) -> None:
     assert (desk.stored() - expected).abs().avg() < 3
 
 
+def _ultra_hdr(image: pyvips.Image) -> bytes:
+    """Return it as telephones save it: a JPEG with a second one behind it that says where to glow."""
+    image = image.copy()
+    glow = pyvips.Image.black(64, 64).cast("uchar").jpegsave_buffer()
+    image.set_type(pyvips.GValue.blob_type, "gainmap-data", glow)
+    for name, value in (("max", 2.0), ("min", 1.0)):
+        image.set_type(pyvips.GValue.array_double_type, f"gainmap-{name}-content-boost", [value] * 3)
+        image.set_type(pyvips.GValue.gdouble_type, f"gainmap-hdr-capacity-{name}", value)
+    for name in ("gamma", "offset-sdr", "offset-hdr"):
+        image.set_type(pyvips.GValue.array_double_type, f"gainmap-{name}", [1.0] * 3)
+    image.set_type(pyvips.GValue.gint_type, "gainmap-use-base-cg", 1)
+    content: bytes = image.uhdrsave_buffer(Q=90)
+    return content
+
+
+async def test_an_ultra_hdr_photograph_is_read_as_the_jpeg_that_it_is(desk: Desk) -> None:
+    image = photo(320, 240)
+    content = _ultra_hdr(image)
+    assert pictures.open_bytes(content).get("vips-loader") == "uhdrload_buffer"
+    await desk.encode(content)
+    assert (desk.stored() - image).abs().avg() < 6
+
+
 async def test_transparency_is_kept_where_the_type_has_it(desk: Desk) -> None:
     left = pyvips.Image.black(50, 60) + 255
     alpha = left.join(pyvips.Image.black(50, 60), "horizontal").cast("uchar")
