@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -315,4 +315,8 @@ async def test_a_process_ends_with_its_parent(
     os.kill(pid, signal.SIGSTOP)
     process.kill()
     await process.communicate()
-    await eventually(lambda: gone(pid))
+    try:
+        await eventually(lambda: gone(pid))
+    finally:
+        with suppress(ProcessLookupError):  # stopped, it would stay for ever
+            os.kill(pid, signal.SIGKILL)
