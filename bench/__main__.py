@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import actor_start, first_byte, history, memory, startup, streams
+from bench import actor_start, first_byte, history, images, memory, startup, storage, streams
 from bench.report import Figure, render, this_machine, to_json
 from bench.world import World, open_world
 
@@ -19,20 +19,26 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "actor-start": actor_start.measure,
     "first-byte": first_byte.measure,
     "history": history.measure,
+    "images": images.measure,
     "memory": memory.measure,
     "startup": startup.measure,
+    "storage": storage.measure,
     "streams": streams.measure,
 }
+#: Run only when they are named: they take minutes.
+LONG_BENCHES = {"storage-full": storage.measure_in_full}
+KNOWN = BENCHES | LONG_BENCHES
 
 
 def main() -> None:
     """Run the benches that were named, or all."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure speed, as ratios within one run.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}; all if none")
+    known = f"of {', '.join(BENCHES)}; all of these if none; or {', '.join(LONG_BENCHES)}"
+    parser.add_argument("names", nargs="*", metavar="name", help=known)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
-    if unknown := [name for name in options.names if name not in BENCHES]:
-        parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    if unknown := [name for name in options.names if name not in KNOWN]:
+        parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(KNOWN)}")
     figures: list[Figure] = []
     # One loop for all: the database's programs end with the thread that started them.
     with open_world() as world, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -47,7 +53,7 @@ def main() -> None:
 
 
 async def _run(name: str, world: World) -> list[Figure]:
-    return await BENCHES[name](world)
+    return await KNOWN[name](world)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -14,8 +15,9 @@ from msgspec import Struct
 class Figure(Struct, frozen=True, kw_only=True):
     """One measured figure.
 
-    ``goal`` is the most it may be, or with ``at_least`` the least; None is for information only. ``shown`` is
-    the figure with its unit, ``details`` are lines on how it came about.
+    ``goal`` is the most it may be, or with ``at_least`` the least; None is for information only. ``shown``
+    is the figure with its unit, ``details`` are lines on how it came about. A ``value`` that is not a number
+    says that it could not be measured.
     """
 
     name: str
@@ -28,7 +30,9 @@ class Figure(Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """``pass``, ``MISS``, or ``info`` where there is no goal."""
+        """``pass``, ``MISS``, ``skipped``, or ``info`` where there is no goal."""
+        if math.isnan(self.value):
+            return "skipped"
         if self.goal is None:
             return "info"
         met = self.value >= self.goal if self.at_least else self.value <= self.goal
@@ -75,6 +79,8 @@ def render(figures: list[Figure], machine: Machine) -> str:
         lines += [f"    {detail}" for detail in (figure.details if figure else ())]
     missed = [each.name for each in figures if each.verdict == "MISS"]
     lines += ["", f"{len(missed)} of the goals missed: {', '.join(missed)}" if missed else "All goals met."]
+    if skipped := [each.name for each in figures if each.verdict == "skipped"]:
+        lines.append(f"Not measured: {', '.join(skipped)}")
     return "\n".join(lines)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from hub.jobs.broker import queue_name
+from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
+from tests.services.pictures import Desk
 from tests.services.rabbitmq import RabbitMQNode
 
 
@@ -63,3 +66,17 @@ def node(rabbitmq: RabbitMQNode, kind: str) -> Iterator[RabbitMQNode]:
     """Yield the node, and leave it without the test's queues."""
     yield rabbitmq
     rabbitmq.delete(queue_name(kind), f"{queue_name(kind)}.XQ")
+
+
+@pytest.fixture(scope="session")
+async def image_processes() -> AsyncIterator[ImageProcesses]:
+    """Yield a single image process, with more time than usual for a machine that does other things too."""
+    processes = ImageProcesses(count=1, timeout=20)
+    yield processes
+    await processes.close()
+
+
+@pytest.fixture
+def desk(image_processes: ImageProcesses, tmp_path: Path) -> Desk:
+    """Return a folder in which pictures are encoded."""
+    return Desk(tmp_path, image_processes)

@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import os
 import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from hub.core import children
 from hub.core.logging import get_logger
 from hub.providers.llm.protocol import LanguageModelError
 
@@ -26,8 +26,6 @@ _STOP_SECONDS = 2.0
 _WAIT_SECONDS = 15.0  # how long a request waits for a restart
 _MEMORY_SECONDS = 60.0  # deaths are remembered so long; the n-th of them is followed by a pause
 _LONGEST_PAUSE = 30.0
-# The child gets no more of the environment than it needs: no keys, no database address.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 # Threads that wait for each other must sleep, not spin: with another process on the cores, spinning made
 # 2-12 tokens a second out of 40.
@@ -82,7 +80,7 @@ class EmbeddedServer:
         """End the child; returns when it is gone."""
         self._stopping.set()
         if self._process is not None:
-            await _end(self._process)
+            await children.end(self._process, patience=_STOP_SECONDS)
         if self._supervisor is not None:  # not cancelled: it has a process to wait for
             await self._supervisor
             self._supervisor = None
@@ -125,7 +123,7 @@ class EmbeddedServer:
         began = time.perf_counter()
         key = secrets.token_urlsafe(32)
         try:
-            self._process = process = await _spawn()
+            self._process = process = await children.spawn(str(_PROGRAM), environment=_SLEEP_WHILE_WAITING)
         except OSError as error:
             await self._tell(None, _unavailable(f"its process cannot be started: {error}"))
             return
@@ -140,7 +138,7 @@ class EmbeddedServer:
             await process.wait()
         finally:
             self._process = None
-            await _end(process)
+            await children.end(process, patience=_STOP_SECONDS)
             await listening
             await self._tell(None, self._failure)
 
@@ -184,33 +182,6 @@ def find_model() -> Path:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise _unavailable("its file is not installed", transient=False)
-
-
-async def _spawn() -> asyncio.subprocess.Process:
-    """Start the program in a session of its own, so that Ctrl-C on the terminal reaches only the hub."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # its folder is no place to import from
-        str(_PROGRAM),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _SLEEP_WHILE_WAITING,
-        start_new_session=True,
-    )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ask the child to leave by closing its input, then kill it."""
-    if process.stdin is not None:
-        process.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 def _unavailable(detail: str, *, transient: bool = True) -> LanguageModelError:

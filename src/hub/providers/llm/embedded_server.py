@@ -5,16 +5,15 @@ this process only. One line of JSON on standard input says what to serve, one li
 the end of standard input, or of the parent, ends it.
 """
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from typing import TypedDict
 
 import xllamacpp
 
-_PR_SET_PDEATHSIG = 1
+from hub.core.child import die_with
+
 _BATCH_TOKENS = 256  # a long prompt gives way to the other slots' tokens after so many
 _SPARE_HTTP_THREADS = 8  # beside one for each slot: health checks, connections kept alive
 _REPEAT_PENALTY = 1.1  # without it the model says one sentence again and again
@@ -34,21 +33,13 @@ class Order(TypedDict):
 def main() -> None:
     """Serve until the parent leaves."""
     order: Order = json.loads(sys.stdin.readline())
-    _die_with(order["parent"])
+    die_with(order["parent"])
     answer = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever native code prints is no answer
     server = _serve(order)
     os.write(answer, json.dumps({"url": server.listening_address}).encode() + b"\n")
     sys.stdin.read()
     os._exit(0)  # no destructors: llama.cpp's threads may be at work
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel kill this process with its parent, also when the parent is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it was gone before we asked
 
 
 def _serve(order: Order) -> xllamacpp.Server:

@@ -21,7 +21,7 @@ class Encoding(Struct, frozen=True, kw_only=True):
     effort: int
 
 
-class Encoded(Struct, frozen=True, kw_only=True):
+class Encoded(Struct, frozen=True, kw_only=True, tag="encoded"):
     """What was written: the main file's size in pixels, both files' in bytes, sha256 as hex."""
 
     width: int
@@ -61,10 +61,8 @@ class Begun(Struct, frozen=True, tag="begun"):
     """An order has been read; what happens from here on is due to its picture."""
 
 
-class Done(Struct, frozen=True, kw_only=True, tag="done"):
-    """An order is carried out; ``encoded`` is there for an :class:`EncodeOrder`."""
-
-    encoded: Encoded | None = None
+class Converted(Struct, frozen=True, tag="converted"):
+    """The file is written, in the other type."""
 
 
 class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
@@ -81,4 +79,5 @@ class DiskFailed(Struct, frozen=True, kw_only=True, tag="disk_failed"):
     text: str
 
 
-Answer = Ready | Begun | Done | Refused | DiskFailed
+Result = Encoded | Converted | Refused | DiskFailed
+Answer = Ready | Begun | Result

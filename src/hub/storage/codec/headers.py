@@ -13,9 +13,10 @@ from hub.storage.codec.sniff import PNG_SIGNATURE
 MAX_SIDE = 16_384
 MAX_PIXELS = 40_000_000
 # Progressive JPEG and interlaced PNG cannot be read in rows: all of it stands in memory at once, as two
-# bytes a sample (JPEG) or as the pixels themselves (PNG). 40 megapixels of RGB fit, CMYK or RGBA in 16 bits
-# only up to 30.
-MAX_HELD_BYTES = 6 * MAX_PIXELS
+# bytes a sample (JPEG) or as the pixels themselves (PNG). The usual ones fit with 40 megapixels; JPEG without
+# chroma subsampling and RGB with 16 bits up to 33, CMYK and RGBA with 16 bits up to 25. So a process stays
+# below 300 MB whatever it reads.
+MAX_HELD_BYTES = 200_000_000
 
 _PNG_CHUNKS = 1_000  # before the first IDAT; real ones have about ten
 _PNG_HEADER = struct.Struct(">II")
@@ -85,11 +86,12 @@ def check_size(width: int, height: int) -> None:
 def _held_bytes(header: pyvips.Image) -> int:
     """Return how much has to stand in memory to decode it; 0 where rows are enough."""
     fields = header.get_fields()
-    samples = int(header.width * header.height * header.bands)
+    pixels, bands = int(header.width * header.height), int(header.bands)
     if "jpeg-multiscan" in fields and header.get("jpeg-multiscan"):
-        return 2 * samples
+        # libvips calls all subsampling 4:2:0; that of 4:2:2 has the most, 2 samples a pixel.
+        return 2 * pixels * (2 if header.get("jpeg-chroma-subsample") == "4:2:0" else bands)
     if "interlaced" in fields:
-        return samples * (1 if header.format == "uchar" else 2)
+        return pixels * bands * (1 if header.format == "uchar" else 2)
     return 0
 
 

@@ -99,11 +99,63 @@ def _decode_upload(source: int, box: int) -> pyvips.Image:
     allow_only(kind)
     if kind == "image/png":
         check_png(lambda position, size: os.pread(source, size, position))
-    check_header(_open(source))
-    shrunk = pyvips.Image.thumbnail_source(
-        _rewound(source), box, height=box, size="down", option_string=_STRICT, output_profile="srgb"
-    )
+    space, has_profile = _colours(source)
+    if space == "cmyk":
+        shrunk = _shrink_cmyk(source, box)
+    else:
+        shrink = _shrink_jpeg if kind == "image/jpeg" else _shrink
+        shrunk = shrink(source, box, convert=has_profile)
     return _without_idle_alpha(_plain(shrunk).copy_memory())
+
+
+def _colours(source: int) -> tuple[str, bool]:
+    """Check the header and return the colour space, and whether the picture brings a profile.
+
+    What is opened for it holds memory until this returns.
+    """
+    header = _open(source)
+    check_header(header)
+    return str(header.interpretation), "icc-profile-data" in header.get_fields()
+
+
+def _shrink(source: int, box: int, *, convert: bool) -> pyvips.Image:
+    # Where there is nothing to convert from, it would still take eight times as long as decoding.
+    conversion = {"output_profile": "srgb"} if convert else {}
+    return pyvips.Image.thumbnail_source(
+        _rewound(source), box, height=box, size="down", option_string=_STRICT, **conversion
+    )
+
+
+def _shrink_jpeg(source: int, box: int, *, convert: bool) -> pyvips.Image:
+    """Decode at a fraction of the size, and shrink the rest.
+
+    By itself libvips' thumbnail decodes at twice the final size or more; a tenth slower for 24 megapixels,
+    and nobody sees it.
+    """
+    image = _open_smaller(source, round(1.5 * box))
+    conversion = {"output_profile": "srgb"} if convert else {}
+    return image.thumbnail_image(box, height=box, size="down", **conversion)
+
+
+def _shrink_cmyk(source: int, box: int) -> pyvips.Image:
+    """Shrink first and convert what is left: libvips' thumbnail does it in the other order, 3 s a picture."""
+    image = _open_smaller(source, box)
+    scale = box / _longer_side(image)
+    small = (image.resize(scale) if scale < 1 else image).copy_memory()
+    return small.icc_transform("srgb", embedded=True, input_profile="cmyk").autorot()
+
+
+def _open_smaller(source: int, least: int) -> pyvips.Image:
+    """Open a JPEG at a half, a quarter or an eighth of its size, if ``least`` pixels are left."""
+    whole = _longer_side(_open(source))
+    on_load = next(factor for factor in (8, 4, 2, 1) if factor == 1 or whole >= factor * least)
+    return pyvips.Image.jpegload_source(
+        _rewound(source), access="sequential", fail_on="error", shrink=on_load
+    )
+
+
+def _longer_side(image: pyvips.Image) -> int:
+    return int(max(image.width, image.height))
 
 
 def _open(source: int) -> pyvips.Image:

@@ -8,19 +8,29 @@ import math
 import os
 import signal
 from collections import deque
+from typing import TypeVar
 
 import msgspec
 
 from hub.core import children
-from hub.core.logging import get_logger
 from hub.storage.codec.confinement import ENVIRONMENT
-from hub.storage.codec.contracts import Answer, Begun, Order, Ready
+from hub.storage.codec.contracts import (
+    Answer,
+    Begun,
+    Converted,
+    DiskFailed,
+    Encoded,
+    Order,
+    Ready,
+    Refused,
+)
 
 _PROGRAM = "hub.storage.codec.program"
+_NONSENSE = "it says what makes no sense"
 _START_SECONDS = 20.0  # a slow disk may take long; 0.1 s is usual
 
 _answers = msgspec.json.Decoder(Answer)
-logger = get_logger(__name__)
+_Result = TypeVar("_Result", Encoded, Converted)
 
 
 class NotBegunError(Exception):
@@ -56,8 +66,8 @@ class Child:
             return True
         return self._process is not None and self._process.returncode is not None
 
-    async def ask(self, order: Order) -> Answer:
-        """Return the answer to an order.
+    async def ask(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
+        """Return the answer to an order, of the type ``result`` if it could be carried out.
 
         After any exception, this process must not be asked again.
 
@@ -74,12 +84,15 @@ class Child:
         except (OSError, EOFError) as error:  # a TimeoutError is an OSError
             raise NotBegunError(str(error) or "it does not answer") from None
         if not isinstance(begun, Begun):
-            raise NotBegunError("it said something else")
+            raise NotBegunError(_NONSENSE)
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._read()
+                answer = await self._read()
         except EOFError as error:
             raise DiedError(str(error)) from None
+        if not isinstance(answer, (result, Refused, DiskFailed)):
+            raise DiedError(_NONSENSE)
+        return answer
 
     async def end(self, *, patience: float = 0.0) -> None:
         """Return when the process is gone; ``patience``: how many seconds it has to leave by itself."""
@@ -100,7 +113,7 @@ class Child:
         except (OSError, EOFError) as error:
             raise NotBegunError(f"it does not start: {error} {self._words()}") from None
         if not isinstance(ready, Ready):
-            raise NotBegunError("it said something else")
+            raise NotBegunError(_NONSENSE)
 
     async def _write(self, line: bytes) -> None:
         if self._process is None or self._process.stdin is None:
@@ -111,11 +124,14 @@ class Child:
     async def _read(self) -> Answer:
         if self._process is None or self._process.stdout is None:
             raise EOFError
-        line = await self._process.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise EOFError(await self._how_it_ended(self._process))
-        answer: Answer = _answers.decode(line)
-        return answer
+        try:
+            line = await self._process.stdout.readline()
+            if line.endswith(b"\n"):
+                answer: Answer = _answers.decode(line)
+                return answer
+        except (ValueError, msgspec.DecodeError):  # a line without end, or no answer at all
+            raise EOFError(_NONSENSE) from None
+        raise EOFError(await self._how_it_ended(self._process))
 
     async def _how_it_ended(self, process: asyncio.subprocess.Process) -> str:
         """Return the signal or exit code; a process that closes its output is about to end, or is made to."""

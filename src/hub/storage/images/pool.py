@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.storage.codec.contracts import (
-    Answer,
+    Converted,
     ConvertOrder,
     DiskFailed,
-    Done,
     Encoded,
     EncodeOrder,
     Encoding,
@@ -33,6 +34,7 @@ _STOP_SECONDS = 1.0
 _REFUSALS: dict[str, type[HubError]] = {
     each.code: each for each in (UnsupportedImageError, UnreadableImageError, TooManyPixelsError)
 }
+_Result = TypeVar("_Result", Encoded, Converted)
 logger = get_logger(__name__)
 
 
@@ -88,10 +90,7 @@ class ImageProcesses:
             box=box,
             encoding=encoding,
         )
-        encoded = (await self._carry_out(order)).encoded
-        if encoded is None:
-            raise ImagesUnavailableError("Pictures cannot be processed at the moment. Try again later.")
-        return encoded
+        return await self._carry_out(order, Encoded)
 
     async def convert(self, source: Path, *, target: Path, media_type: MediaType, quality: int) -> None:
         """Write a picture that is stored here to ``target``, an existing file, in another type.
@@ -101,35 +100,36 @@ class ImageProcesses:
             NoRoomError, StorageFailedError, ImagesUnavailableError: as above.
         """
         encoding = Encoding(media_type=media_type, quality=quality, effort=_CONVERT_EFFORT)
-        await self._carry_out(
-            ConvertOrder(source=os.fsencode(source), target=os.fsencode(target), encoding=encoding)
-        )
+        order = ConvertOrder(source=os.fsencode(source), target=os.fsencode(target), encoding=encoding)
+        await self._carry_out(order, Converted)
 
     async def close(self) -> None:
         """End all processes; requests under way, and later ones, fail with ``ImagesUnavailableError``."""
         self._closed = True
         for child in list(self._free):
             self._retire(child)
-        for child in list(self._busy):
+        for child in self._busy:
             self._in_background(child.end())
-        await asyncio.gather(*self._endings, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as turns:
+            for _ in range(self._count):  # when all turns are ours, no request is under way
+                await turns.enter_async_context(self._turn)
+        while self._endings:
+            await asyncio.gather(*self._endings, return_exceptions=True)
 
-    async def _carry_out(self, order: Order) -> Done:
+    async def _carry_out(self, order: Order, result: type[_Result]) -> _Result:
         async with self._turn:
-            answer = await self._answer(order)
-        if isinstance(answer, Done):
-            return answer
+            answer = await self._answer(order, result)
         if isinstance(answer, Refused):
             raise _REFUSALS[answer.code](answer.detail)
         if isinstance(answer, DiskFailed):
             with disk_errors():
                 raise OSError(answer.number, answer.text)
-        raise TypeError(type(answer).__name__)
+        return answer
 
-    async def _answer(self, order: Order) -> Answer:
+    async def _answer(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
         for _ in range(_ATTEMPTS):
             try:
-                return await self._ask(order)
+                return await self._ask(order, result)
             except NotBegunError as error:
                 if self._closed:
                     break
@@ -140,12 +140,12 @@ class ImageProcesses:
             "The server cannot process pictures at the moment. Please try again in a few minutes."
         )
 
-    async def _ask(self, order: Order) -> Answer:
+    async def _ask(self, order: Order, result: type[_Result]) -> _Result | Refused | DiskFailed:
         """Give an order to a process. One that did not answer as it should is ended, never asked again."""
         child = self._take()
         answered = False
         try:
-            answer = await child.ask(order)
+            answer = await child.ask(order, result)
             answered = True
         except TimeoutError:
             logger.warning("image process took too long and is ended", seconds=self._timeout)
