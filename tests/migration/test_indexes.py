@@ -28,6 +28,7 @@ EXPECTED = {
     "idempotency_keys_expiry": "(expires_at)",
     "idempotency_keys_message": "(message_id)",
     "image_removals_due": "(removed_at)",
+    "image_removals_family": "(companion_id, sha256)",
     "images_family": "(companion_id, sha256)",
     "images_gallery": "(companion_id, created_at DESC, id DESC)",
     "images_header": "UNIQUE INDEX images_header ON public.images USING btree (companion_id) WHERE ((kind)",
