@@ -95,18 +95,23 @@ def create(folder: Path, name: str | None = None) -> TempFile:
         os.close(descriptor)  # the collector was between us and the lock
 
 
-def claim(path: Path) -> int | None:
+def claim(path: Path | str, *, folder: int | None = None, shared: bool = False) -> int | None:
     """Lock a file that may have been abandoned; None when it is in use or gone.
+
+    Args:
+        path: of the file, as seen from ``folder``, an open one.
+        folder: the working folder if none.
+        shared: only look whether somebody uses it; others may look at the same time.
 
     Returns:
         Its descriptor, to be closed by the caller.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         return None
@@ -122,7 +127,7 @@ def _place(temp: TempFile, target: Path) -> None:
     os.link(temp.path, second)
     try:
         while True:
-            _make_folders(target.parent)
+            make_folders(target.parent)
             try:
                 second.rename(target)
             except FileNotFoundError:  # the collector took the folder away while it was empty
@@ -136,7 +141,7 @@ def _place(temp: TempFile, target: Path) -> None:
             second.unlink()
 
 
-def _make_folders(folder: Path) -> None:
+def make_folders(folder: Path) -> None:
     """Make what is missing of a companion's folders, and have their names survive too."""
     missing = [each for each in (folder, folder.parent) if not each.is_dir()]
     for each in reversed(missing):
