@@ -97,4 +97,4 @@ def check_writable(data_dir: Path) -> None:
     """
     handle, name = tempfile.mkstemp(dir=temporary_folder(data_dir), prefix="check-")
     os.close(handle)
-    Path(name).unlink()
+    Path(name).unlink(missing_ok=True)  # the collector may have come by

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.storage import layout
-from hub.storage.files import claim, make_folders, sync_folder
+from hub.storage.files import claim, folders_of
 from hub.storage.layout import FOLDERS, Family, Kind
 
 logger = get_logger(__name__)
@@ -153,10 +153,8 @@ def put_back(hidden: Path, place: Path) -> None:
     Raises:
         OSError: the disk refuses; the file stays hidden.
     """
-    make_folders(place.parent)
-    with suppress(FileExistsError):
+    with suppress(FileExistsError), folders_of(place):
         os.link(hidden, place, follow_symlinks=False)
-        sync_folder(place.parent)
     hidden.unlink()
 
 
