@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import broker, cancel, double_sends, failpoints, rescue, slow, stream, turns
+from tests.chaos import broker, cancel, double_sends, failpoints, image_faults, rescue, slow, stream, turns
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -36,5 +36,6 @@ SCENARIOS: dict[str, Scenario] = {
     "stream": Scenario(stream.run),
     "double-sends": Scenario(double_sends.run),
     "failpoints": Scenario(failpoints.run, ONLY_FULL),
+    "images": Scenario(image_faults.run, ONLY_FULL),
     "slow": Scenario(slow.run, ONLY_FULL),
 }
