@@ -85,7 +85,7 @@ class Reconciler:
 
     async def _rows(self) -> AsyncIterator[Fault]:
         last = UUID(int=0)
-        while rows := await _rows_after(last):
+        while rows := await rows_after(last):
             last = rows[-1].id
             suspects = [row for row, faults in await self._look_at(rows) if faults]
             if suspects:
@@ -157,7 +157,8 @@ async def _without_row(entries: Iterable[Entry]) -> list[Entry]:
 _ROW = "SELECT id, companion_id, kind, sha256, media_type, thumb_sha256 FROM images"
 
 
-async def _rows_after(last: UUID) -> list[_Row]:
+async def rows_after(last: UUID) -> list[_Row]:
+    """Return the next pictures to be compared with their files, by id."""
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(f"{_ROW} WHERE id > $1 ORDER BY id LIMIT {BATCH}", last)
     return [_Row(**row) for row in rows]
