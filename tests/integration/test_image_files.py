@@ -91,6 +91,10 @@ async def test_collecting_without_grace_beside_uploads_takes_no_file_that_a_row_
         while running:
             await store.collect()
 
+    async def compare() -> None:
+        while running:
+            assert await store.wrong() == []
+
     async def collect_from_elsewhere() -> None:
         nonlocal running
         await store.gc("--grace", "0")
@@ -98,7 +102,7 @@ async def test_collecting_without_grace_beside_uploads_takes_no_file_that_a_row_
         running = False
 
     uploads = [upload(companion, number) for companion in companions for number in (0, 0, 1)]
-    await asyncio.gather(*uploads, collect(), collect(), collect_from_elsewhere())
+    await asyncio.gather(*uploads, compare(), collect(), collect(), collect_from_elsewhere())
     assert set(answers) == {200}
     assert len(answers) > 20
     images = [await set_header(user, companion, 0) for companion in companions]

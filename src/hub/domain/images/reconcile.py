@@ -90,12 +90,17 @@ class Reconciler:
             suspects = [row for row, faults in await self._look_at(rows) if faults]
             if suspects:
                 await asyncio.sleep(MOMENT)
-                again = await _rows_of([row.id for row in suspects])
-                for _, faults in await self._look_at(again):
-                    for fault in faults:
-                        yield fault
+                for fault in await self._lasting(suspects):
+                    yield fault
             self.count.rows += len(rows)
             self._on_progress(self.count)
+
+    async def _lasting(self, suspects: list[_Row]) -> list[Fault]:
+        """Look again at rows that are still there, and leave out those that went while we looked."""
+        found = await self._look_at(await _rows_of([row.id for row in suspects]))
+        wrong = [fault for _, faults in found for fault in faults]
+        left = {row.id for row in await _rows_of([fault.image_id for fault in wrong if fault.image_id])}
+        return [fault for fault in wrong if fault.image_id in left]
 
     async def _look_at(self, rows: Iterable[_Row]) -> list[tuple[_Row, list[Fault]]]:
         rows = list(rows)
@@ -140,10 +145,11 @@ class Reconciler:
         path = part.path(self._data_dir, entry)
         if await to_end(_is_gone_or_in_use, path):
             return None
-        if await _without_row([entry]):  # its row may have come before we saw the lock released
-            companion_id = entry.family.companion_id if entry.family else None
-            return Fault(fault="file without row", path=path, companion_id=companion_id)
-        return None
+        # Its row may have come before we saw the lock released; or both may have gone by now.
+        if not await _without_row([entry]) or not await to_end(os.path.lexists, path):
+            return None
+        companion_id = entry.family.companion_id if entry.family else None
+        return Fault(fault="file without row", path=path, companion_id=companion_id)
 
 
 async def _without_row(entries: Iterable[Entry]) -> list[Entry]:
