@@ -32,6 +32,8 @@ _TOLD_OF_CHILDREN = _TOLD | {422}
 _PERIODS = {"hub.db.engine.IDLE_LIMIT": 0.6}
 _PICTURES = 6
 _COMPANIONS = 4
+#: How often a picture goes to a companion that nobody sends another one to.
+_NEW = 0.3
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ def all_cases() -> list[Case]:
         for points, in_child in ((WRITE_POINTS, False), (CHILD_POINTS, True))
         for point in points
         for side in (BEFORE, AFTER)
-        for action in FAULTS
+        for action in _faults_at(point.name, side)
     ]
+
+
+def _faults_at(point: str, side: str) -> Sequence[Action]:
+    """Return the faults that a step can have; a folder that was made all the same is no fault."""
+    return (Action.CRASH,) * len(FAULTS) if (point, side) == ("os.mkdir", AFTER) else FAULTS
 
 
 def some_cases(count: int) -> Iterator[Case]:
@@ -134,8 +141,9 @@ class Gallery:
         """Run a case and return what the client was told; then the next picture has to be taken."""
         await self._whole()
         number = chance.randrange(_PICTURES)
-        is_new = case.point == "os.mkdir"
-        companion = await new_companion(self.user) if is_new else chance.choice(self.companions)
+        companion = chance.choice(self.companions)
+        if case.point == "os.mkdir" or chance.random() < _NEW:
+            companion = await new_companion(self.user)
         failpoints = self.of_children if case.in_child else self.failpoints
         failpoints.clear()
         failpoints.arm(case.point, case.side, case.action)
@@ -146,7 +154,7 @@ class Gallery:
         if case.action is Action.CRASH:
             await eventually(lambda: not is_alive(pid))
         await self._whole()
-        number = chance.randrange(_PICTURES)
+        number, companion = chance.randrange(_PICTURES), chance.choice(self.companions)
         image = await set_header(self.user, companion, number)
         assert image["sha256"] == self.known[number]["sha256"]
         assert names_of(image) <= self.store.names(companion)

@@ -35,8 +35,9 @@ _BLOCKED = "SELECT true AS found FROM pg_stat_activity WHERE cardinality(pg_bloc
 def test_every_point_of_a_picture_exists_and_is_gone_through() -> None:
     for point in (*WRITE_POINTS, *REMOVE_POINTS, *CHILD_POINTS):
         resolve(point.target)
-    cases = all_cases()
-    assert len(set(some_cases(len(cases)))) == len(cases) == 6 * len((*WRITE_POINTS, *CHILD_POINTS))
+    points = (*WRITE_POINTS, *CHILD_POINTS)
+    assert set(some_cases(6 * len(points))) == set(all_cases())
+    assert {case.point for case in some_cases(2 * len(points))} == {point.name for point in points}
 
 
 async def test_faults_while_writing_leave_rows_and_files_in_agreement(tmp_path: Path, postgres: str) -> None:
