@@ -7,7 +7,7 @@ import json
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ _TOLD_OF_CHILDREN = _TOLD | {422}
 _PERIODS = {"hub.db.engine.IDLE_LIMIT": 0.6}
 _PICTURES = 6
 _COMPANIONS = 4
+_WEBS = 2
 #: How often a picture goes to a companion that nobody sends another one to.
 _NEW = 0.3
 
@@ -88,62 +89,40 @@ class Result:
     left: int = 0
 
 
-class Gallery:
-    """A hub with failpoints whose companions get header pictures."""
+class Web:
+    """One hub with failpoints, and a user at it."""
 
-    def __init__(self, folder: Path, database: str) -> None:
-        self._folder = folder
-        self._dsn = database
-        self._stack = AsyncExitStack()
+    def __init__(self, folder: Path, database: str, data_dir: Path, port: int) -> None:
         self.failpoints = Failpoints(folder / "failpoints")
         self.of_children = Failpoints(child_folder(folder / "failpoints"))
-        self.server: HubServer
-        self.store: Store
-        self.user: Client
-        self.companions: list[str] = []
-        self.known: dict[int, dict[str, Any]] = {}
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-
-    async def _start(self) -> None:
-        self.failpoints.clear()
-        self.of_children.clear()
-        port = keep_port(self._stack)
         self.server = HubServer(
-            self._folder,
+            folder,
             "web",
             module="tests.faults.hub",
-            HUB_DATABASE_URL=self._dsn,
+            HUB_DATABASE_URL=database,
+            HUB_DATA_DIR=str(data_dir),
             HUB_PORT=str(port),
             **llm_settings("http://127.0.0.1:1/v1"),
-            **fault_settings(self._folder / "failpoints"),
+            **fault_settings(folder / "failpoints"),
         )
-        self._stack.callback(self.server.close)
-        await self.server.start()
-        self.store = Store(self.server)
-        await self._stack.enter_async_context(engine_at(self._dsn, pool_size=4))
-        self.user = await Client(f"http://127.0.0.1:{port}").register()
-        self._stack.push_async_callback(self.user.close)
-        self.companions = [await new_companion(self.user) for _ in range(_COMPANIONS)]
-        for number in range(_PICTURES):
-            self.known[number] = await set_header(self.user, self.companions[0], number)
+        self.user = Client(f"http://127.0.0.1:{port}")
 
-    async def run(self, case: Case, chance: random.Random) -> str:
-        """Run a case and return what the client was told; then the next picture has to be taken."""
-        await self._whole()
-        number = chance.randrange(_PICTURES)
-        companion = chance.choice(self.companions)
-        if case.point == "os.mkdir" or chance.random() < _NEW:
-            companion = await new_companion(self.user)
+    async def start(self) -> None:
+        """Start it and sign in."""
+        self.failpoints.clear()
+        self.of_children.clear()
+        await self.server.start()
+        await self.user.register()
+
+    async def whole(self, *, within: float = 30.0) -> None:
+        """Wait until it runs and is ready."""
+        deadline = time.monotonic() + within
+        while not is_ready(self.server):
+            assert time.monotonic() < deadline, self.server.output[-3000:]
+            await asyncio.sleep(0.02)
+
+    async def meet(self, case: Case, companion: str, number: int) -> str:
+        """Send a picture while a fault is armed, and return what was told."""
         failpoints = self.of_children if case.in_child else self.failpoints
         failpoints.clear()
         failpoints.arm(case.point, case.side, case.action)
@@ -153,11 +132,6 @@ class Gallery:
         failpoints.clear()
         if case.action is Action.CRASH:
             await eventually(lambda: not is_alive(pid))
-        await self._whole()
-        number, companion = chance.randrange(_PICTURES), chance.choice(self.companions)
-        image = await set_header(self.user, companion, number)
-        assert image["sha256"] == self.known[number]["sha256"]
-        assert names_of(image) <= self.store.names(companion)
         return told
 
     async def _send(self, companion: str, number: int, case: Case) -> str:
@@ -173,15 +147,64 @@ class Gallery:
             assert answer.status_code == 507, answer.text
         return str(answer.status_code)
 
-    async def _whole(self, *, within: float = 30.0) -> None:
-        deadline = time.monotonic() + within
-        while not is_ready(self.server):
-            assert time.monotonic() < deadline, self.server.output[-3000:]
-            await asyncio.sleep(0.02)
+
+class Gallery:
+    """Hubs with failpoints over the same rows and files, whose companions get header pictures."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self._folder = folder
+        self._dsn = database
+        self._stack = AsyncExitStack()
+        self.webs: list[Web] = []
+        self.store: Store
+        self._companions: dict[Web, list[str]] = {}
+        self._known: dict[int, dict[str, Any]] = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        for number in range(_WEBS):
+            place = self._folder / f"web{number}"
+            web = Web(place, self._dsn, self._folder / "data", keep_port(self._stack))
+            self._stack.callback(web.server.close)
+            self._stack.push_async_callback(web.user.close)
+            self.webs.append(web)
+        await asyncio.gather(*(web.start() for web in self.webs))
+        self.store = Store(self.webs[0].server)
+        await self._stack.enter_async_context(engine_at(self._dsn, pool_size=4))
+        for web in self.webs:
+            self._companions[web] = [await new_companion(web.user) for _ in range(_COMPANIONS)]
+        web = self.webs[0]
+        for number in range(_PICTURES):
+            self._known[number] = await set_header(web.user, self._companions[web][0], number)
+
+    async def run(self, web: Web, case: Case, chance: random.Random) -> str:
+        """Run a case and return what the client was told; then the next picture has to be taken."""
+        await web.whole()
+        companion = chance.choice(self._companions[web])
+        if case.point == "os.mkdir" or chance.random() < _NEW:
+            companion = await new_companion(web.user)
+        told = await web.meet(case, companion, chance.randrange(_PICTURES))
+        await web.whole()
+        number, companion = chance.randrange(_PICTURES), chance.choice(self._companions[web])
+        image = await set_header(web.user, companion, number)
+        assert image["sha256"] == self._known[number]["sha256"]
+        assert names_of(image) <= self.store.names(companion)
+        return told
 
     async def check(self, result: Result) -> None:
         """Compare rows and files, collect at once, and compare again."""
-        await self._whole()
+        for web in self.webs:
+            await web.whole()
         wrong = await self.store.wrong()
         result.rows_without_file = sum(kind != "file without row" for kind, *_ in wrong)
         result.orphans = len(wrong) - result.rows_without_file
@@ -191,7 +214,7 @@ class Gallery:
 
     def _strange(self) -> list[str]:
         """Return files that are none of the pictures that were sent."""
-        known = {name for image in self.known.values() for name in names_of(image)}
+        known = {name for image in self._known.values() for name in names_of(image)}
         found = (self.store.data_dir / "uploads" / "companions").glob("*/*/*")
         return [each.name for each in found if each.name not in known]
 
@@ -209,23 +232,28 @@ def fault_settings(failpoints: Path) -> dict[str, str]:
 async def run_faults(
     cases: Sequence[Case], *, folder: Path, database: str, chance: random.Random, tell: Callable[[], None]
 ) -> Result:
-    """Run cases one after the other on one hub, and look at the end what became of rows and files.
+    """Run cases on two hubs over the same files, and look at the end what became of rows and files.
 
     Args:
         cases: what to run.
-        folder: where the hub keeps its files.
+        folder: where the hubs keep their files.
         database: an empty one.
         chance: decides which picture goes to which companion.
         tell: is called after each case.
     """
-    result = Result()
-    async with Gallery(folder, database) as gallery:
-        for case in cases:
+    result, waiting = Result(), deque(cases)
+
+    async def work(gallery: Gallery, web: Web) -> None:
+        while waiting:
+            case = waiting.popleft()
             try:
-                result.answers[await gallery.run(case, chance)] += 1
+                result.answers[await gallery.run(web, case, chance)] += 1
             except Exception as error:  # noqa: BLE001 - reported with the others
                 result.failures.append(f"{case}: {type(error).__name__}: {error}"[:600])
             result.cases += 1
             tell()
+
+    async with Gallery(folder, database) as gallery:
+        await asyncio.gather(*(work(gallery, web) for web in gallery.webs))
         await gallery.check(result)
     return result
