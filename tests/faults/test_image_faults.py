@@ -112,7 +112,6 @@ async def removed_picture(user: Client, companion: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("point", "side"),
     [
-        ("Removal.take", BEFORE),
         ("Removal._hide", BEFORE),
         ("Collector.remove_unreferenced.commit", BEFORE),
     ],

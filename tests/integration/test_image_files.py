@@ -7,15 +7,20 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from hub.domain.images.collector import Collector
+from hub.domain.images.delivery import Delivery
+from hub.domain.images.service import ImageService
 from hub.storage.files import FileStore
+from hub.storage.images import Encoding, ImageProcesses, MediaType
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import Store, names_of, new_companion, picture, send_header, set_header
 from tests.services.world import within
 
+ENCODING = Encoding(media_type="image/avif", quality=70, effort=0)
 _DONE = """
 SELECT jobs.* FROM jobs JOIN schedules ON jobs.id = job_id
 WHERE name = $1 AND jobs.status = 'completed' AND job_id IS DISTINCT FROM $2
@@ -186,3 +191,34 @@ async def test_strays_go_when_they_are_a_day_old_or_at_once_when_asked(store: St
     freed = (await store.collect()).strays
     assert (freed.files, freed.bytes) == (1, 10)
     assert store.names(companion) == names_of(image)
+
+
+class SlowProcesses(ImageProcesses):
+    """Image processes of which one takes so long that the picture is gone by then, and collected."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(count=1)
+        self._store = store
+
+    async def convert(self, source: Path, *, target: Path, media_type: MediaType, quality: int) -> None:
+        """Convert, and have the picture removed before the file is put in place."""
+        await super().convert(source, target=target, media_type=media_type, quality=quality)
+        await self._store.database("DELETE FROM images")
+        await self._store.collect()
+
+
+async def test_another_format_that_is_ready_after_its_picture_went_is_collected(
+    store: Store, user: Client
+) -> None:
+    companion = await new_companion(user)
+    image = await set_header(user, companion, 4)
+    processes = SlowProcesses(store)
+    delivery = Delivery(ImageService(FileStore(store.data_dir), processes, encoding=ENCODING, quota=None))
+    stored = await delivery.find(UUID(image["id"]), user_id=None)
+    try:
+        await delivery.picture(stored, "full", "image/webp").file()
+    finally:
+        await processes.close()
+    assert await store.wrong() == []
+    assert (await store.collect()).removals == 1
+    assert not store.folder(companion).exists()

@@ -54,13 +54,13 @@ def verify(*, as_json: bool) -> None:
 @images.command()
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=click.IntRange(min=0, max=10**9),
     metavar="SECONDS",
     help="How long ago a picture must have been removed, or a stray file written. By default HUB_IMAGE_GRACE"
     " for removed pictures, and a day for strays.",
 )
 @_json
-def gc(*, grace: float | None, as_json: bool) -> None:
+def gc(*, grace: int | None, as_json: bool) -> None:
     """Remove files that no picture needs any more, and say how much room that made."""
     with_tables(partial(_gc, grace=grace, as_json=as_json))
 
@@ -157,7 +157,7 @@ def _shown(path: Path, data_dir: Path) -> str:
 # gc
 
 
-async def _gc(settings: Settings, *, grace: float | None, as_json: bool) -> None:
+async def _gc(settings: Settings, *, grace: int | None, as_json: bool) -> None:
     collector = Collector(settings.data_dir)
     removed = settings.image_grace if grace is None else grace
     progress = Progress("removed pictures", await removals.count())
