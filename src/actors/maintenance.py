@@ -19,6 +19,7 @@ from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import idempotency
+from hub.domain.images.collector import Collector
 from hub.domain.limits import queries as limits
 from hub.jobs import queue, schedules, store
 from hub.jobs.contracts import Claim, JobKind
@@ -40,13 +41,28 @@ class Task(Struct, frozen=True):
     delete: Callable[[int], Awaitable[int]]
 
 
-def tasks_of(settings: Settings) -> Mapping[str, Task]:
-    """Return all that has to be done regularly, by the names of its schedules."""
+def tasks_of(settings: Settings, *, is_stopping: Callable[[], bool]) -> Mapping[str, Task]:
+    """Return all that has to be done regularly, by the names of its schedules.
+
+    Args:
+        settings: the checked settings.
+        is_stopping: ends long work between two steps once it is true.
+    """
+    collector = Collector(settings.data_dir, is_stopping=is_stopping)
+
+    async def collect(limit: int) -> int:
+        count = await collector.collect(limit, grace=settings.image_grace)
+        return (
+            count if count == limit else count + await collector.sweep_temporary(grace=settings.image_grace)
+        )
+
     return {
         "rate_limits": Task(timedelta(minutes=10), limits.delete_expired),
         "idempotency_keys": Task(timedelta(hours=1), idempotency.delete_expired),
         "tokens": Task(timedelta(hours=1), accounts.delete_expired_tokens),
         "jobs": Task(timedelta(hours=1), partial(store.delete_ended, days=settings.job_days)),
+        "images": Task(timedelta(minutes=5), collect),
+        "stray_files": Task(timedelta(hours=6), collector.sweep_strays),
     }
 
 
@@ -56,8 +72,8 @@ class Maintenance:
     def __init__(self, process: Process, keeper: Keeper) -> None:
         self._process = process
         self._keeper = keeper
-        self._tasks = tasks_of(process.settings)
         self._stopping = asyncio.Event()
+        self._tasks = tasks_of(process.settings, is_stopping=self._stopping.is_set)
         self._running: set[UUID] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -122,7 +138,7 @@ class Maintenance:
             count = await task.delete(BATCH)
             deleted += count
             batches += 1
-            if count < BATCH:
+            if count < BATCH and not self._stopping.is_set():  # one that stops may have left something
                 end, is_mine = "completed", await store.complete(claim, result={"deleted": deleted})
                 break
             with suppress(TimeoutError):

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import broker, cancel, double_sends, failpoints, images, rescue, slow, stream, turns
+from tests.chaos import (
+    broker,
+    cancel,
+    double_sends,
+    failpoints,
+    image_faults,
+    images,
+    rescue,
+    slow,
+    stream,
+    turns,
+)
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -37,5 +48,6 @@ SCENARIOS: dict[str, Scenario] = {
     "double-sends": Scenario(double_sends.run),
     "failpoints": Scenario(failpoints.run, ONLY_FULL),
     "images-hostile": Scenario(images.hostile, ONLY_FULL),
+    "images": Scenario(image_faults.run, ONLY_FULL),
     "slow": Scenario(slow.run, ONLY_FULL),
 }

@@ -87,7 +87,7 @@ class Cluster:
         self._folder = folder
         self._broker_url = broker_url
         self._stack = AsyncExitStack()
-        self._ports = [_keep_port(self._stack) for _ in _LAYOUTS[self.broker]]
+        self._ports = [keep_port(self._stack) for _ in _LAYOUTS[self.broker]]
         self.servers: list[HubServer] = []
 
     @property
@@ -152,7 +152,7 @@ class Cluster:
     async def whole(self, *, within: float = 30.0) -> None:
         """Wait until every process runs and is ready."""
         deadline = time.monotonic() + within
-        while not all(_is_ready(server) for server in self.servers):
+        while not all(is_ready(server) for server in self.servers):
             assert time.monotonic() < deadline, self.output()
             await asyncio.sleep(0.02)
 
@@ -167,14 +167,16 @@ def signal_hub(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _is_ready(server: HubServer) -> bool:
+def is_ready(server: HubServer) -> bool:
+    """Tell whether the process that the supervisor started last is ready."""
     output = server.output
     *_, last = re.finditer(r"^hub process (\d+)$", output, re.MULTILINE)
     ready = "worker ready" if server.role == "worker" else "is ready"
-    return ready in output[last.end() :] and _is_alive(int(last[1]))
+    return ready in output[last.end() :] and is_alive(int(last[1]))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs, or is stopped but could."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -182,7 +184,7 @@ def _is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def _keep_port(stack: AsyncExitStack) -> int:
+def keep_port(stack: AsyncExitStack) -> int:
     """Return a port that stays the caller's while hubs come and go on it."""
     holder = stack.enter_context(socket.socket())
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

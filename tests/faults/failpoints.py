@@ -7,13 +7,14 @@ out. Nothing of this is in the hub: :func:`install` wraps its functions before i
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -32,6 +33,14 @@ class Action(StrEnum):
     ERROR = "error"
     HANG = "hang"
     SKIP = "skip"
+    FULL = "full"
+    BROKEN = "broken"
+
+
+#: What the operating system says of a disk that is full, or broken.
+_ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
+#: Wrapped functions of the system are not what failpoints themselves use.
+_rename = os.rename
 
 
 class FailpointError(RuntimeError):
@@ -72,10 +81,10 @@ class Failpoints:
         place = f"{point}:{side}"
         taken = self._fired / f"{place}@{os.getpid()}"
         try:
-            (self._armed / place).rename(taken)
+            _rename(self._armed / place, taken)
         except FileNotFoundError:
             return
-        match Action(taken.read_text()):
+        match action := Action(taken.read_text()):
             case Action.CRASH:
                 _signal_self(signal.SIGKILL)
             case Action.HANG:
@@ -84,6 +93,8 @@ class Failpoints:
                 raise FailpointError(place)
             case Action.SKIP:
                 raise _SkippedError
+            case Action.FULL | Action.BROKEN:
+                raise OSError(_ERRORS[action], os.strerror(_ERRORS[action]), place)
 
 
 def _signal_self(number: signal.Signals) -> None:
@@ -94,16 +105,20 @@ def _signal_self(number: signal.Signals) -> None:
 _callers: ContextVar[tuple[str, ...]] = ContextVar("callers", default=())
 
 
-def install(failpoints: Failpoints) -> None:
+def install(failpoints: Failpoints, every: Sequence[Point] = POINTS) -> None:
     """Wrap every point's function, wherever it has been imported to.
+
+    Args:
+        failpoints: tells what is armed.
+        every: the points.
 
     Raises:
         LookupError: a point names what no longer exists.
     """
-    for target in dict.fromkeys(point.target for point in POINTS):
+    for target in dict.fromkeys(point.target for point in every):
         holder, name = resolve(target)
         original = getattr(holder, name)
-        points = [point for point in POINTS if point.target == target]
+        points = [point for point in every if point.target == target]
         wrapped = _wrap(original, _Site(failpoints, target, points))
         setattr(holder, name, wrapped)
         replace(original, wrapped)

@@ -1,5 +1,8 @@
 """``python -m tests.faults.hub up|web|worker``: the hub with failpoints, under a supervisor.
 
+``python -m tests.faults.hub images ...`` runs that command with failpoints, once. HUB_TEST_POINTS=images
+installs those of writing and removing pictures, in place of those of a turn.
+
 HUB_TEST_FAILPOINTS names the folder of :class:`Failpoints`; HUB_TEST_PERIODS is a JSON object of constants
 and the seconds they have instead; HUB_TEST_QUEUES keeps hubs apart that share a RabbitMQ. As systemd would,
 the supervisor starts the hub again whenever it ends, until it is told to stop itself. It forks what has
@@ -19,6 +22,7 @@ from types import FrameType
 from hub.cli import main as hub_main
 from hub.jobs.messages import queue_name
 from tests.faults.failpoints import Failpoints, install, replace, set_constant
+from tests.faults.image_points import install_image_points
 
 #: A hub that ends by itself sooner than this is not started again.
 _SHORTEST_LIFE = 0.3
@@ -63,7 +67,13 @@ def main() -> None:
         set_constant(target, float(seconds))
     if apart := os.environ.get("HUB_TEST_QUEUES"):
         replace(queue_name, lambda kind: f"{queue_name(kind)}.{apart}")
-    install(Failpoints(Path(os.environ["HUB_TEST_FAILPOINTS"])))
+    folder = Path(os.environ["HUB_TEST_FAILPOINTS"])
+    if os.environ.get("HUB_TEST_POINTS") == "images":
+        install_image_points(folder)
+    else:
+        install(Failpoints(folder))
+    if sys.argv[1] == "images":  # a command, not a server
+        hub_main(prog_name="hub")
     sys.exit(Supervisor().run())
 
 

@@ -208,6 +208,8 @@ async def test_the_schedules_are_there_and_first_due_after_their_period(upkeep: 
         "idempotency_keys": 3600,
         "tokens": 3600,
         "jobs": 3600,
+        "images": 300,
+        "stray_files": 21600,
     }
     assert await upkeep.database.fetchval("SELECT count(*) FROM jobs WHERE kind = 'maintenance'") == 0
 

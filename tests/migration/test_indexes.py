@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -16,8 +17,12 @@ from hub.domain.chat import idempotency
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
+from hub.domain.images import queries as images
+from hub.domain.images import removals
+from hub.domain.images.reconcile import rows_after
 from hub.domain.limits import queries as limits
 from hub.jobs import queue, store
+from hub.storage.layout import Family
 from tests.migration.conftest import engine_at
 from tests.services.world import query
 
@@ -28,6 +33,7 @@ EXPECTED = {
     "idempotency_keys_expiry": "(expires_at)",
     "idempotency_keys_message": "(message_id)",
     "image_removals_due": "(removed_at)",
+    "image_removals_family": "(companion_id, sha256)",
     "images_family": "(companion_id, sha256)",
     "images_gallery": "(companion_id, created_at DESC, id DESC)",
     "images_header": "UNIQUE INDEX images_header ON public.images USING btree (companion_id) WHERE ((kind)",
@@ -85,6 +91,13 @@ SELECT md5('token' || t)::uuid, md5('user' || (t % 200 + 1))::uuid, 'session', s
 INSERT INTO idempotency_keys (id, user_id, key, request_hash, message_id, expires_at)
 SELECT md5('key' || m)::uuid, md5('user8')::uuid, m, '', md5('message' || m || '.1')::uuid,
     now() + interval '1 day' FROM generate_series(1, 2000) m;
+INSERT INTO images (id, user_id, companion_id, kind, sha256, bytes, original_bytes, created_at)
+SELECT md5('image' || c || '.' || i)::uuid, md5('user' || (c % 200 + 1))::uuid, md5('companion' || c)::uuid,
+    CASE i WHEN 0 THEN 'header' ELSE 'generated' END, 'hash' || i, 1, 1, now() - i * interval '1 s'
+FROM generate_series(7, 2000, 50) c, generate_series(0, 499) i;
+INSERT INTO image_removals (id, companion_id, kind, sha256, removed_at)
+SELECT md5('removal' || r)::uuid, md5('companion' || r)::uuid, 'header', 'hash0', now() - r * interval '1 s'
+FROM generate_series(1, 5000) r;
 INSERT INTO rate_limits (id, action, subject, used, reset_at)
 SELECT md5('limit' || r)::uuid, 'send', r, 1, now() + interval '1 min' FROM generate_series(1, 5000) r;
 ANALYZE;
@@ -121,6 +134,8 @@ def made(kind: str) -> UUID:
 
 USER, COMPANION, CONVERSATION = made("user8"), made("companion7"), made("conversation7")
 AFTER = TimeCursor(utc_now(), made("none"))
+REMOVAL = removals.Waiting(made("none"), COMPANION, "header", "hash0", utc_now() - timedelta(hours=1))
+FAMILIES = [Family(COMPANION, "generated", f"hash{number}") for number in range(5)]
 
 HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     "history": (lambda: chat.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
@@ -165,6 +180,30 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     "expired tokens": (lambda: accounts.delete_expired_tokens(10), ["tokens_expiry"]),
     "expired idempotency keys": (lambda: idempotency.delete_expired(10), ["idempotency_keys_expiry"]),
     "expired rate limits": (lambda: limits.delete_expired(10), ["rate_limits_expiry"]),
+    "pictures of a companion": (
+        lambda: images.page(COMPANION, user_id=USER, kind=None, limit=5, after=None),
+        ["images_gallery"],
+    ),
+    "the next page of its generated ones": (
+        lambda: images.page(COMPANION, user_id=USER, kind="generated", limit=5, after=AFTER),
+        ["images_gallery"],
+    ),
+    "what a user's pictures take": (lambda: images.used_bytes(USER), ["images_owner"]),
+    "the header that is replaced": (
+        lambda: images.delete_header(COMPANION, user_id=USER),
+        ["images_header"],
+    ),
+    "due removals": (lambda: removals.due(limit=5, grace=60, after=None), ["image_removals_due"]),
+    "the next of them": (
+        lambda: removals.due(limit=5, grace=60, after=REMOVAL),
+        ["image_removals_due"],
+    ),
+    "what still refers to files": (
+        lambda: removals.wanted(COMPANION, FAMILIES, besides=[made("removal7")]),
+        ["images_family", "image_removals_family"],
+    ),
+    "whether a row refers to a file": (lambda: removals.is_referenced(FAMILIES[0]), ["images_family"]),
+    "pictures to be compared with their files": (lambda: rows_after(made("image7.1")), ["images_pkey"]),
     "who holds a token": (lambda: accounts.identify(b"nobody"), ["tokens_token_hash_key"]),
     "who logs in": (lambda: accounts.by_login("7@example.org"), ["users_email"]),
 }
@@ -200,6 +239,6 @@ async def test_hot_queries_use_their_indexes(name: str) -> None:
     after = await scans()
     grown = {each for each in after if after[each] > before.get(each, 0)}
     tables = {"users", "tokens", "companions", "conversations", "messages", "responses", "jobs"}
-    tables |= {"idempotency_keys", "rate_limits"}
+    tables |= {"idempotency_keys", "rate_limits", "images", "image_removals"}
     assert grown & tables == set(), "read from end to end"
     assert set(indexes) <= grown

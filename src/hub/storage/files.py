@@ -7,11 +7,12 @@ process that died.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,6 +20,10 @@ from msgspec import Struct
 from hub.core.ids import new_id
 from hub.storage import layout
 from hub.storage.errors import NoRoomError, disk_errors
+from hub.storage.threads import to_end
+
+#: How often a file is put in place that loses its folder in the very moment.
+_TRIES = 100
 
 
 class TempFile(Struct, frozen=True):
@@ -55,13 +60,12 @@ class FileStore:
             NoRoomError, StorageFailedError: it cannot be made.
         """
         with disk_errors():
-            temp = await asyncio.to_thread(create, layout.temporary_folder(self.data_dir))
+            temp = await _create(layout.temporary_folder(self.data_dir))
         try:
             yield temp
         finally:
             # Not left to a thread: a cancelled request must not leave it behind.
-            temp.path.unlink(missing_ok=True)
-            os.close(temp.descriptor)
+            _remove(temp)
 
     async def place(self, temp: TempFile, target: Path) -> None:
         """Put a complete file where it belongs, over whatever stands there; the temporary one stays too.
@@ -72,12 +76,28 @@ class FileStore:
             NoRoomError, StorageFailedError: it could not be done; there is no part of it at the target.
         """
         with disk_errors():
-            await asyncio.to_thread(_place, temp, target)
+            await to_end(_place, temp, target)
 
     async def exists(self, path: Path) -> bool:
         """Tell whether there is such a file."""
         with disk_errors():
             return await asyncio.to_thread(path.is_file)
+
+
+async def _create(folder: Path) -> TempFile:
+    made: list[TempFile] = []
+    try:
+        await to_end(lambda: made.append(create(folder)))
+    except asyncio.CancelledError:  # nobody else knows of it
+        for temp in made:
+            _remove(temp)
+        raise
+    return made[0]
+
+
+def _remove(temp: TempFile) -> None:
+    temp.path.unlink(missing_ok=True)
+    os.close(temp.descriptor)
 
 
 def create(folder: Path, name: str | None = None) -> TempFile:
@@ -95,18 +115,23 @@ def create(folder: Path, name: str | None = None) -> TempFile:
         os.close(descriptor)  # the collector was between us and the lock
 
 
-def claim(path: Path) -> int | None:
+def claim(path: Path | str, *, folder: int | None = None, shared: bool = False) -> int | None:
     """Lock a file that may have been abandoned; None when it is in use or gone.
+
+    Args:
+        path: of the file, as seen from ``folder``, an open one.
+        folder: the working folder if none.
+        shared: only look whether somebody uses it; others may look at the same time.
 
     Returns:
         Its descriptor, to be closed by the caller.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         return None
@@ -119,29 +144,37 @@ def claim(path: Path) -> int | None:
 def _place(temp: TempFile, target: Path) -> None:
     os.fsync(temp.descriptor)
     second = temp.path.with_name(f"{temp.path.name}.placing")
-    os.link(temp.path, second)
     try:
-        while True:
-            _make_folders(target.parent)
-            try:
-                second.rename(target)
-            except FileNotFoundError:  # the collector took the folder away while it was empty
-                if not second.exists():
-                    raise
-            else:
-                break
-        sync_folder(target.parent)
+        for _ in range(_TRIES):
+            # The collector may take folders away that are empty, or the very file.
+            with suppress(FileNotFoundError):
+                _move_second(temp, second, target)
+                return
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
     finally:
-        with suppress(FileNotFoundError):
-            second.unlink()
+        second.unlink(missing_ok=True)
 
 
-def _make_folders(folder: Path) -> None:
-    """Make what is missing of a companion's folders, and have their names survive too."""
-    missing = [each for each in (folder, folder.parent) if not each.is_dir()]
+def _move_second(temp: TempFile, second: Path, target: Path) -> None:
+    with suppress(FileExistsError):
+        os.link(temp.path, second)
+    with folders_of(target):
+        second.rename(target)
+
+
+@contextmanager
+def folders_of(target: Path) -> Iterator[None]:
+    """Have a companion's folders for a file that is moved there meanwhile; then have all names survive.
+
+    Raises:
+        FileNotFoundError: a folder was taken away again before there was something in it.
+    """
+    missing = [each for each in (target.parent, target.parent.parent) if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
-        sync_folder(each.parent)
+    yield
+    for folder in (target.parent, *(each.parent for each in missing)):
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

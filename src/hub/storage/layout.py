@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -21,6 +23,11 @@ UPLOADS = "uploads"
 FOLDERS: dict[Kind, str] = {"header": "headers", "generated": "generated"}
 SUFFIXES: dict[MediaType, str] = {"image/avif": ".avif", "image/webp": ".webp", "image/jpeg": ".jpg"}
 THUMB = ".thumb"
+
+_KINDS: dict[str, Kind] = {folder: kind for kind, folder in FOLDERS.items()}
+_FILE_NAME = re.compile(
+    rf"[0-9a-f]{{64}}({re.escape(THUMB)})?({'|'.join(map(re.escape, SUFFIXES.values()))})"
+)
 
 
 class Family(Struct, frozen=True):
@@ -37,6 +44,28 @@ class Family(Struct, frozen=True):
     def file(self, data_dir: Path, media_type: MediaType, *, thumb: bool = False) -> Path:
         """Return the place of one of the files."""
         return self.folder(data_dir) / f"{self.sha256}{THUMB if thumb else ''}{SUFFIXES[media_type]}"
+
+    def names(self) -> Iterator[str]:
+        """Name every file that the family may have."""
+        for suffix in SUFFIXES.values():
+            yield f"{self.sha256}{suffix}"
+            yield f"{self.sha256}{THUMB}{suffix}"
+
+
+def family_of(folder: tuple[str, ...], name: str) -> Family | None:
+    """Return the family that a file belongs to, by where it lies and what it is called.
+
+    Args:
+        folder: the names of the folders below that of the companions.
+        name: of the file.
+    """
+    if len(folder) != 2 or folder[1] not in _KINDS or not _FILE_NAME.fullmatch(name):  # noqa: PLR2004 - companion, kind
+        return None
+    try:
+        companion_id = UUID(folder[0])
+    except ValueError:
+        return None
+    return Family(companion_id, _KINDS[folder[1]], name[:64]) if str(companion_id) == folder[0] else None
 
 
 def companions_folder(data_dir: Path) -> Path:
@@ -68,4 +97,4 @@ def check_writable(data_dir: Path) -> None:
     """
     handle, name = tempfile.mkstemp(dir=temporary_folder(data_dir), prefix="check-")
     os.close(handle)
-    Path(name).unlink()
+    Path(name).unlink(missing_ok=True)  # the collector may have come by

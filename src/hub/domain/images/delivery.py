@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
-from hub.domain.images import queries
+from hub.domain.images import queries, removals
 from hub.domain.images.schemas import Size
 from hub.domain.images.service import ImageService, not_found
 from hub.storage.images import MediaType, UnreadableImageError
@@ -108,6 +108,8 @@ class Delivery:
                 quality=_QUALITIES[picture.media_type],
             )
             await self._images.files.place(temp, target)
+            if not await removals.is_referenced(picture.stored.family):  # it went meanwhile
+                await queries.note_removal(picture.stored.family)
 
     def _path(self, picture: Picture, media_type: MediaType) -> Path:
         is_thumb = picture.size == "thumb"
