@@ -82,6 +82,18 @@ async def holds_password(user_id: UUID, password_hash: str) -> bool:
     return bool(stored == password_hash)
 
 
+async def replace_hash(user_id: UUID, password_hash: str, *, by: str) -> bool:
+    """Store another hash of the same password; False when the one to be replaced is not stored now."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+            user_id,
+            password_hash,
+            by,
+        )
+    return bool(status == "UPDATE 1")
+
+
 async def update_user(user_id: UUID, **columns: str) -> User:
     """Change columns of a user that exists and return it."""
     changes: dict[Column | str, Any] = dict[Any, Any](columns)
