@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 
 import click
 import msgspec
 
 import hub
+from hub.commands.legacy import import_legacy
+from hub.commands.running import settings_or_exit, with_database
 from hub.core.errors import HubError, InvalidRequestError, StartError
 from hub.core.logging import configure_logging
-from hub.core.settings import Settings, SettingsError, load_settings
+from hub.core.settings import Settings
 from hub.db.engine import ENGINE
 from hub.db.migrate import create_migration
-from hub.db.provision import Database, migrate_database, open_database
+from hub.db.provision import Database, migrate_database
 from hub.domain.accounts.schemas import Register
 from hub.domain.accounts.service import AccountService
 from hub.serve import Roles, serve
@@ -26,6 +27,9 @@ from hub.serve import Roles, serve
 @click.version_option(hub.__version__, prog_name="hub")
 def main() -> None:
     """Companion Hub: a self-hosted server for AI companions."""
+
+
+main.add_command(import_legacy)
 
 
 @main.command()
@@ -50,11 +54,11 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database's schema forward."""
 
-    def run(database: Database) -> None:
+    def run(_: Settings, database: Database) -> None:
         count = asyncio.run(migrate_database(database))
         click.echo(f"{count} migrations ran." if count else "The database is up to date.")
 
-    _with_database(run)
+    with_database(run)
 
 
 @main.command()
@@ -62,11 +66,11 @@ def migrate() -> None:
 def migration(name: str) -> None:
     """Write a migration file for what changed in the tables."""
 
-    def run(database: Database) -> None:
+    def run(_: Settings, database: Database) -> None:
         asyncio.run(migrate_database(database))
         click.echo(asyncio.run(create_migration(database.dsn, name)))
 
-    _with_database(run)
+    with_database(run)
 
 
 @main.group()
@@ -84,8 +88,8 @@ def create_admin(email: str, username: str | None, *, password_stdin: bool) -> N
     name = username or "".join(
         c if c.isascii() and c.isalnum() else "_" for c in email.partition("@")[0].lower()
     )
-    _with_database(
-        lambda database: asyncio.run(_create_admin(database, email, name[:20].ljust(3, "_"), password))
+    with_database(
+        lambda _, database: asyncio.run(_create_admin(database, email, name[:20].ljust(3, "_"), password))
     )
 
 
@@ -110,27 +114,8 @@ def _ask_password() -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        click.echo(error.render(), err=True)
-        raise SystemExit(2) from None
-
-
-def _with_database(run: Callable[[Database], None]) -> None:
-    settings = _settings()
-    configure_logging(settings, stream=sys.stderr)
-    try:
-        with open_database(settings) as database:
-            run(database)
-    except StartError as error:
-        click.echo(f"hub: {error}", err=True)
-        raise SystemExit(1) from None
-
-
 def _serve(roles: Roles) -> None:
-    settings = _settings()
+    settings = settings_or_exit()
     configure_logging(settings)
 
     def on_ready(address: str, setup_token: str | None) -> None:

@@ -1,0 +1,34 @@
+"""What every command needs: the settings, a database, and one line when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from hub.core.errors import StartError
+from hub.core.logging import configure_logging
+from hub.core.settings import Settings, SettingsError, load_settings
+from hub.db.provision import Database, open_database
+
+
+def settings_or_exit() -> Settings:
+    """Return the settings, or end with exit code 2 and everything that is wrong with them."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        click.echo(error.render(), err=True)
+        raise SystemExit(2) from None
+
+
+def with_database(run: Callable[[Settings, Database], None]) -> None:
+    """Run a command that needs the database; logs go to standard error."""
+    settings = settings_or_exit()
+    configure_logging(settings, stream=sys.stderr)
+    try:
+        with open_database(settings) as database:
+            run(settings, database)
+    except StartError as error:
+        click.echo(f"hub: {error}", err=True)
+        raise SystemExit(1) from None
