@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -69,6 +70,7 @@ class Original:
         self.dsn = dsn
         self.connection = connection
         self._numbers = itertools.count(1)
+        self._mark = secrets.token_hex(4)  # like Prisma's, its ids are nobody else's
 
     async def user(self, **columns: Any) -> str:
         """Add a user with the tests' password; the id is returned."""
@@ -127,7 +129,7 @@ class Original:
 
     async def _add(self, table: str, number: int, columns: dict[str, Any]) -> str:
         columns = {
-            "id": f"c{table[0].lower()}{number:023d}",
+            "id": f"c{table[0].lower()}{self._mark}{number:015d}",
             "createdAt": _BEGINNING + timedelta(minutes=number),
             **columns,
         }

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # C4, C8 and CC are no frames
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
-_TRANSPOSED = 0x3FFF
+_FOURTEEN_BITS = 0x3FFF
+_HEAD = 30  # bytes within which PNG and WebP say it
 
 
 def dimensions(file: BinaryIO) -> tuple[int, int] | None:
@@ -18,7 +19,7 @@ def dimensions(file: BinaryIO) -> tuple[int, int] | None:
 
     The orientation that a camera noted is not applied.
     """
-    head = file.read(30)
+    head = file.read(_HEAD)
     try:
         if head.startswith(b"\xff\xd8"):
             file.seek(2)
@@ -53,11 +54,11 @@ def _webp(head: bytes) -> tuple[int, int] | None:
     kind = head[12:16]
     if kind == b"VP8 ":
         width, height = struct.unpack("<HH", head[26:30])
-        return width & _TRANSPOSED, height & _TRANSPOSED
+        return width & _FOURTEEN_BITS, height & _FOURTEEN_BITS
     if kind == b"VP8L":
         (bits,) = struct.unpack("<I", head[21:25])
-        return (bits & _TRANSPOSED) + 1, (bits >> 14 & _TRANSPOSED) + 1
-    if kind == b"VP8X":
+        return (bits & _FOURTEEN_BITS) + 1, (bits >> 14 & _FOURTEEN_BITS) + 1
+    if kind == b"VP8X" and len(head) == _HEAD:
         return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
     return None
 

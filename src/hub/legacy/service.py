@@ -32,7 +32,7 @@ from hub.storage import layout
 #: The advisory lock of the one import that may run ("hubl" in ASCII).
 IMPORT_LOCK = 0x6875626C
 #: Seconds that a database may need to notice that an import was killed.
-_LOCK_SECONDS = 3.0
+_LOCK_SECONDS = 1.5
 
 
 class Order(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from hub.core.errors import StartError
-from hub.core.settings.addresses import SecretUrl
+from hub.core.settings.addresses import SecretUrl, parse_address
 from hub.db.address import without_prisma_parameters
 from hub.db.engine import DATABASE_ERRORS
 from hub.legacy import statements
@@ -125,8 +125,10 @@ async def open_source(url: str) -> AsyncIterator[Source]:
 
 
 async def _connect(url: str) -> asyncpg.Connection:
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise StartError("--source is the original's DATABASE_URL and begins with postgresql://")
+    try:
+        parse_address(url, ("postgresql", "postgres"))
+    except ValueError as error:
+        raise StartError(f"--source {error}. It is the original's DATABASE_URL.") from None
     try:
         # PgBouncer, which Prisma likes, knows no statements that outlive their transaction.
         return await asyncpg.connect(

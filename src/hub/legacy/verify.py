@@ -166,17 +166,29 @@ async def _verify_batch(run: Run, said: list[SourceMessage], talk_id: UUID, befo
     for message in said:
         entry = known.get(message.id)
         row = rows.get(entry.target_id) if entry else None
-        if entry is not None and row is None:
-            # Single messages cannot be deleted here: whoever did it was not the owner.
-            _differs(run, message, "it is gone, though its conversation is there")
-        elif row is None:
+        if entry is None:
             _differs(run, message, _NOT_YET)
+        elif row is None and await _is_wiped(talk_id):
+            run.report.count("messages", "deleted here")
+        elif row is None:
+            _differs(run, message, "it is gone, though others of its conversation are there")
         elif wrong := _what_differs(message, row, talk_id, before):
             _differs(run, message, f"different in {', '.join(wrong)}")
         else:
             run.report.count("messages", "verified")
         before = max(before, row["position"]) if row else before
     return before
+
+
+async def _is_wiped(talk_id: UUID) -> bool:
+    """Tell whether nothing of what was imported is left: owners delete all messages or none."""
+    async with ENGINE.connection() as connection:
+        found = await connection.fetchval(
+            "SELECT true FROM messages JOIN legacy_imports ON target_id = messages.id AND kind = 'message'"
+            " WHERE conversation_id = $1 LIMIT 1",
+            talk_id,
+        )
+    return found is None
 
 
 def _what_differs(message: SourceMessage, row: Mapping[str, Any], talk_id: UUID, before: int) -> list[str]:
