@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.chaos import broker, cancel, double_sends, failpoints, rescue, slow, stream, turns
+from tests.chaos import broker, cancel, double_sends, failpoints, imports, rescue, slow, stream, turns
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
 from tests.chaos.sizes import Size
@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
     "cancel": Scenario(cancel.run),
     "stream": Scenario(stream.run),
     "double-sends": Scenario(double_sends.run),
+    "import": Scenario(imports.run),
     "failpoints": Scenario(failpoints.run, ONLY_FULL),
     "slow": Scenario(slow.run, ONLY_FULL),
 }
