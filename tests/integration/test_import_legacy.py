@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
 import json
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ from hub.core.settings import load_settings
 from hub.db.migrate import migrate
 from hub.legacy.service import IMPORT_LOCK, Order, carry_out
 from hub.legacy.source import open_source
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_database, require_or_skip
 from tests.services.hub import PASSWORD, PROJECT, Client, HubServer
 from tests.services.legacy import Original, data_url, original, photo
 from tests.services.refusals import refused
@@ -189,6 +191,22 @@ async def test_whoever_comes_over_signs_in_and_finds_everything(move: Move, clie
     assert len(await bytes_of(person, header)) == header["bytes"]
     refused(await client.http.get(header["url"]), 404)
     await person.close()
+
+
+async def test_the_example_shows_what_came_over(move: Move) -> None:
+    if shutil.which("curl") is None:
+        require_or_skip("curl", "curl is not installed; install it with: apt-get install curl")
+    await move.go()
+    script = str(PROJECT / "docs" / "examples" / "after_the_move.sh")
+    process = await asyncio.create_subprocess_exec(
+        *("sh", script, move.name, PASSWORD, move.hub.url), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        told = (await process.communicate())[0].decode()
+    assert process.returncode == 0, told
+    assert f"signed in as {move.name}" in told
+    assert "gallery: 2 pictures" in told
+    assert "talk: 6 messages, 2 with a picture" in told
 
 
 async def test_talks_come_over_with_their_pictures_and_go_on(move: Move) -> None:

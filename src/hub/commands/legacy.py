@@ -65,7 +65,5 @@ def _summary(report: Report, *, verify: bool) -> str:
         )
     if not report.is_clean:
         return "Not everything that can be read was imported; what is missing is named above."
-    failed = (
-        f", but {pictures['failed']:,} pictures cannot be; they are named above" if pictures["failed"] else ""
-    )
-    return f"Everything that can be read is imported{failed}."
+    rest = "; what cannot be read is named above" if pictures["failed"] else ""
+    return f"Everything that can be read is imported{rest}."
