@@ -46,8 +46,10 @@ class Hub:
         self.folder = folder
         self.dsn = dsn
         self.source = source
-        places = {"HUB_DATA_DIR": str(folder / "data"), "HUB_CONFIG_FILE": str(PROJECT / "config/hub.toml")}
-        self._settings = load_settings(places, folder)
+        self.settings = {
+            "HUB_DATA_DIR": str(folder / "data"),
+            "HUB_CONFIG_FILE": str(PROJECT / "config" / "hub.toml"),
+        }
 
     async def run(
         self, *, uploads: Path | None = None, verify: bool = False, clean: bool = True
@@ -55,7 +57,8 @@ class Hub:
         """Import, or compare, and return the report; the source stays as it is."""
         before = await self.source.checksum()
         order = Order(source=self.source.dsn, uploads=uploads, verify=verify)
-        report = await carry_out(order, self._settings, self.dsn, stream=io.StringIO())
+        settings = load_settings(self.settings, self.folder)
+        report = await carry_out(order, settings, self.dsn, stream=io.StringIO())
         assert report.is_clean is clean, report.render()
         assert await self.source.checksum() == before
         return dict(json.loads(report.to_json()))
@@ -481,6 +484,32 @@ async def test_verify_finds_every_kind_of_difference(alone: Hub) -> None:
     )
     assert set(found) == set(expected) | {("messages", new)}
     assert counts(report, "pictures") == {"verified": 1, "different": 5}
+
+
+async def test_a_full_disk_ends_the_import_and_the_next_one_goes_on(alone: Hub) -> None:
+    companion = await alone.source.companion(await alone.source.user())
+    await alone.source.talk(companion, *(data_url(photo(n)) for n in range(3)))
+    alone.settings["HUB_FREE_SPACE_FLOOR_MB"] = "10000000"
+    with pytest.raises(StartError, match="no room for this picture"):
+        await alone.run()
+    assert not list((alone.folder / "data" / "uploads" / "tmp").iterdir())
+    del alone.settings["HUB_FREE_SPACE_FLOOR_MB"]
+    report = await alone.run()
+    assert counts(report, "messages") == {"already_there": 6}
+    assert counts(report, "pictures") == {"imported": 3}
+
+
+async def test_what_people_change_here_is_no_difference(alone: Hub) -> None:
+    user = await alone.source.user()
+    renamed, talked = [await alone.source.companion(user) for _ in range(2)]
+    await alone.run()
+    await alone.query("UPDATE users SET email = 'new@example.org', display_name = 'New', password_hash = 'x'")
+    change = "UPDATE companions SET {} FROM legacy_imports WHERE target_id = companions.id AND legacy_id = $1"
+    await alone.query(change.format("name = 'New', updated_at = now()"), renamed)
+    await alone.query(change.format("outfit = 'pyjamas'"), talked)
+    report = await alone.run(verify=True)
+    assert counts(report, "users") == {"changed_here": 1}
+    assert counts(report, "companions") == {"changed_here": 2}
 
 
 async def test_an_older_schema_without_columns_for_headers(alone: Hub) -> None:

@@ -132,7 +132,7 @@ def _wrong_size(path: Path, size: int, picture: SourcePicture, row: Mapping[str,
     with path.open("rb") as file:
         original = dimensions(file)
     stored = (row["width"], row["height"])
-    if original is None or not fits(original, stored, BOXES[STORED_AS[picture.kind]]):
+    if original is not None and not fits(original, stored, BOXES[STORED_AS[picture.kind]]):
         return "its width and height do not follow from the original's"
     return None
 
