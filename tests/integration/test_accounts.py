@@ -136,7 +136,7 @@ async def test_of_many_who_register_at_once_one_gets_the_name(anyone: AsyncClien
 async def test_signing_in_by_username_and_by_address_in_any_case(anyone: AsyncClient) -> None:
     body = account()
     await anyone.post("/api/auth/register", json=body)
-    for name in (body["username"], body["email"], body["email"].upper()):
+    for name in (body["username"], body["username"].upper(), body["email"], body["email"].upper()):
         answer = await anyone.post("/api/auth/login", json=login(name))
         assert answer.status_code == 200, name
         assert set(answer.json()) == SIGN_IN

@@ -26,14 +26,14 @@ class Progress:
         self._samples: deque[tuple[float, int]] = deque()
 
     @contextmanager
-    def of(self, what: str, total: int) -> Iterator[None]:
+    def of(self, what: str, total: int) -> Iterator[Progress]:
         """Count so many of something for as long as the context lasts."""
         self._what, self._total, self._done = what, total, 0
         self._began = self._told = time.monotonic()
         self._samples.clear()
         self._samples.append((self._began, 0))
         try:
-            yield
+            yield self
         finally:
             self._samples = deque([(self._began, 0)])
             self._tell(time.monotonic())

@@ -55,19 +55,13 @@ async def carry_out(order: Order, settings: Settings, dsn: str, *, stream: TextI
     Raises:
         StartError: it cannot be done, or not to the end; what was imported stays.
     """
-    at_once = settings.image_processes + AHEAD
     uploads = Uploads(order.uploads)
     try:
         layout.prepare(settings.data_dir)
     except OSError as error:
         raise StartError(f"The data folder cannot be written to ({error}). Check HUB_DATA_DIR.") from None
-    await ENGINE.open(dsn, pool_size=at_once + 2)
     try:
-        async with _alone(dsn), open_source(order.source) as source, open_images(settings) as images:
-            report = Report(reports.VERIFY if order.verify else reports.IMPORT)
-            run = Run(source, uploads, images, Progress(stream), report)
-            await (_verify if order.verify else _import)(run, at_once)
-            return report
+        return await _run(order, uploads, settings, dsn, stream)
     except HubError as error:
         raise StartError(
             f"The import stopped. {error.title}. What was imported stays; run it again to go on."
@@ -77,6 +71,17 @@ async def carry_out(order: Order, settings: Settings, dsn: str, *, stream: TextI
             f"The hub's database went away ({type(error).__name__}). What was imported stays; run it again"
             " to go on."
         ) from None
+
+
+async def _run(order: Order, uploads: Uploads, settings: Settings, dsn: str, stream: TextIO) -> Report:
+    at_once = settings.image_processes + AHEAD
+    await ENGINE.open(dsn, pool_size=at_once + 2)
+    try:
+        async with _alone(dsn), open_source(order.source) as source, open_images(settings) as images:
+            report = Report(reports.VERIFY if order.verify else reports.IMPORT)
+            run = Run(source, uploads, images, Progress(stream), report)
+            await (_verify if order.verify else _import)(run, at_once)
+            return report
     finally:
         await ENGINE.close()
 

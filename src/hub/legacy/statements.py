@@ -49,38 +49,14 @@ class Statements:
     """The questions, for a database that has these columns."""
 
     def __init__(self, columns: dict[str, set[str]]) -> None:
+        self._columns = columns
         self._places = {
             kind: [each for each in places if each in columns[_TABLES[kind]]]
             for kind, places in _PLACES.items()
         }
-        optional = {
-            name: f"coalesce(\"{name}\", '')" if name in columns["Companion"] else "''"
-            for name in ("userAppearance",)
-        }
-        updated = "updatedAt" if "updatedAt" in columns["Companion"] else "createdAt"
-        self.users = f"""
-            SELECT id, coalesce(email, '') AS email, coalesce(username, '') AS username,
-                coalesce(name, '') AS name, coalesce("hashedPassword", '') AS password_hash,
-                {_time("createdAt", "created_at")}
-            FROM "User" WHERE id > $1 ORDER BY id LIMIT $2
-        """
-        self.companions = f"""
-            SELECT id, "userId" AS user_id, coalesce(name, '') AS name,
-                coalesce(description, '') AS description,
-                coalesce("visualDescription", '') AS appearance,
-                {optional["userAppearance"]} AS user_appearance,
-                coalesce("defaultOutfit", '') AS default_outfit, coalesce("currentOutfit", '') AS outfit,
-                coalesce("currentLocation", '') AS location, coalesce("currentAction", '') AS action,
-                {_time("createdAt", "created_at")}, {_time(updated, "updated_at")}
-            FROM "Companion" WHERE id > $1 ORDER BY id LIMIT $2
-        """
-        self.messages = f"""
-            SELECT id, role::text AS role, coalesce(content, '') AS content,
-                "createdAt"::timestamp::text AS moment, {_time("createdAt", "created_at")}
-            FROM "Message" WHERE "companionId" = $1
-                AND ("createdAt"::timestamp, id) > ($2::text::timestamp, $3)
-            ORDER BY "createdAt"::timestamp, id LIMIT $4
-        """
+        self.users = _USERS
+        self.companions = self._companions()
+        self.messages = _MESSAGES
         self.headers = self._pictures("header", "id", "''")
         self.pictures = self._pictures("picture", '"companionId"', "role::text")
         self.totals = f"""
@@ -94,6 +70,20 @@ class Statements:
                 (SELECT count(*) FROM "Companion" WHERE id = $1 AND ({self._has("header")}))
                 + (SELECT count(*) FROM "Message" WHERE "companionId" = $1 AND ({self._has("picture")}))
                 AS pictures
+        """
+
+    def _companions(self) -> str:
+        has = self._columns["Companion"]
+        user_appearance = """coalesce("userAppearance", '')""" if "userAppearance" in has else "''"
+        return f"""
+            SELECT id, "userId" AS user_id, coalesce(name, '') AS name,
+                coalesce(description, '') AS description,
+                coalesce("visualDescription", '') AS appearance, {user_appearance} AS user_appearance,
+                coalesce("defaultOutfit", '') AS default_outfit, coalesce("currentOutfit", '') AS outfit,
+                coalesce("currentLocation", '') AS location, coalesce("currentAction", '') AS action,
+                {_time("createdAt", "created_at")},
+                {_time("updatedAt" if "updatedAt" in has else "createdAt", "updated_at")}
+            FROM "Companion" WHERE id > $1 ORDER BY id LIMIT $2
         """
 
     def slice(self, kind: PictureKind, column: str) -> str:
@@ -126,6 +116,20 @@ def _time(column: str, name: str) -> str:
     """Read a time that Python can hold; NULL for any other."""
     return f"""CASE WHEN "{column}"::timestamp BETWEEN '1970-01-01' AND '2200-01-01'
         THEN "{column}"::timestamp END AS {name}"""
+
+
+_USERS = f"""
+SELECT id, coalesce(email, '') AS email, coalesce(username, '') AS username, coalesce(name, '') AS name,
+    coalesce("hashedPassword", '') AS password_hash, {_time("createdAt", "created_at")}
+FROM "User" WHERE id > $1 ORDER BY id LIMIT $2
+"""
+_MESSAGES = f"""
+SELECT id, role::text AS role, coalesce(content, '') AS content,
+    "createdAt"::timestamp::text AS moment, {_time("createdAt", "created_at")}
+FROM "Message"
+WHERE "companionId" = $1 AND ("createdAt"::timestamp, id) > ($2::text::timestamp, $3)
+ORDER BY "createdAt"::timestamp, id LIMIT $4
+"""
 
 
 def user_of(row: Mapping[str, Any]) -> SourceUser:

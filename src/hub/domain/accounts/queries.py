@@ -58,11 +58,11 @@ async def taken(username: str, email: str) -> tuple[bool, bool]:
 
 
 async def by_login(login: str) -> tuple[User, str, bool] | None:
-    """Find a user by username or email address: (user, password hash, disabled)."""
+    """Find a user by username or email address, in any case: (user, password hash, disabled)."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
             f"SELECT {_USER}, password_hash, disabled_at FROM users"  # noqa: S608 - a constant
-            " WHERE username = $1 OR lower(email) = lower($1)",
+            " WHERE username = lower($1) OR lower(email) = lower($1)",
             login,
         )
     return (_user(row), row["password_hash"], row["disabled_at"] is not None) if row else None
