@@ -49,6 +49,7 @@ class Hub:
         self.settings = {
             "HUB_DATA_DIR": str(folder / "data"),
             "HUB_CONFIG_FILE": str(PROJECT / "config" / "hub.toml"),
+            "HUB_IMAGE_PROCESSES": "1",  # each of these runs would have to start a second one
         }
 
     async def run(
