@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from hub.db.migrate import migrate
 from hub.jobs.broker import queue_name
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
+from tests.services.fixtures import new_database
+from tests.services.hub import HubServer
+from tests.services.legacy import Original, original
+from tests.services.legacy_import import Importer, Move
 from tests.services.rabbitmq import RabbitMQNode
 
 
@@ -63,3 +69,22 @@ def node(rabbitmq: RabbitMQNode, kind: str) -> Iterator[RabbitMQNode]:
     """Yield the node, and leave it without the test's queues."""
     yield rabbitmq
     rabbitmq.delete(queue_name(kind), f"{queue_name(kind)}.XQ")
+
+
+@pytest.fixture
+async def source(postgres: str) -> AsyncIterator[Original]:
+    async with original(await new_database(postgres)) as found:
+        yield found
+
+
+@pytest.fixture
+async def alone(tmp_path: Path, empty_database: str, source: Original) -> Importer:
+    await migrate(empty_database)
+    return Importer(tmp_path, empty_database, source)
+
+
+@pytest.fixture
+async def move(hub: HubServer, source: Original, tmp_path: Path) -> Move:
+    found = Move(hub, source, tmp_path)
+    await found.fill()
+    return found
