@@ -18,10 +18,10 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration bench chaos format lock FORCE
+.PHONY: help run test check migrate migration import-legacy bench chaos format lock FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: .venv/installed ## Install once, then start everything: database, model, web and actors
 	@exec $(PY) -m hub up
@@ -46,6 +46,14 @@ migration: .venv/installed-dev ## Write the migration for changed tables: make m
 else
 migration:
 	@echo "Give the migration a name: make migration name=add_notes" >&2; exit 2
+endif
+
+ifeq ($(origin source),command line)
+import-legacy: .venv/installed ## Come from the original: make import-legacy source=postgresql://... [uploads=DIR]
+	@exec $(PY) -m hub import-legacy --source "$$source" $(if $(uploads),--uploads "$$uploads") $(args)
+else
+import-legacy:
+	@echo "Name the original's database: make import-legacy source=postgresql://... [uploads=DIR]" >&2; exit 2
 endif
 
 bench: .venv/installed-dev ## Measure speed, as ratios within one run

@@ -11,6 +11,7 @@ import msgspec
 
 import hub
 from hub.commands.images import images
+from hub.commands.legacy import import_legacy
 from hub.commands.running import settings_or_exit, with_database
 from hub.core.errors import HubError, InvalidRequestError, StartError
 from hub.core.logging import configure_logging
@@ -30,6 +31,7 @@ def main() -> None:
 
 
 main.add_command(images)
+main.add_command(import_legacy)
 
 
 @main.command()

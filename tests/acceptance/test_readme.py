@@ -52,7 +52,7 @@ def test_the_readme_links_to_what_is_there(target: str) -> None:
     assert (PROJECT / target).exists()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^(?:# )?make (\w+)", README, re.MULTILINE))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^(?:# )?make ([\w-]+)", README, re.MULTILINE))))
 def test_the_readme_names_make_targets_that_exist(target: str) -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)

@@ -9,10 +9,15 @@ from uuid import uuid4
 
 import pytest
 
+from hub.db.migrate import migrate
 from hub.jobs.broker import queue_name
 from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
+from tests.services.fixtures import new_database
+from tests.services.hub import HubServer
+from tests.services.legacy import Original, original
+from tests.services.legacy_import import Importer, Move
 from tests.services.pictures import Desk
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -80,3 +85,22 @@ async def image_processes() -> AsyncIterator[ImageProcesses]:
 def desk(image_processes: ImageProcesses, tmp_path: Path) -> Desk:
     """Return a folder in which pictures are encoded."""
     return Desk(tmp_path, image_processes)
+
+
+@pytest.fixture
+async def source(postgres: str) -> AsyncIterator[Original]:
+    async with original(await new_database(postgres)) as found:
+        yield found
+
+
+@pytest.fixture
+async def alone(tmp_path: Path, empty_database: str, source: Original) -> Importer:
+    await migrate(empty_database)
+    return Importer(tmp_path, empty_database, source)
+
+
+@pytest.fixture
+async def move(hub: HubServer, source: Original, tmp_path: Path) -> Move:
+    found = Move(hub, source, tmp_path)
+    await found.fill()
+    return found

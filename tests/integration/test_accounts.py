@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from pwdlib.hashers.bcrypt import BcryptHasher
 
 from tests.services.hub import PASSWORD, Client, HubServer
 from tests.services.refusals import pointers, refused
@@ -135,7 +136,7 @@ async def test_of_many_who_register_at_once_one_gets_the_name(anyone: AsyncClien
 async def test_signing_in_by_username_and_by_address_in_any_case(anyone: AsyncClient) -> None:
     body = account()
     await anyone.post("/api/auth/register", json=body)
-    for name in (body["username"], body["email"], body["email"].upper()):
+    for name in (body["username"], body["username"].upper(), body["email"], body["email"].upper()):
         answer = await anyone.post("/api/auth/login", json=login(name))
         assert answer.status_code == 200, name
         assert set(answer.json()) == SIGN_IN
@@ -214,6 +215,82 @@ async def test_a_password_is_not_changed_lightly(
     body = {"current_password": current, "new_password": new}
     refused(await client.http.post("/api/me/password", json=body), *statuses)
     assert (await anyone.post("/api/auth/login", json=login(client.user["username"]))).is_success
+
+
+def bcrypt(password: str, prefix: str = "$2b$") -> str:
+    return prefix + BcryptHasher(rounds=4).hash(password.encode()[:72])[4:]
+
+
+async def store_hash(hub: HubServer, client: Client, password_hash: str) -> None:
+    database = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
+    try:
+        user_id = UUID(client.user["id"])
+        await database.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
+    finally:
+        await database.close()
+
+
+async def stored_hash(hub: HubServer, client: Client) -> str:
+    database = await asyncpg.connect(hub.settings["HUB_DATABASE_URL"])
+    try:
+        user_id = UUID(client.user["id"])
+        return str(await database.fetchval("SELECT password_hash FROM users WHERE id = $1", user_id))
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
+async def test_a_hash_of_the_original_is_replaced_at_the_first_login(
+    hub: HubServer, client: Client, anyone: AsyncClient, prefix: str
+) -> None:
+    name = client.user["username"]
+    await store_hash(hub, client, bcrypt("short", prefix))
+    refused(await anyone.post("/api/auth/login", json=login(name, "wrong")), 401)
+    assert (await stored_hash(hub, client)).startswith(prefix)
+    assert (await anyone.post("/api/auth/login", json=login(name, "short"))).is_success
+    replaced = await stored_hash(hub, client)
+    assert replaced.startswith("$argon2id$")
+    refused(await anyone.post("/api/auth/login", json=login(name, "wrong")), 401)
+    assert (await anyone.post("/api/auth/login", json=login(name, "short"))).is_success
+    assert await stored_hash(hub, client) == replaced
+
+
+async def test_many_first_logins_at_once_all_succeed(
+    hub: HubServer, client: Client, anyone: AsyncClient
+) -> None:
+    await store_hash(hub, client, bcrypt(PASSWORD))
+    tries = [anyone.post("/api/auth/login", json=login(client.user["username"])) for _ in range(6)]
+    assert {answer.status_code for answer in await asyncio.gather(*tries)} == {200}
+
+
+async def test_bcrypt_reads_72_bytes_of_a_password_and_argon2_all_of_it(
+    hub: HubServer, client: Client, anyone: AsyncClient
+) -> None:
+    name, password = client.user["username"], "ä" * 40
+    await store_hash(hub, client, bcrypt(password))
+    refused(await anyone.post("/api/auth/login", json=login(name, "ä" * 35)), 401)
+    assert (await anyone.post("/api/auth/login", json=login(name, password))).is_success
+    refused(await anyone.post("/api/auth/login", json=login(name, "ä" * 36)), 401)
+    assert (await anyone.post("/api/auth/login", json=login(name, password))).is_success
+
+
+async def test_a_password_of_the_original_can_be_changed_at_once(
+    hub: HubServer, client: Client, anyone: AsyncClient
+) -> None:
+    await store_hash(hub, client, bcrypt("from before"))
+    body = {"current_password": "from before", "new_password": "a fine new one"}
+    assert (await client.http.post("/api/me/password", json=body)).status_code == 204
+    answer = await anyone.post("/api/auth/login", json=login(client.user["username"], "a fine new one"))
+    assert answer.is_success
+
+
+@pytest.mark.parametrize("stored", ["!", "", "plain text", "$2b$31$" + "a" * 53, "$2b$10$too short"])
+async def test_a_hash_that_cannot_be_checked_lets_nobody_in(
+    hub: HubServer, client: Client, anyone: AsyncClient, stored: str
+) -> None:
+    await store_hash(hub, client, stored)
+    for given in (PASSWORD, stored, "a password that nobody has"):
+        refused(await anyone.post("/api/auth/login", json=login(client.user["username"], given)), 401)
 
 
 async def test_an_expired_token_is_no_token(client: Client, hub: HubServer) -> None:

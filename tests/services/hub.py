@@ -143,6 +143,15 @@ class Client:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    async def set_header_image(
+        self, companion_id: str, content: bytes, media_type: str = "image/png"
+    ) -> dict[str, Any]:
+        """Upload a header picture."""
+        path, headers = f"/api/companions/{companion_id}/header-image", {"Content-Type": media_type}
+        answer = await self.http.put(path, content=content, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     async def conversation(self, companion_id: str | None = None) -> dict[str, Any]:
         """Begin a conversation, with a new companion unless one is named."""
         companion_id = companion_id or (await self.companion())["id"]

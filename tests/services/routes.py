@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.services.hub import PASSWORD, Client
-from tests.services.pictures import PICTURE
+from tests.services.pictures import flat_png
 
 Body = dict[str, Any]
+
+PICTURE = flat_png(64, 48)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ ROUTES = (
 
 
 class Home:
-    """What one user has: a companion with a picture, a conversation with a finished reply, and their ids by name."""
+    """What one user has: a companion with a picture, a conversation with a finished reply; their ids by name."""
 
     def __init__(self, owner: Client, ids: dict[str, str]) -> None:
         self.owner = owner
@@ -137,7 +139,7 @@ class Home:
     async def of(cls, owner: Client) -> Home:
         """Let the user make one of each."""
         companion = await owner.companion()
-        image = await owner.header_image(companion["id"])
+        image = await owner.set_header_image(companion["id"], PICTURE)
         conversation = await owner.conversation(companion["id"])
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])

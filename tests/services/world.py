@@ -35,8 +35,8 @@ class Done:
         return self.out + self.err
 
 
-async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -> Done:
-    """Run ``hub`` to its end in ``folder``, as :class:`HubServer` would, and return what it said."""
+async def begin_hub(folder: Path, *words: str, **settings: str) -> asyncio.subprocess.Process:
+    """Start a command of ``hub`` in ``folder``, as :class:`HubServer` would; the caller ends it."""
     environment = {
         **base_environment(folder),
         "HUB_DATA_DIR": str(folder / "data"),
@@ -44,7 +44,7 @@ async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -
         "HUB_PORT": "0",
         **settings,
     }
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", *words),
         cwd=folder,
         env=environment,
@@ -52,8 +52,13 @@ async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -> Done:
+    """Run a command of ``hub`` to its end and return what it said."""
+    process = await begin_hub(folder, *words, **settings)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             out, err = await process.communicate(given.encode())
     finally:
         if process.returncode is None:

@@ -10,9 +10,9 @@ from hub.db.engine import ENGINE
 class LegacyImport(Table, db=ENGINE, tablename="legacy_imports"):
     """One thing of the original that was imported, so that it never is a second time.
 
-    ``kind`` is ``user``, ``companion``, ``message``, ``header`` (of a companion) or ``picture`` (of a
-    message); ``legacy_id`` is the original's id of that user, companion or message; ``target_id`` is what it
-    became here, which may have been deleted since.
+    ``kind`` is ``user``, ``companion``, ``talk`` (the conversation with a companion), ``message``, ``header``
+    (of a companion) or ``picture`` (of a message); ``legacy_id`` is the original's id of that user, companion
+    or message; ``target_id`` is what it became here, which may have been deleted since.
     """
 
     id = UUID(primary_key=True, default=None)

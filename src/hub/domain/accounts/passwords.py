@@ -1,19 +1,32 @@
-"""Password hashes: argon2id, made and checked off the event loop, four at once at most."""
+"""Password hashes: argon2id, made and checked off the event loop, four at once at most.
+
+Accounts that came from the original have bcrypt hashes, accepted until the first login replaces them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 
-from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
 
 # 19 MiB, 2 passes, 1 lane: the first recommendation of the OWASP Password Storage Cheat Sheet.
-_hasher = PasswordHash((Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1),))
+_hasher = Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)
+_bcrypt = BcryptHasher()
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="password")
 
 #: The hash that a login of nobody is checked against, so that it takes as long as one of somebody.
 _NOBODY = _hasher.hash("a password that nobody has")
+
+#: Stored for an account whose password is not known in any form that could be checked: none is right.
+UNUSABLE = "!"
+
+# Up to 14 rounds, which take about a second; what takes longer would only keep the threads busy.
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}\Z")
+#: bcrypt reads no further, and bcryptjs, which made the hashes, says nothing of it.
+_BCRYPT_BYTES = 72
 
 #: Passwords of eight and more characters that lead every list of leaked ones.
 COMMON = frozenset(
@@ -47,9 +60,27 @@ async def hash_password(password: str) -> str:
 
 async def verify_password(password: str, stored: str | None) -> bool:
     """Tell whether the password is the one hashed; ``None`` takes as long and is never right."""
-    loop = asyncio.get_running_loop()
-    matches = await loop.run_in_executor(_threads, _hasher.verify, password, stored or _NOBODY)
-    return matches and stored is not None
+    return await asyncio.get_running_loop().run_in_executor(_threads, _verify, password, stored)
+
+
+async def renew_hash(password: str, stored: str) -> str | None:
+    """Return the hash to store instead, or None when the stored one is as it should be."""
+    if _hasher.identify(stored) and not _hasher.check_needs_rehash(stored):
+        return None
+    return await hash_password(password)
+
+
+def is_bcrypt(stored: str) -> bool:
+    """Tell whether this is a bcrypt hash that :func:`verify_password` can check."""
+    return _BCRYPT.match(stored) is not None
+
+
+def _verify(password: str, stored: str | None) -> bool:
+    if stored is not None and is_bcrypt(stored):
+        return _bcrypt.verify(password.encode()[:_BCRYPT_BYTES], stored)
+    is_known = stored is not None and _hasher.identify(stored)
+    matches = _hasher.verify(password, stored if stored and is_known else _NOBODY)
+    return matches and is_known
 
 
 def is_common(password: str) -> bool:

@@ -58,11 +58,11 @@ async def taken(username: str, email: str) -> tuple[bool, bool]:
 
 
 async def by_login(login: str) -> tuple[User, str, bool] | None:
-    """Find a user by username or email address: (user, password hash, disabled)."""
+    """Find a user by username or email address, in any case: (user, password hash, disabled)."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
             f"SELECT {_USER}, password_hash, disabled_at FROM users"  # noqa: S608 - a constant
-            " WHERE username = $1 OR lower(email) = lower($1)",
+            " WHERE username = lower($1) OR lower(email) = lower($1)",
             login,
         )
     return (_user(row), row["password_hash"], row["disabled_at"] is not None) if row else None
@@ -80,6 +80,18 @@ async def holds_password(user_id: UUID, password_hash: str) -> bool:
     async with ENGINE.connection() as connection:
         stored = await connection.fetchval("SELECT password_hash FROM users WHERE id = $1 FOR SHARE", user_id)
     return bool(stored == password_hash)
+
+
+async def replace_hash(user_id: UUID, password_hash: str, *, by: str) -> bool:
+    """Store another hash of the same password; False when the one to be replaced is not stored now."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+            user_id,
+            password_hash,
+            by,
+        )
+    return bool(status == "UPDATE 1")
 
 
 async def update_user(user_id: UUID, **columns: str) -> User:

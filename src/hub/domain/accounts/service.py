@@ -91,11 +91,14 @@ class AccountService:
         user, password_hash, disabled = found
         if disabled:
             raise AccountDisabledError("Ask the administrator of this server.")
+        better = await passwords.renew_hash(command.password, password_hash)
         async with ENGINE.transaction():
+            if better is not None and await queries.replace_hash(user.id, password_hash, by=better):
+                return await self._sign_in(user)
             # A password that was changed meanwhile has ended every sign-in; this one would outlive it.
-            if not await queries.holds_password(user.id, password_hash):
-                raise WrongLoginError("Check both and try again.")
-            return await self._sign_in(user)
+            if better is None and await queries.holds_password(user.id, password_hash):
+                return await self._sign_in(user)
+        return await self.log_in(command)  # the hash is another one by now, perhaps of another password
 
     async def log_out(self, identity: Identity) -> None:
         """End the sign-in that asked."""

@@ -104,8 +104,8 @@ class ImageController(Controller):
         image_id: FromPath[UUID],
         process: ProcessDependency,
         *,
-        expires: Expires,
-        signature: Signature,
+        expires: Expires = 0,
+        signature: Signature = "",
         size: SizeParameter = "full",
     ) -> Response[Any]:
         """Return the bytes to whoever has the link, while it works."""
