@@ -129,7 +129,7 @@ ROUTES = (
 
 
 class Home:
-    """What one user has: a companion with a picture, a conversation with a finished reply; their ids by name."""
+    """One user's companion with a picture, and conversation with a finished reply; their ids by name."""
 
     def __init__(self, owner: Client, ids: dict[str, str]) -> None:
         self.owner = owner
