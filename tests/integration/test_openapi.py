@@ -70,6 +70,7 @@ async def test_every_success_has_a_schema(hub: HubServer) -> None:
     document = await document_of(hub)
     for path, method, operation in operations(document):
         successes = {status: answer for status, answer in operation["responses"].items() if status[0] == "2"}
+        successes.pop("206", None)  # a part of the 200
         assert len(successes) == 1, (method, path)
         for status, answer in successes.items():
             if status == "204":
@@ -90,7 +91,7 @@ async def test_every_refusal_is_a_problem_document(hub: HubServer) -> None:
         refusals = {
             status: resolve(document, answer)
             for status, answer in operation["responses"].items()
-            if status[0] not in "25"
+            if status[0] not in "235"
         }
         assert "default" in refusals, (method, path)
         assert ("404" in refusals) == ("{" in path), (method, path)

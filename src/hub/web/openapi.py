@@ -9,7 +9,9 @@ from litestar import Litestar, Request
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.routes import HTTPRoute
 
+from hub.storage.layout import SUFFIXES
 from hub.web.problems import PROBLEM_JSON, Problem
+from hub.web.uploads import FIELD, MULTIPART, PICTURES
 
 _Document = dict[str, Any]
 
@@ -21,6 +23,14 @@ _REFUSALS = {
     "413": "The body is too large.",
     "415": "The body is not of a type that is taken here.",
     "default": "Any other refusal.",
+}
+
+
+_BYTES = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD]}
+_UPLOAD = {
+    **{media_type: {"schema": _BYTES} for media_type in PICTURES},
+    MULTIPART: {"schema": _FORM},
 }
 
 
@@ -54,25 +64,41 @@ def complete(document: _Document, app: Litestar) -> _Document:
         }
         for status, description in _REFUSALS.items()
     }
-    public = _public_operations(app)
+    public = _operations_with(app, "exclude_from_auth")
+    takes, gives = _operations_with(app, "takes_picture"), _operations_with(app, "gives_picture")
     for path, item in document["paths"].items():
         for operation in item.values():
             is_public = operation["operationId"] in public
             if is_public:
                 operation["security"] = []
+            if operation["operationId"] in takes:
+                operation["requestBody"] = {"required": True, "content": _UPLOAD}
+            if operation["operationId"] in gives:
+                _document_picture(operation)
             _document_refusals(operation, path, is_public=is_public)
     _close_bodies(document)
     _translate_patterns(document)
     return document
 
 
-def _public_operations(app: Litestar) -> set[str]:
+def _operations_with(app: Litestar, option: str) -> set[str]:
     return {
         str(handler.operation_id)
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
-        if handler.opt.get("exclude_from_auth")
+        if handler.opt.get(option)
+    }
+
+
+def _document_picture(operation: _Document) -> None:
+    """Say what comes back: bytes, a part of them, or word that the client has them already."""
+    content: _Document = {media_type: {"schema": _BYTES} for media_type in SUFFIXES}
+    operation["responses"] |= {
+        "200": {"description": "The picture.", "content": content},
+        "206": {"description": "The part that `Range` asks for.", "content": content},
+        "304": {"description": "The client has it already, by its `If-None-Match`."},
+        "416": {"$ref": "#/components/responses/Problem-default"},
     }
 
 
