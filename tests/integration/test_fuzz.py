@@ -116,7 +116,7 @@ async def well(client: Client, hub: HubServer) -> None:
 async def test_mutated_bodies(client: Client, hub: HubServer) -> None:
     chance = random.Random(20261122)
     home = await Home.of(client)
-    spared = ("changePassword",)  # one that succeeds would be no harm, but signs out and costs time
+    spared = ("changePassword", "deleteMe")  # one that succeeds would sign out, or take the home away
     routes = [route for route in ROUTES if route.body is not None and route.operation not in spared]
     statuses: dict[int, int] = {}
     for _ in range(NUMBER):

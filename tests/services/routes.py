@@ -62,6 +62,7 @@ ROUTES = (
         "/api/me/password",
         {"current_password": PASSWORD, "new_password": "another good one"},
     ),
+    Route("deleteMe", "POST", "/api/me/delete", {"current_password": PASSWORD}, ends_sign_in=True),
     Route("createWebSocketTicket", "POST", "/api/ws-tickets"),
     Route("listCompanions", "GET", "/api/companions"),
     Route(

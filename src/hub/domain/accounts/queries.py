@@ -103,6 +103,14 @@ async def update_user(user_id: UUID, **columns: str) -> User:
     return _user(row)
 
 
+async def delete_user(user_id: UUID) -> list[UUID]:
+    """Remove a user with everything that is theirs; return the ids of the sign-ins that ended."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch("DELETE FROM tokens WHERE user_id = $1 RETURNING id", user_id)
+        await connection.execute("DELETE FROM users WHERE id = $1", user_id)
+    return [row["id"] for row in rows]
+
+
 async def has_admin() -> bool:
     """Tell whether an administrator exists."""
     return await UserRow.exists().where(UserRow.role == "admin")

@@ -74,6 +74,12 @@ class UpdateMe(Struct, kw_only=True, forbid_unknown_fields=True):
     display_name: DisplayName | UnsetType = UNSET
 
 
+class DeleteMe(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Delete the account with all that belongs to it."""
+
+    current_password: GivenPassword
+
+
 class ChangePassword(Struct, kw_only=True, forbid_unknown_fields=True):
     """Set a new password; every other sign-in ends."""
 

@@ -132,14 +132,22 @@ class AccountService:
 
     async def change_password(self, identity: Identity, command: ChangePassword) -> list[UUID]:
         """Set a new password and end every other sign-in; return the ids of those."""
-        stored = await queries.password_hash_of(identity.user.id)
-        if not await passwords.verify_password(command.current_password, stored):
-            raise WrongPasswordError("Check it and try again.")
+        await self.check_password(identity, command.current_password)
         _refuse_common(command.new_password, "/new_password")
         password_hash = await passwords.hash_password(command.new_password)
         async with ENGINE.transaction():
             await queries.update_user(identity.user.id, password_hash=password_hash)
             return await queries.delete_other_tokens(identity.user.id, keep=identity.token_id)
+
+    async def check_password(self, identity: Identity, password: str) -> None:
+        """Return if the password is the caller's own.
+
+        Raises:
+            WrongPasswordError: it is not.
+        """
+        stored = await queries.password_hash_of(identity.user.id)
+        if not await passwords.verify_password(password, stored):
+            raise WrongPasswordError("Check it and try again.")
 
     async def issue_ticket(self, identity: Identity) -> WebSocketTicket:
         """Return a pass for one WebSocket."""

@@ -133,11 +133,13 @@ async def delete_conversation(conversation_id: UUID, *, user_id: UUID) -> bool:
     return bool(status == "DELETE 1")
 
 
-async def conversations_of(companion_id: UUID, *, user_id: UUID) -> list[UUID]:
-    """Return the ids of the owner's conversations with a companion."""
+async def conversations_of(user_id: UUID, *, companion_id: UUID | None) -> list[UUID]:
+    """Return the ids of the owner's conversations, all or those with one companion."""
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(
-            "SELECT id FROM conversations WHERE companion_id = $1 AND user_id = $2", companion_id, user_id
+            "SELECT id FROM conversations WHERE user_id = $1 AND ($2::uuid IS NULL OR companion_id = $2)",
+            user_id,
+            companion_id,
         )
     return [row["id"] for row in rows]
 

@@ -15,6 +15,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, decode_position, encode_position
 from hub.db.engine import ENGINE
+from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
@@ -136,10 +137,24 @@ class ChatService:
     async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
         """Remove a companion with its conversations; replies under way are cancelled."""
         async with ENGINE.transaction():
-            conversations = await queries.conversations_of(companion_id, user_id=user_id)
+            conversations = await queries.conversations_of(user_id, companion_id=companion_id)
             cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
             await companions.delete(companion_id, user_id=user_id)
         self._tell_cancelled(cancelled)
+
+    async def delete_account(self, user_id: UUID) -> list[UUID]:
+        """Remove a user with all they have; replies under way are cancelled.
+
+        Returns:
+            The ids of the sign-ins that ended.
+        """
+        async with ENGINE.transaction():
+            conversations = await queries.conversations_of(user_id, companion_id=None)
+            cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
+            ended = await accounts.delete_user(user_id)
+        self._tell_cancelled(cancelled)
+        logger.info("account deleted", user_id=str(user_id))
+        return ended
 
     # Messages
 

@@ -7,6 +7,7 @@ from litestar.params import JSONBody
 
 from hub.domain.accounts.schemas import (
     ChangePassword,
+    DeleteMe,
     LogIn,
     Register,
     SignIn,
@@ -70,6 +71,15 @@ class AccountController(Controller):
     ) -> None:
         """Set a new password; every other sign-in ends."""
         for token_id in await process.accounts.change_password(request.user, data):
+            process.bus.publish(UserSignedOut(token_id))
+
+    @post("/me/delete", operation_id="deleteMe", summary="Delete my account", status_code=204)
+    async def delete_me(
+        self, request: HubRequest, data: JSONBody[DeleteMe], process: ProcessDependency
+    ) -> None:
+        """Delete the account with its companions, conversations and pictures; this cannot be undone."""
+        await process.accounts.check_password(request.user, data.current_password)
+        for token_id in await process.chat.delete_account(request.user.user.id):
             process.bus.publish(UserSignedOut(token_id))
 
     @post("/ws-tickets", operation_id="createWebSocketTicket", summary="Get a pass for one WebSocket")
