@@ -21,8 +21,7 @@ PICTURE = flat_png(64, 48)
 class Route:
     """One operation.
 
-    ``upload``: the body is a picture; ``public``: needs no token; ``ends_sign_in``: a valid call makes the
-    token useless.
+    ``upload``: the body is a picture; ``public``: needs no token; ``admin``: only for administrators.
     """
 
     operation: str
@@ -31,7 +30,7 @@ class Route:
     body: Body | None = None
     upload: bool = False
     public: bool = False
-    ends_sign_in: bool = False
+    admin: bool = False
 
     @property
     def names_something(self) -> bool:
@@ -53,7 +52,7 @@ ROUTES = (
         public=True,
     ),
     Route("logIn", "POST", "/api/auth/login", {"login": "never_stored", "password": PASSWORD}, public=True),
-    Route("logOut", "POST", "/api/auth/logout", ends_sign_in=True),
+    Route("logOut", "POST", "/api/auth/logout"),
     Route("getMe", "GET", "/api/me"),
     Route("updateMe", "PATCH", "/api/me", {"email": "me@example.org", "display_name": "Me"}),
     Route(
@@ -62,7 +61,7 @@ ROUTES = (
         "/api/me/password",
         {"current_password": PASSWORD, "new_password": "another good one"},
     ),
-    Route("deleteMe", "POST", "/api/me/delete", {"current_password": PASSWORD}, ends_sign_in=True),
+    Route("deleteMe", "POST", "/api/me/delete", {"current_password": PASSWORD}),
     Route("createWebSocketTicket", "POST", "/api/ws-tickets"),
     Route("listCompanions", "GET", "/api/companions"),
     Route(
@@ -121,8 +120,8 @@ ROUTES = (
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
     Route("streamResponse", "GET", "/api/responses/{response_id}/events"),
-    Route("getStorageStats", "GET", "/api/stats/storage"),
-    Route("listStorageStats", "GET", "/api/stats/storage/companions"),
+    Route("getStorageStats", "GET", "/api/stats/storage", admin=True),
+    Route("listStorageStats", "GET", "/api/stats/storage/companions", admin=True),
     Route("getHealth", "GET", "/api/health", public=True),
     Route("getLive", "GET", "/api/health/live", public=True),
     Route("getReady", "GET", "/api/health/ready", public=True),
