@@ -304,7 +304,8 @@ async def test_what_was_purged_while_there_were_no_workers_is_done_when_they_com
     stale = "UPDATE jobs SET published_at = now() - interval '16 seconds' WHERE status = 'queued'"
     await query(cluster.database, stale)
     await start_all(cluster.workers)
-    await replies_to(client, [each["response"]["id"] for each in sent], seconds=10)
+    # A web may have rung again just before the purge, and note it only now: then it is stale in 15 s.
+    await replies_to(client, [each["response"]["id"] for each in sent], seconds=30)
     await client.close()
 
 
