@@ -46,12 +46,12 @@ def check_upload(request: HubRequest) -> int:
     Raises:
         UnsupportedMediaTypeError, UploadTooLargeError: it will not be taken.
     """
-    media_type = parse_options_header(request.headers.get("content-type", ""))[0].lower()
+    media_type = parse_options_header(request.headers.get("content-type", ""))[0]
     if media_type not in (*PICTURES, MULTIPART):
         raise UnsupportedMediaTypeError(
             f"Send the picture itself as {', '.join(PICTURES)}, or a form with a file in '{FIELD}'."
         )
-    limit = UPLOAD_LIMIT + (_MULTIPART_EXTRA if media_type == MULTIPART else 0)
+    limit = _limit(media_type)
     announced = request.content_length
     if announced is not None and announced > limit:
         raise _too_large()
@@ -65,14 +65,14 @@ async def receive_upload(request: HubRequest, temp: TempFile) -> int:
         Its size in bytes.
 
     Raises:
-        UploadTooLargeError: it has more than ``UPLOAD_LIMIT`` bytes.
+        UploadTooLargeError: it has more than ``UPLOAD_LIMIT`` bytes, or a form has too many beside it.
         InvalidRequestError: a form that is none, or has no file.
         IncompleteRequestError: the client left or went silent.
         NoRoomError, StorageFailedError: the disk refuses.
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    pieces = _body(request)
-    if media_type.lower() == MULTIPART:
+    pieces = _body(request, _limit(media_type))
+    if media_type == MULTIPART:
         pieces = _file_of_form(pieces, options.get("boundary", ""))
     return await _write(pieces, temp)
 
@@ -98,12 +98,16 @@ async def _write_all(file: AsyncFileIO, waiting: bytearray) -> None:
         del waiting[: await file.write(waiting)]
 
 
-async def _body(request: HubRequest) -> AsyncIterator[bytes]:
-    stream = request.stream()
+async def _body(request: HubRequest, limit: int) -> AsyncIterator[bytes]:
+    stream, size = request.stream(), 0
     try:
         while True:
-            async with asyncio.timeout(_PATIENCE):
-                yield await anext(stream)
+            async with asyncio.timeout(_PATIENCE):  # for the client, not for what is done with the piece
+                piece = await anext(stream)
+            size += len(piece)
+            if size > limit:
+                raise _too_large()
+            yield piece
     except StopAsyncIteration:
         return
     except (InternalServerException, TimeoutError):  # the framework's word for a client that has left
@@ -130,6 +134,10 @@ async def _file_of_form(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIte
         ) from None
     if not found:
         raise FieldError(f"/{FIELD}", f"The form has no file in '{FIELD}'.")
+
+
+def _limit(media_type: str) -> int:
+    return UPLOAD_LIMIT + (_MULTIPART_EXTRA if media_type == MULTIPART else 0)
 
 
 def _too_large() -> UploadTooLargeError:
