@@ -25,7 +25,7 @@ class Methods:
             await self._app(scope, receive, send)
             return
         is_head = scope["method"] == "HEAD"
-        asked = cast("HTTPScope", {**scope, "method": "GET"}) if is_head else scope
+        asked = _get(scope) if is_head else scope
         has_ended = False
 
         async def answer(message: Message) -> None:
@@ -42,6 +42,12 @@ class Methods:
             await send(message)
 
         await self._app(asked, receive, answer)
+
+
+def _get(scope: HTTPScope) -> HTTPScope:
+    """Return the same request with GET, and for the whole: only GET knows parts (RFC 9110, 14.2)."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+    return cast("HTTPScope", {**scope, "method": "GET", "headers": headers})
 
 
 def _all_methods(scope: HTTPScope, allowed: str) -> str:
