@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx2
 import pytest
 
 from hub.db.migrate import migrate
@@ -15,9 +16,10 @@ from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.services.fixtures import new_database
-from tests.services.hub import HubServer
+from tests.services.hub import Client, HubServer
 from tests.services.legacy import Original, original
 from tests.services.legacy_import import Importer, Move
+from tests.services.picture_files import new_companion
 from tests.services.pictures import Desk
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -104,3 +106,16 @@ async def move(hub: HubServer, source: Original, tmp_path: Path) -> Move:
     found = Move(hub, source, tmp_path)
     await found.fill()
     return found
+
+
+@pytest.fixture
+async def nobody(hub: HubServer) -> AsyncIterator[httpx2.AsyncClient]:
+    """Yield a client that is not signed in."""
+    async with httpx2.AsyncClient(base_url=hub.url) as http:
+        yield http
+
+
+@pytest.fixture
+async def companion(client: Client) -> str:
+    """Return the id of a new companion."""
+    return await new_companion(client)

@@ -58,6 +58,13 @@ async def set_header(client: Client, companion_id: str, number: int) -> dict[str
     return dict(answer.json())
 
 
+async def gallery(client: Client, companion: str, **query: str) -> dict[str, Any]:
+    """Return a page of a companion's pictures."""
+    answer = await client.http.get(f"/api/companions/{companion}/images", params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
 @dataclass(frozen=True)
 class Store:
     """The files of a hub, and its commands beside it."""
