@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiofiles
+from aiofiles.threadpool.binary import AsyncBufferedReader
 from litestar import Response
 
 from hub.domain.images.delivery import Picture
+from hub.domain.images.service import not_found
 from hub.storage.images import MediaType
 from hub.web.problems import render
 
@@ -63,8 +66,7 @@ async def answer(picture: Picture, headers: Mapping[str, str], *, cache: str) ->
     common = {**_HEADERS, "ETag": etag, "Cache-Control": cache}
     if _has_already(headers.get("if-none-match", ""), etag):
         return Response(None, status_code=304, headers=common)
-    path = await picture.file()
-    async with aiofiles.open(path, "rb") as file:
+    async with _opened(picture) as file:
         size = await file.seek(0, 2)
         part = _part(headers, size, etag)
         if part is not None and part.start >= part.stop:
@@ -78,6 +80,19 @@ async def answer(picture: Picture, headers: Mapping[str, str], *, cache: str) ->
         common["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     status = 206 if part is not None else 200
     return Response(content, status_code=status, media_type=picture.media_type, headers=common)
+
+
+@asynccontextmanager
+async def _opened(picture: Picture) -> AsyncIterator[AsyncBufferedReader]:
+    path = await picture.file()
+    try:
+        file = await aiofiles.open(path, "rb")
+    except FileNotFoundError:  # deleted, and collected between two looks at it
+        raise not_found() from None
+    try:
+        yield file
+    finally:
+        await file.close()
 
 
 def _has_already(if_none_match: str, etag: str) -> bool:
