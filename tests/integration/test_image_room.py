@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 import pyvips
@@ -19,6 +21,7 @@ from tests.services.picture_files import Store, gallery, new_companion, picture,
 from tests.services.refusals import refused
 from tests.services.uploads import connection
 from tests.services.waiting import eventually
+from tests.services.world import within
 
 QUOTA = 1_000_000
 
@@ -78,6 +81,23 @@ async def used(store: Store, user: Client) -> int:
     return int((await store.database(sql, UUID(user.user["id"])))[0]["used"])
 
 
+@asynccontextmanager
+async def held_up(store: Store) -> AsyncIterator[Callable[[int], Awaitable[bool | None]]]:
+    """Let nobody store a picture until the context ends; it gives what tells that so many wait, or None."""
+    connection = await asyncpg.connect(store.server.settings["HUB_DATABASE_URL"])
+
+    async def waiting(count: int) -> bool | None:
+        sql = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return len(await store.database(sql)) >= count or None
+
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE images IN SHARE ROW EXCLUSIVE MODE")
+            yield waiting
+    finally:
+        await connection.close()
+
+
 async def headers(user: Client, companions: Sequence[str]) -> list[dict[str, Any] | None]:
     """Return the header pictures of companions."""
     paths = [f"/api/companions/{companion}" for companion in companions]
@@ -88,9 +108,12 @@ async def test_a_user_has_so_much_room_and_no_more(small: HubServer, user: Clien
     store = Store(small)
     companions = [await new_companion(user) for _ in range(10)]
     contents = [noise(number) for number in range(10)]
-    answers = await asyncio.gather(
-        *(send_header(user, *each) for each in zip(companions, contents, strict=True))
-    )
+    async with held_up(store) as waiting:
+        sending = [
+            asyncio.create_task(send_header(user, *each)) for each in zip(companions, contents, strict=True)
+        ]
+        await within(20, lambda: waiting(5))
+    answers = await asyncio.gather(*sending)
     for answer in answers:
         if answer.status_code != 200:
             problem = refused(answer, 507)
