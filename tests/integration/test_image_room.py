@@ -112,7 +112,7 @@ async def test_a_user_has_so_much_room_and_no_more(small: HubServer, user: Clien
         sending = [
             asyncio.create_task(send_header(user, *each)) for each in zip(companions, contents, strict=True)
         ]
-        await within(20, lambda: waiting(5))
+        await within(20, lambda: waiting(8))
     answers = await asyncio.gather(*sending)
     for answer in answers:
         if answer.status_code != 200:
