@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import threading
@@ -17,6 +18,7 @@ from hub.storage import files, layout
 from hub.storage.errors import StorageFailedError
 from hub.storage.files import FileStore, TempFile, claim
 from hub.storage.layout import Family
+from hub.storage.threads import to_end
 
 
 @pytest.fixture
@@ -111,3 +113,36 @@ def test_the_data_folder_is_writable_also_while_the_collector_is_at_work(store: 
     with beside(sweep):
         for _ in range(1000):
             layout.check_writable(store.data_dir)
+
+
+async def test_a_thread_is_waited_for_however_often_its_caller_is_cancelled() -> None:
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait(10)
+        ended.set()
+
+    waiting = asyncio.create_task(to_end(work))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
+
+
+async def test_a_temporary_file_that_cannot_be_removed_is_no_error_and_is_let_go(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path, *, missing_ok: bool) -> None:
+        assert missing_ok
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    async with store.temporary() as temp:
+        monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fcntl.fcntl(temp.descriptor, fcntl.F_GETFD)

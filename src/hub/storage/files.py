@@ -18,9 +18,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from hub.core.ids import new_id
+from hub.core.logging import get_logger
 from hub.storage import layout
 from hub.storage.errors import NoRoomError, disk_errors
 from hub.storage.threads import to_end
+
+logger = get_logger(__name__)
 
 #: How often a file is put in place that loses its folder in the very moment.
 _TRIES = 100
@@ -40,7 +43,7 @@ class FileStore:
         self.data_dir = data_dir
         self._floor = floor
 
-    def require_room(self, size: int = 0) -> None:
+    async def require_room(self, size: int = 0) -> None:
         """Return if so many bytes more may be stored.
 
         Raises:
@@ -48,7 +51,7 @@ class FileStore:
             StorageFailedError: the disk cannot be asked.
         """
         with disk_errors():
-            free = shutil.disk_usage(self.data_dir).free
+            free = (await to_end(shutil.disk_usage, self.data_dir)).free
         if free - size < self._floor:
             raise NoRoomError("The server's disk is nearly full. Tell its operator, and try again later.")
 
@@ -64,8 +67,7 @@ class FileStore:
         try:
             yield temp
         finally:
-            # Not left to a thread: a cancelled request must not leave it behind.
-            _remove(temp)
+            await to_end(_remove, temp)
 
     async def place(self, temp: TempFile, target: Path) -> None:
         """Put a complete file where it belongs, over whatever stands there; the temporary one stays too.
@@ -81,7 +83,7 @@ class FileStore:
     async def exists(self, path: Path) -> bool:
         """Tell whether there is such a file."""
         with disk_errors():
-            return await asyncio.to_thread(path.is_file)
+            return await to_end(path.is_file)
 
 
 async def _create(folder: Path) -> TempFile:
@@ -96,8 +98,12 @@ async def _create(folder: Path) -> TempFile:
 
 
 def _remove(temp: TempFile) -> None:
-    temp.path.unlink(missing_ok=True)
-    os.close(temp.descriptor)
+    try:
+        temp.path.unlink(missing_ok=True)
+    except OSError as error:  # what was done with the file counts; the collector comes for it
+        logger.warning("temporary file not removed", reason=error.strerror)
+    finally:
+        os.close(temp.descriptor)
 
 
 def create(folder: Path, name: str | None = None) -> TempFile:

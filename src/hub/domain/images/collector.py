@@ -137,7 +137,7 @@ class Collector:
                 done = kept | taken
                 await removals.forget([each.id for each in waiting if each.family in done])
         except BaseException:
-            hidden.put_back()  # at once: a cancelled task must not leave it to a thread
+            await to_end(hidden.put_back)
             raise
         return done, await to_end(hidden.drop)
 

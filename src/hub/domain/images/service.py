@@ -106,7 +106,7 @@ class ImageService:
             QuotaExceededError: the user's pictures would take too much.
             NoRoomError, StorageFailedError: the disk refuses.
         """
-        self.files.require_room(prepared.encoded.bytes + prepared.encoded.thumb_bytes)
+        await self.files.require_room(prepared.encoded.bytes + prepared.encoded.thumb_bytes)
         family = Family(new.companion_id, prepared.kind, prepared.encoded.sha256)
         try:
             for _ in range(_TRIES):

@@ -45,7 +45,7 @@ class CompanionImageController(Controller):
         await companions.get(companion_id, user_id=user_id)
         size = check_upload(request)
         images = process.images
-        images.files.require_room(size)
+        await images.files.require_room(size)
         images.processes.warm()
         async with images.files.temporary() as temp:
             received = await receive_upload(request, temp)
