@@ -27,6 +27,14 @@ class QuotaExceededError(HubError):
     title = "Your pictures take all the room you have"
 
 
+class FilesTakenError(HubError):
+    """The collector took a picture's files away again and again before their row was stored."""
+
+    status = 503
+    code = "files_taken"
+    title = "The picture could not be stored"
+
+
 class LinkInvalidError(HubError):
     """A signed link that is not ours, or whose time is over."""
 

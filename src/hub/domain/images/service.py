@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -12,15 +13,19 @@ from uuid import UUID
 from msgspec import Struct
 
 from hub.core.clock import utc_now
-from hub.core.errors import HubError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor
 from hub.core.settings import Settings
-from hub.db.engine import ENGINE
+from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.images import queries
-from hub.domain.images.errors import ImageNotFoundError, NoHeaderImageError, QuotaExceededError
+from hub.domain.images.errors import (
+    FilesTakenError,
+    ImageNotFoundError,
+    NoHeaderImageError,
+    QuotaExceededError,
+)
 from hub.domain.images.schemas import Image, Recipe
 from hub.storage.files import FileStore, TempFile
 from hub.storage.images import Encoded, Encoding, ImageProcesses, MediaType
@@ -33,6 +38,9 @@ BOXES: dict[Kind, int] = {"header": 800, "generated": 1920}
 _QUALITIES: dict[MediaType, int] = {"image/avif": 70, "image/webp": 80, "image/jpeg": 85}
 #: How often a picture is put in place again that the collector took away in the very moment.
 _TRIES = 5
+#: Seconds for leaving word of files that nothing may refer to, while the client waits for the error.
+_WORD_SECONDS = 2.0
+_UNHEARD: tuple[type[Exception], ...] = (*DATABASE_ERRORS, RuntimeError)  # the pool may be closed by now
 
 
 class Prepared(Struct, frozen=True):
@@ -105,18 +113,15 @@ class ImageService:
             CompanionNotFoundError: it is gone, or not the user's.
             QuotaExceededError: the user's pictures would take too much.
             NoRoomError, StorageFailedError: the disk refuses.
+            FilesTakenError: the collector came in between, again and again.
         """
         await self.files.require_room(prepared.encoded.bytes + prepared.encoded.thumb_bytes)
         family = Family(new.companion_id, prepared.kind, prepared.encoded.sha256)
         try:
-            for _ in range(_TRIES):
-                await self._place(prepared, family)
-                with suppress(_FileGoneError):
-                    return await self._record(prepared, new, family, within)
-        except HubError:  # refused: nothing may refer to the files now
-            await queries.note_removal(family)
+            return await self._place_and_record(prepared, new, family, within)
+        except BaseException:  # refused, cancelled, or the database went: maybe nothing refers to the files
+            await _leave_word(family)
             raise
-        raise RuntimeError("the collector took the file away again and again")
 
     async def set_header(
         self, companion_id: UUID, source: Path, *, original_bytes: int, user_id: UUID
@@ -171,6 +176,19 @@ class ImageService:
         return Page(
             items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
         )
+
+    async def _place_and_record(
+        self,
+        prepared: Prepared,
+        new: NewImage,
+        family: Family,
+        within: Callable[[Image], Awaitable[None]] | None,
+    ) -> Image:
+        for _ in range(_TRIES):
+            await self._place(prepared, family)
+            with suppress(_FileGoneError):
+                return await self._record(prepared, new, family, within)
+        raise FilesTakenError("Send it again in a few seconds.")
 
     async def _place(self, prepared: Prepared, family: Family) -> None:
         """Put the thumbnail first, so that a main file never stands without one."""
@@ -227,6 +245,15 @@ class ImageService:
                 created_at=new.created_at or utc_now(),
             )
         )
+
+
+async def _leave_word(family: Family) -> None:
+    """Tell the collector to look at files; where that fails they are strays, which go after a day."""
+    try:
+        async with asyncio.timeout(_WORD_SECONDS):
+            await queries.note_removal(family)
+    except _UNHEARD as error:  # the first error counts
+        logger.warning("files may be left over", sha256=family.sha256, reason=type(error).__name__)
 
 
 def not_found() -> ImageNotFoundError:
