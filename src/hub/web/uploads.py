@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
-import aiofiles
-from aiofiles.threadpool.binary import AsyncFileIO
 from litestar.exceptions import InternalServerException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hub.core.errors import FieldError, HubError, InvalidPart, InvalidRequestError
 from hub.storage.errors import disk_errors
 from hub.storage.files import TempFile
+from hub.storage.threads import to_end
 from hub.web.requests import HubRequest, IncompleteRequestError, UnsupportedMediaTypeError
 
 #: Bytes that a picture may have.
@@ -21,6 +21,8 @@ UPLOAD_LIMIT = 10 * 1024 * 1024
 _MULTIPART_EXTRA = 64 * 1024
 #: Seconds within which the next piece of a body has to arrive.
 _PATIENCE = 30.0
+#: Seconds that a whole body may take: 17 kB a second at the least.
+_LONGEST = 600.0
 #: Bytes that are written to the disk at once.
 _PIECE = 256 * 1024
 
@@ -79,39 +81,45 @@ async def receive_upload(request: HubRequest, temp: TempFile) -> int:
 
 async def _write(pieces: AsyncIterator[bytes], temp: TempFile) -> int:
     size, waiting = 0, bytearray()
-    with disk_errors():
-        async with aiofiles.open(temp.descriptor, "wb", buffering=0, closefd=False) as file:
-            async for piece in pieces:
-                size += len(piece)
-                if size > UPLOAD_LIMIT:
-                    raise _too_large()
-                waiting += piece
-                if len(waiting) >= _PIECE:
-                    await _write_all(file, waiting)
-                    waiting = bytearray()
-            await _write_all(file, waiting)
+    async for piece in pieces:
+        size += len(piece)
+        if size > UPLOAD_LIMIT:
+            raise _too_large()
+        waiting += piece
+        if len(waiting) >= _PIECE:
+            await _append(temp, waiting)
+            waiting = bytearray()
+    await _append(temp, waiting)
     return size
 
 
-async def _write_all(file: AsyncFileIO, waiting: bytearray) -> None:
+async def _append(temp: TempFile, waiting: bytearray) -> None:
+    with disk_errors():
+        await to_end(_write_all, temp.descriptor, waiting)
+
+
+def _write_all(descriptor: int, waiting: bytearray) -> None:
     while waiting:
-        del waiting[: await file.write(waiting)]
+        del waiting[: os.write(descriptor, waiting)]
 
 
 async def _body(request: HubRequest, limit: int) -> AsyncIterator[bytes]:
-    stream, size = request.stream(), 0
-    try:
-        while True:
-            async with asyncio.timeout(_PATIENCE):  # for the client, not for what is done with the piece
+    stream = request.stream()
+    clock = asyncio.get_running_loop().time
+    end = clock() + _LONGEST
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(min(_PATIENCE, end - clock())):
                 piece = await anext(stream)
-            size += len(piece)
-            if size > limit:
-                raise _too_large()
-            yield piece
-    except StopAsyncIteration:
-        return
-    except (InternalServerException, TimeoutError):  # the framework's word for a client that has left
-        raise IncompleteRequestError("Send the whole body.") from None
+        except StopAsyncIteration:
+            return
+        except (InternalServerException, TimeoutError):  # the framework's word for a client that has left
+            raise IncompleteRequestError("Send the whole body.") from None
+        size += len(piece)
+        if size > limit:  # of a form also what is not the file
+            raise _too_large()
+        yield piece
 
 
 async def _file_of_form(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIterator[bytes]:
