@@ -27,7 +27,7 @@ class StorageFailedError(HubError):
 
     status = 503
     code = "storage_failed"
-    title = "The picture could not be stored"
+    title = "The server's disk cannot be used"
 
 
 @contextmanager

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import aiofiles
-from aiofiles.threadpool.binary import AsyncBufferedReader
 from litestar import Response
 
 from hub.domain.images.delivery import Picture
 from hub.domain.images.service import not_found
+from hub.storage.errors import disk_errors
 from hub.storage.images import MediaType
 from hub.web.problems import render
 
@@ -66,33 +67,32 @@ async def answer(picture: Picture, headers: Mapping[str, str], *, cache: str) ->
     common = {**_HEADERS, "ETag": etag, "Cache-Control": cache}
     if _has_already(headers.get("if-none-match", ""), etag):
         return Response(None, status_code=304, headers=common)
-    async with _opened(picture) as file:
-        size = await file.seek(0, 2)
-        part = _part(headers, size, etag)
-        if part is not None and part.start >= part.stop:
-            detail = f"The picture has {size} bytes."
-            beyond = {"Content-Range": f"bytes */{size}", "Cache-Control": "no-store"}
-            return render(416, "range_not_satisfiable", "There is no such part", detail, headers=beyond)
-        chosen = part or range(size)
-        await file.seek(chosen.start)
-        content = await file.read(len(chosen))
+    path = await picture.file()
+    with disk_errors():
+        try:
+            size, part, content = await _read(path, headers, etag)
+        except FileNotFoundError:  # deleted and collected since we looked
+            raise not_found() from None
+    if part is not None and not part:
+        detail = f"The picture has {size} bytes."
+        beyond = {"Content-Range": f"bytes */{size}", "Cache-Control": "no-store"}
+        return render(416, "range_not_satisfiable", "There is no such part", detail, headers=beyond)
     if part is not None:
         common["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     status = 206 if part is not None else 200
     return Response(content, status_code=status, media_type=picture.media_type, headers=common)
 
 
-@asynccontextmanager
-async def _opened(picture: Picture) -> AsyncIterator[AsyncBufferedReader]:
-    path = await picture.file()
-    try:
-        file = await aiofiles.open(path, "rb")
-    except FileNotFoundError:  # deleted, and collected between two looks at it
-        raise not_found() from None
-    try:
-        yield file
-    finally:
-        await file.close()
+async def _read(path: Path, headers: Mapping[str, str], etag: str) -> tuple[int, range | None, bytes]:
+    """Return a file's size, the part that was asked for, and its bytes."""
+    async with aiofiles.open(path, "rb") as file:
+        size = await file.seek(0, os.SEEK_END)
+        part = _part(headers, size, etag)
+        if part is not None and not part:
+            return size, part, b""
+        chosen = part or range(size)
+        await file.seek(chosen.start)
+        return size, part, await file.read(len(chosen))
 
 
 def _has_already(if_none_match: str, etag: str) -> bool:
