@@ -36,6 +36,10 @@ logger = get_logger(__name__)
 #: Pixels that a picture of each kind is fitted into, both ways.
 BOXES: dict[Kind, int] = {"header": 800, "generated": 1920}
 _QUALITIES: dict[MediaType, int] = {"image/avif": 70, "image/webp": 80, "image/jpeg": 85}
+#: Seconds that a picture may take, and how many more for each step of effort: AVIF's encoder needs up to 30 s
+#: for a large one with the most effort (measured), the others less than one.
+_PATIENCE = 5.0
+_PATIENCE_FOR_EFFORT = 15.0
 #: How often a picture is put in place again that the collector took away in the very moment.
 _TRIES = 5
 #: Seconds for leaving word of files that nothing may refer to, while the client waits for the error.
@@ -270,12 +274,18 @@ async def open_images(settings: Settings) -> AsyncIterator[ImageService]:
         quality=settings.image_quality or _QUALITIES[media_type],
         effort=settings.image_effort,
     )
-    processes = ImageProcesses(count=settings.image_processes)
+    processes = ImageProcesses(count=settings.image_processes, timeout=patience(encoding))
     files = FileStore(settings.data_dir, floor=settings.free_space_floor_mb * 1_000_000)
     try:
         yield ImageService(files, processes, encoding=encoding, quota=settings.image_quota)
     finally:
         await processes.close()
+
+
+def patience(encoding: Encoding) -> float:
+    """Return how many seconds a picture may take to be encoded like this."""
+    effort = encoding.effort if encoding.media_type == "image/avif" else 0
+    return _PATIENCE + effort * _PATIENCE_FOR_EFFORT
 
 
 _MEDIA_TYPES: dict[str, MediaType] = {"avif": "image/avif", "webp": "image/webp", "jpeg": "image/jpeg"}
