@@ -14,6 +14,7 @@ from msgspec import Struct
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from actors.keeper import Keeper
+from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
@@ -126,7 +127,10 @@ class Maintenance:
             with self._keeper.keeping(claim, lost.set):
                 await self._clean(claim, task, lost)
         except DATABASE_ERRORS as error:
-            await self._fail(claim, error)
+            reason = type(error).__name__
+            await self._fail(claim, "database_error", f"The database refused it ({reason}).", reason)
+        except HubError as error:
+            await self._fail(claim, error.code, f"{error.title}.", type(error).__name__)
         except Exception:
             logger.exception("maintenance broke")
             await store.fail(claim, code="internal_error", message="Something went wrong; see the logs.")
@@ -152,12 +156,11 @@ class Maintenance:
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
 
-    async def _fail(self, claim: Claim, error: Exception) -> None:
-        reason = type(error).__name__
+    async def _fail(self, claim: Claim, code: str, message: str, reason: str) -> None:
         logger.warning("maintenance failed", reason=reason, will_retry=not claim.is_last)
         with suppress(*UNAVAILABLE):  # the lease will end, and the job be tried again
             if claim.is_last:
-                await store.fail(claim, code="database_error", message=f"The database refused it ({reason}).")
+                await store.fail(claim, code=code, message=message)
                 return
             delay = await store.retry_later(claim)
             if delay is not None:

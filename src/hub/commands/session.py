@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from hub.commands.running import with_database
-from hub.core.errors import StartError
+from hub.core.errors import HubError, StartError
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.db.provision import Database, migrate_database
@@ -27,6 +27,8 @@ async def _with_tables(
     try:
         await ENGINE.open(database.dsn, pool_size=_POOL_SIZE)
         await run(settings)
+    except HubError as error:
+        raise StartError(f"It did not come to its end. {error.title}. Run it again.") from None
     except DATABASE_ERRORS as error:
         raise StartError(
             f"It did not come to its end ({type(error).__name__}: {error}). Run it again."

@@ -23,6 +23,7 @@ from hub.legacy.writing import UnreadablePictureError
 from hub.storage.files import TempFile
 from hub.storage.images import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
 from hub.storage.layout import Kind
+from hub.storage.threads import to_end
 
 #: Pictures under way beside those that are being encoded, so that no image process waits for one.
 AHEAD = 2
@@ -197,7 +198,7 @@ async def read(run: Run, picture: SourcePicture, written: Written, temp: TempFil
     """
     form = writing.form_of(written.start)
     if form == "file":
-        size = await asyncio.to_thread(run.uploads.copy, written.start, picture.companion_id, temp.descriptor)
+        size = await to_end(run.uploads.copy, written.start, picture.companion_id, temp.descriptor)
     elif form in ("data", "base64"):
         if written.length > writing.LONGEST:
             raise writing.too_large()

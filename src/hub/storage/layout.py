@@ -84,8 +84,9 @@ def prepare(data_dir: Path) -> None:
     Raises:
         OSError: the data folder cannot be written to.
     """
-    for folder in (companions_folder(data_dir), temporary_folder(data_dir)):
-        folder.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    for folder in (data_dir / UPLOADS, companions_folder(data_dir), temporary_folder(data_dir)):
+        folder.mkdir(mode=0o700, exist_ok=True)
     check_writable(data_dir)
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hub.core.logging import get_logger
 from hub.storage import layout
 from hub.storage.layout import Family
 from hub.storage.removal import opened
+
+logger = get_logger(__name__)
 
 #: Entries of one folder that are given at a time.
 PART = 500
@@ -43,8 +46,10 @@ class Part(Struct, frozen=True):
 def walk(data_dir: Path, folder: tuple[str, ...] = ()) -> Generator[Part, None, None]:
     """Yield what a folder and the folders in it hold; those inside come first.
 
+    A folder below it that cannot be read is named in the log and left out.
+
     Raises:
-        OSError: a folder cannot be read.
+        OSError: the first folder cannot be read.
     """
     with opened(data_dir, folder) as place:
         if place is None:
@@ -54,7 +59,7 @@ def walk(data_dir: Path, folder: tuple[str, ...] = ()) -> Generator[Part, None, 
             for each in found:
                 if each.is_dir(follow_symlinks=False):
                     if len(folder) < _DEEPEST:
-                        yield from walk(data_dir, (*folder, each.name))
+                        yield from _walk_below(data_dir, (*folder, each.name))
                     continue
                 is_file = each.is_file(follow_symlinks=False)
                 family = layout.family_of(folder, each.name) if is_file else None
@@ -63,3 +68,10 @@ def walk(data_dir: Path, folder: tuple[str, ...] = ()) -> Generator[Part, None, 
                     yield Part(folder, entries, is_last=False)
                     entries = []
         yield Part(folder, entries, is_last=True)
+
+
+def _walk_below(data_dir: Path, folder: tuple[str, ...]) -> Generator[Part, None, None]:
+    try:
+        yield from walk(data_dir, folder)
+    except PermissionError as error:
+        logger.warning("a folder cannot be read", folder=ascii("/".join(folder)), reason=error.strerror)

@@ -148,8 +148,12 @@ class Collector:
 
         Returns:
             How many files went or were put back.
+
+        Raises:
+            StorageFailedError: the folder cannot be read.
         """
-        names = await to_end(_names, layout.temporary_folder(self._data_dir))
+        with disk_errors():
+            names = await to_end(_names, layout.temporary_folder(self._data_dir))
         before = self.tally.temporary.files + self.tally.put_back
         for name in names:
             if self._is_stopping():
@@ -190,10 +194,13 @@ class Collector:
 
         Returns:
             How many went.
+
+        Raises:
+            StorageFailedError: the folder cannot be read.
         """
         before = self.tally.strays.files
         with closing(walk(self._data_dir)) as parts:
-            while (part := await to_end(next, parts, None)) is not None:
+            while (part := await _next(parts)) is not None:
                 await self._sweep_part(part, grace)
                 if self._is_stopping() or self.tally.strays.files - before >= limit:
                     break
@@ -224,6 +231,11 @@ class Collector:
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
+
+
+async def _next(parts: Iterator[Part]) -> Part | None:
+    with disk_errors():
+        return await to_end(next, parts, None)
 
 
 def _names(folder: Path) -> list[str]:

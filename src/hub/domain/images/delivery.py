@@ -92,12 +92,17 @@ class Delivery:
         if making is None:
             making = asyncio.create_task(self._make(picture, source, path))
             self._making[path] = making
-            making.add_done_callback(lambda _: self._making.pop(path, None))
+            making.add_done_callback(lambda task: self._made(path, task))
         try:
             await asyncio.shield(making)
         except UnreadableImageError:
             raise _missing(picture) from None
         return path
+
+    def _made(self, path: Path, task: asyncio.Task[None]) -> None:
+        del self._making[path]
+        if not task.cancelled() and task.exception() is not None:  # seen, also when nobody waits any more
+            logger.debug("format not made", reason=type(task.exception()).__name__)
 
     async def _make(self, picture: Picture, source: Path, target: Path) -> None:
         async with self._images.files.temporary() as temp:
