@@ -15,7 +15,6 @@ import pytest
 from hub.core.errors import StartError
 from hub.legacy import names, writing
 from hub.legacy.dimensions import dimensions, fits
-from hub.legacy.progress import Progress
 from hub.legacy.uploads import Uploads
 from hub.legacy.writing import UnreadablePictureError, form_of, write_base64
 from tests.services.legacy import photo
@@ -205,23 +204,6 @@ def test_a_username_is_made_to_fit(wanted: str, first: str) -> None:
 )
 def test_an_address_is_one_or_is_not(given: str, expected: str | None) -> None:
     assert names.email_or_none(given) == expected
-
-
-@pytest.mark.parametrize("live", [True, False])
-def test_progress_tells_count_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> None:
-    now = [100.0]
-    monkeypatch.setattr("hub.legacy.progress.time.monotonic", lambda: now[0])
-    stream = io.StringIO()
-    monkeypatch.setattr(stream, "isatty", lambda: live)
-    with Progress(stream).of("pictures", 1000) as progress:
-        for _ in range(60):
-            now[0] += 0.1
-            progress.add(2)
-    told = stream.getvalue()
-    assert "/1,000, 20.0/s, 45 s left" in told
-    assert told.endswith("pictures 120/1,000, 20.0/s, 44 s left\n")
-    assert ("\r\x1b[K" in told) is live
-    assert told.count("\n") == (1 if live else 2)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".webp[lossless=true]", ".jpg[interlace=true]"])

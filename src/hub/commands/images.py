@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from hub.commands.progress import Progress
 from hub.commands.session import with_tables
+from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.domain.images import queries, removals
 from hub.domain.images.collector import STRAY_LIFE, Collector, Tally
@@ -110,10 +111,11 @@ def _summary(total: StorageStats, waiting: int) -> str:
 
 async def _verify(settings: Settings, *, as_json: bool, wrong: list[int]) -> None:
     rows = await count_rows()
-    progress = Progress("rows and files", rows * 3)  # a row, a main file and a thumbnail each
+    progress = Progress(sys.stderr)
+    progress.begin("rows and files", rows * 3)  # a row, a main file and a thumbnail each
 
     def tell(count: Count) -> None:
-        progress.tell(count.rows + count.files, f", {size(count.bytes)} read, {sum(wrong)} wrong")
+        progress.reach(count.rows + count.files, f", {size(count.bytes)} read, {sum(wrong)} wrong")
 
     reconciler = Reconciler(settings.data_dir, on_progress=tell)
     faults = list[Fault]()
@@ -160,13 +162,14 @@ def _shown(path: Path, data_dir: Path) -> str:
 async def _gc(settings: Settings, *, grace: int | None, as_json: bool) -> None:
     collector = Collector(settings.data_dir)
     removed = settings.image_grace if grace is None else grace
-    progress = Progress("removed pictures", await removals.count())
+    progress = Progress(sys.stderr)
+    progress.begin("removed pictures", await removals.count())
     while await collector.collect(_PAGE, grace=removed) == _PAGE:
-        progress.tell(collector.tally.removals)
+        progress.reach(collector.tally.removals)
     await collector.sweep_temporary(grace=removed)
     strays = STRAY_LIFE if grace is None else grace
     while await collector.sweep_strays(_PAGE, grace=strays) >= _PAGE:
-        progress.tell(collector.tally.removals, f", {collector.tally.strays.files:,} strays")
+        progress.reach(collector.tally.removals, f", {collector.tally.strays.files:,} strays")
     progress.clear()
     _tell_removed(collector.tally, waiting=await removals.count(), as_json=as_json)
 

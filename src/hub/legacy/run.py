@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hub.core.progress import Progress
 from hub.domain.images.service import ImageService
-from hub.legacy.progress import Progress
 from hub.legacy.report import Report, Thing
 from hub.legacy.source import Source
 from hub.legacy.uploads import Uploads

@@ -12,6 +12,7 @@ import asyncpg
 from msgspec import Struct
 
 from hub.core.errors import HubError, StartError
+from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.images.service import open_images
@@ -20,7 +21,6 @@ from hub.legacy.companions import import_companions
 from hub.legacy.messages import import_messages
 from hub.legacy.people import import_users
 from hub.legacy.pictures import AHEAD, import_pictures
-from hub.legacy.progress import Progress
 from hub.legacy.report import Report
 from hub.legacy.run import Run
 from hub.legacy.source import open_source

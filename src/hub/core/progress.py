@@ -1,4 +1,4 @@
-"""How far an import is: one line that renews itself on a terminal, else a line every few seconds."""
+"""How far a command is: one line that renews itself on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WINDOW = 20.0
 
 
 class Progress:
-    """Counts what is done of each part, and tells it to ``stream``."""
+    """Tells ``stream`` how much of each part is done, how fast, and how long the rest will take."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -25,13 +25,16 @@ class Progress:
         self._began = self._told = 0.0
         self._samples: deque[tuple[float, int]] = deque()
 
-    @contextmanager
-    def of(self, what: str, total: int) -> Iterator[Progress]:
-        """Count so many of something for as long as the context lasts."""
+    def begin(self, what: str, total: int) -> None:
+        """Start with a part that has about so many of something."""
         self._what, self._total, self._done = what, total, 0
         self._began = self._told = time.monotonic()
-        self._samples.clear()
-        self._samples.append((self._began, 0))
+        self._samples = deque([(self._began, 0)])
+
+    @contextmanager
+    def of(self, what: str, total: int) -> Iterator[Progress]:
+        """Count a part for as long as the context lasts; what it came to stays to be read."""
+        self.begin(what, total)
         try:
             yield self
         finally:
@@ -42,12 +45,21 @@ class Progress:
 
     def add(self, number: int = 1) -> None:
         """Note that so many more are done."""
-        self._done += number
+        self.reach(self._done + number)
+
+    def reach(self, done: int, more: str = "") -> None:
+        """Note how many are done, and say it with ``more`` after it, unless that was done a moment ago."""
+        self._done = done
         now = time.monotonic()
         if now - self._told >= (_TERMINAL_EVERY if self._live else _PLAIN_EVERY):
-            self._tell(now)
+            self._tell(now, more)
 
-    def _tell(self, now: float) -> None:
+    def clear(self) -> None:
+        """Make room for other lines on a terminal."""
+        if self._live:
+            self._write("\r\x1b[K")
+
+    def _tell(self, now: float, more: str = "") -> None:
         self._told = now
         self._samples.append((now, self._done))
         while now - self._samples[0][0] > _WINDOW and len(self._samples) > 2:  # noqa: PLR2004 - a first and a last
@@ -57,5 +69,8 @@ class Progress:
         left = max(self._total - self._done, 0)
         words = f"{self._what} {self._done:,}/{max(self._total, self._done):,}, {rate:,.1f}/s"
         words += f", {left / rate:,.0f} s left" if left and rate else f", {now - self._began:,.1f} s"
-        self._stream.write(f"\r\x1b[K{words}" if self._live else f"{words}\n")
+        self._write(f"\r\x1b[K{words}{more}" if self._live else f"{words}{more}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()
