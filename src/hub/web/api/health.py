@@ -75,18 +75,19 @@ def _answer(checks: dict[str, Status]) -> Response[Health]:
 
 
 async def _check(process: Process) -> dict[str, Status]:
-    database, broker, migrations, storage, llm = await asyncio.gather(
+    database, broker, migrations, storage, room, llm = await asyncio.gather(
         _try(_database(), "fail"),
         _try(_broker(process), "fail"),
         _try(_migrations(), "fail"),
         _try(asyncio.to_thread(check_writable, process.settings.data_dir), "fail"),
+        _try(process.images.files.require_room(), "warn"),
         _try(_language_model(process), "warn"),
     )
     return {
         "database": database,
         "broker": broker,
         "migrations": migrations,
-        "storage": storage,
+        "storage": room if storage == "pass" else storage,
         "llm": llm,
         "images": "pass",
     }
