@@ -57,13 +57,16 @@ def tasks_of(settings: Settings, *, is_stopping: Callable[[], bool]) -> Mapping[
             count if count == limit else count + await collector.sweep_temporary(grace=settings.image_grace)
         )
 
+    async def sweep(limit: int) -> int:
+        return await collector.sweep_strays(limit) if await collector.knows_its_files() else 0
+
     return {
         "rate_limits": Task(timedelta(minutes=10), limits.delete_expired),
         "idempotency_keys": Task(timedelta(hours=1), idempotency.delete_expired),
         "tokens": Task(timedelta(hours=1), accounts.delete_expired_tokens),
         "jobs": Task(timedelta(hours=1), partial(store.delete_ended, days=settings.job_days)),
         "images": Task(timedelta(minutes=5), collect),
-        "stray_files": Task(timedelta(hours=6), collector.sweep_strays),
+        "stray_files": Task(timedelta(hours=6), sweep),
     }
 
 

@@ -193,6 +193,25 @@ async def test_strays_go_when_they_are_a_day_old_or_at_once_when_asked(store: St
     assert store.names(companion) == names_of(image)
 
 
+async def test_a_database_that_knows_none_of_the_pictures_does_not_cost_them(
+    store: Store, user: Client
+) -> None:
+    """Somebody starts with an empty database over a folder that has been filled for years."""
+    lost = [store.folder(str(uuid4())) / "generated" / f"{number:064x}.avif" for number in range(11)]
+    companion = await new_companion(user)
+    known = store.main_file(companion, (await set_header(user, companion, 1))["sha256"])
+    for path in (*lost, known):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    assert await run_task(store, "stray_files") == 0
+    assert (await store.gc())["strays"]["files"] == 0
+    assert all(path.exists() for path in (*lost, known))
+    assert (await store.gc("--grace", "86400"))["strays"]["files"] == 11
+    assert not any(path.exists() for path in lost)
+    assert known.exists()
+
+
 class SlowProcesses(ImageProcesses):
     """Image processes of which one takes so long that the picture is gone by then, and collected."""
 

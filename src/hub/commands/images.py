@@ -62,7 +62,11 @@ def verify(*, as_json: bool) -> None:
 )
 @_json
 def gc(*, grace: int | None, as_json: bool) -> None:
-    """Remove files that no picture needs any more, and say how much room that made."""
+    """Remove files that no picture needs any more, and say how much room that made.
+
+    Where most files have no row, as in a folder of another database, they are left alone unless --grace is
+    given.
+    """
     with_tables(partial(_gc, grace=grace, as_json=as_json))
 
 
@@ -168,7 +172,8 @@ async def _gc(settings: Settings, *, grace: int | None, as_json: bool) -> None:
         progress.reach(collector.tally.removals)
     await collector.sweep_temporary(grace=removed)
     strays = STRAY_LIFE if grace is None else grace
-    while await collector.sweep_strays(_PAGE, grace=strays) >= _PAGE:
+    is_sure = grace is not None or await collector.knows_its_files()
+    while is_sure and await collector.sweep_strays(_PAGE, grace=strays) >= _PAGE:
         progress.reach(collector.tally.removals, f", {collector.tally.strays.files:,} strays")
     progress.clear()
     _tell_removed(collector.tally, waiting=await removals.count(), as_json=as_json)

@@ -35,6 +35,8 @@ BATCH = 100
 TEMPORARY_LIFE = 3600.0
 #: Seconds for which a file without a row is left alone.
 STRAY_LIFE = 24 * 3600.0
+#: Strays of that age that crashes leave behind, even where there are hardly any pictures.
+FEW_STRAYS = 10
 
 
 _DISK = (StorageFailedError, NoRoomError)
@@ -187,6 +189,27 @@ class Collector:
 
     # Strays
 
+    async def knows_its_files(self) -> bool:
+        """Tell whether rows refer to at least as many pictures on the disk as there are strays, beyond a few.
+
+        If not, database and folder hardly belong together: one of them was made anew, or is another hub's.
+        """
+        known = lost = 0
+        with closing(walk(self._data_dir)) as parts:
+            while not self._is_stopping() and (part := await _next(parts)) is not None:
+                wanted, old = await self._compare(part, STRAY_LIFE)
+                known += len(wanted)
+                lost += len(old)
+        is_likely = lost <= max(known, FEW_STRAYS)
+        if not is_likely:
+            logger.error(
+                "files without rows are left alone, there are too many: is this the right database?"
+                " 'hub images gc --grace 86400' removes them",
+                with_row=known,
+                without_row=lost,
+            )
+        return is_likely
+
     async def sweep_strays(self, limit: int, *, grace: float = STRAY_LIFE) -> int:
         """Remove up to about ``limit`` files that no row refers to and that are older than ``grace`` seconds.
 
@@ -206,14 +229,18 @@ class Collector:
                     break
         return self.tally.strays.files - before
 
-    async def _sweep_part(self, part: Part, grace: float) -> None:
+    async def _compare(self, part: Part, age: float) -> tuple[set[Family], list[Family]]:
+        """Return the pictures of a folder that rows refer to, and the others if they are old enough."""
         families = {entry.family for entry in part.entries if entry.family is not None}
-        if families:
-            companion_id = next(iter(families)).companion_id
-            lost = families - await removals.wanted(companion_id, families)
-            old = await to_end(removal.old_ones, self._data_dir, lost, age=grace)
-            for batch in _batches(sorted(old, key=lambda family: family.sha256)):
-                await self._try(companion_id, batch)
+        if not families:
+            return set(), []
+        wanted = await removals.wanted(next(iter(families)).companion_id, families)
+        return wanted, await to_end(removal.old_ones, self._data_dir, families - wanted, age=age)
+
+    async def _sweep_part(self, part: Part, grace: float) -> None:
+        _, old = await self._compare(part, grace)
+        for batch in _batches(sorted(old, key=lambda family: family.sha256)):
+            await self._try(batch[0].companion_id, batch)
         for name in (entry.name for entry in part.entries if entry.family is None):
             try:
                 with disk_errors():
