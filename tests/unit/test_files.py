@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from hub.storage import files, layout
+from hub.storage import files, layout, removal
 from hub.storage.errors import StorageFailedError
 from hub.storage.files import FileStore, TempFile, claim
 from hub.storage.layout import Family
@@ -146,3 +146,16 @@ async def test_a_temporary_file_that_cannot_be_removed_is_no_error_and_is_let_go
         monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(OSError, match="Bad file descriptor"):
         fcntl.fcntl(temp.descriptor, fcntl.F_GETFD)
+
+
+def test_a_hidden_file_is_put_back_while_empty_folders_are_taken_away(store: FileStore) -> None:
+    place = Family(uuid4(), "header", "0" * 64).file(store.data_dir, "image/avif")
+    hidden = layout.temporary_folder(store.data_dir) / "removed"
+    with beside(lambda: removal.remove_empty(place.parent, place.parent.parent)):
+        for _ in range(150):
+            hidden.write_bytes(b"mine")
+            removal.put_back(hidden, place)
+            assert place.read_bytes() == b"mine"
+            place.unlink()
+    with pytest.raises(FileNotFoundError):
+        removal.put_back(hidden, place)

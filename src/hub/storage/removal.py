@@ -24,6 +24,8 @@ from hub.storage.layout import FOLDERS, Family, Kind
 logger = get_logger(__name__)
 
 _PREFIX = "removed-"
+#: How often a file is put back that loses its folder in the very moment.
+_TRIES = 100
 _LEFTOVER = re.compile(rf"{_PREFIX}([0-9a-f-]{{36}})-({'|'.join(FOLDERS)})-(.+)")
 
 
@@ -153,8 +155,14 @@ def put_back(hidden: Path, place: Path) -> None:
     Raises:
         OSError: the disk refuses; the file stays hidden.
     """
-    with suppress(FileExistsError), folders_of(place):
-        os.link(hidden, place, follow_symlinks=False)
+    for left in reversed(range(_TRIES)):
+        try:
+            with suppress(FileExistsError), folders_of(place):
+                os.link(hidden, place, follow_symlinks=False)
+            break
+        except FileNotFoundError:  # another collector took the folder away, or there is no such file
+            if not left or not hidden.exists():
+                raise
     hidden.unlink()
 
 
