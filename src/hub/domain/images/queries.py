@@ -173,17 +173,6 @@ async def headers_of(companion_ids: Collection[UUID]) -> dict[UUID, Image]:
     return {row["companion_id"]: image_of(row) for row in rows}
 
 
-async def get(image_id: UUID, *, user_id: UUID) -> Image | None:
-    """Return the owner's picture, or None."""
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            f"SELECT {COLUMNS} FROM images WHERE id = $1 AND user_id = $2",  # noqa: S608 - a constant
-            image_id,
-            user_id,
-        )
-    return image_of(row) if row else None
-
-
 async def stored(image_id: UUID, *, user_id: UUID | None) -> StoredImage | None:
     """Return where a picture's files lie, or None; ``user_id`` None is for whoever has a signed link."""
     async with ENGINE.connection() as connection:
