@@ -26,6 +26,7 @@ from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
 from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
+from hub.web.draining import Draining
 from hub.web.methods import Methods
 from hub.web.pages.setup import index, set_up, setup_form
 from hub.web.problems import (
@@ -87,4 +88,4 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(Methods(app))
+    return Access(Draining(Methods(app)))
