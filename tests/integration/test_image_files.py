@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from hub.domain.images.collector import Collector
-from hub.domain.images.delivery import Delivery
+from hub.domain.images.delivery import Delivery, Picture
 from hub.domain.images.service import ImageService
 from hub.storage.files import FileStore
 from hub.storage.images import Encoding, ImageProcesses, MediaType
@@ -235,7 +235,7 @@ async def test_another_format_that_is_ready_after_its_picture_went_is_collected(
     delivery = Delivery(ImageService(FileStore(store.data_dir), processes, encoding=ENCODING, quota=None))
     stored = await delivery.find(UUID(image["id"]), user_id=None)
     try:
-        await delivery.picture(stored, "full", "image/webp").file()
+        await delivery.file(Picture(stored, "full", "image/webp"))
     finally:
         await processes.close()
     assert await store.wrong() == []

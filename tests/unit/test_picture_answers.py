@@ -46,6 +46,6 @@ async def test_a_file_that_goes_meanwhile_is_no_fault_of_the_database(
     files = GoingFiles(tmp_path, becomes_folder=becomes_folder)
     images = ImageService(files, ImageProcesses(), encoding=ENCODING, quota=None)
     stored = StoredImage(Family(uuid4(), "header", "0" * 64), "image/avif", "1" * 64)
-    picture = Picture(Delivery(images), stored, "full", "image/avif")
+    picture = Picture(stored, "full", "image/avif")
     with pytest.raises(error):
-        await answer(picture, {}, cache="private")
+        await answer(Delivery(images), picture, {}, cache="private")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hub.domain.images.delivery import Picture
-from hub.domain.images.errors import ImageNotFoundError
 from hub.storage.images import MediaType
-from hub.web.pictures import _part, answer, choose
+from hub.web.pictures import _part, choose
 
 TYPES: tuple[MediaType, ...] = ("image/avif", "image/webp", "image/jpeg")
 ETAG = '"tag"'
@@ -99,25 +94,3 @@ def test_nonsense_is_never_more_than_the_picture(asked: str, size: int) -> None:
 def test_a_part_only_of_what_the_client_has(condition: str) -> None:
     headers = {"range": "bytes=0-0", "if-range": condition}
     assert (_part(headers, 5, ETAG) is None) == (condition != ETAG)
-
-
-class Collected(Picture):
-    """A picture that is deleted and collected between two looks at its file."""
-
-    def __init__(self, path: Path) -> None:
-        self.media_type = "image/avif"
-        self._path = path
-
-    @property
-    def tag(self) -> str:
-        """Return some tag."""
-        return "tag"
-
-    async def file(self) -> Path:
-        """Return where it has been until just now."""
-        return self._path
-
-
-async def test_a_picture_that_goes_just_now_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(ImageNotFoundError):
-        await answer(Collected(tmp_path / "gone.avif"), {}, cache="private")

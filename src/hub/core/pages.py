@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,6 +24,26 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
     items: list[T]
     next_cursor: str | None
+
+
+class Dated(Protocol):
+    """An entry of a list that is ordered by time and id."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+DatedT = TypeVar("DatedT", bound=Dated)
+
+
+def by_time(items: list[DatedT], *, limit: int) -> Page[DatedT]:
+    """Make a page of ``limit`` entries; ``items`` has one more if there is another page."""
+    last = items[limit - 1] if len(items) > limit else None
+    cursor = TimeCursor(last.created_at, last.id).encode() if last else None
+    return Page(items=items[:limit], next_cursor=cursor)
 
 
 class TimeCursor(Struct, frozen=True):

@@ -12,6 +12,8 @@ from msgspec import Struct
 from hub.core.errors import HubError
 from hub.db.engine import ENGINE
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.images import queries
+from hub.domain.images.errors import HeaderKeptError
 from hub.domain.images.schemas import Image
 from hub.domain.images.service import NewImage, Prepared
 from hub.legacy import ledger, writing
@@ -46,10 +48,6 @@ class Found(Struct, frozen=True):
 
 class _GoneError(HubError):
     """What the picture belongs to was deleted here in the meantime."""
-
-
-class _NewerHeaderError(HubError):
-    """The companion was given another header picture here."""
 
 
 async def each_picture(run: Run, handle: Callable[[Found], Awaitable[None]], *, at_once: int) -> None:
@@ -109,7 +107,7 @@ async def _import(run: Run, picture: SourcePicture, owner: Owner) -> None:
         await _bring(run, picture, owner)
     except UnreadablePictureError as error:
         run.report.remark(remark(picture, "failed", str(error)))
-    except _NewerHeaderError:
+    except HeaderKeptError:
         text = "the companion has another header picture here, which stays"
         run.report.remark(remark(picture, "skipped", text))
     except (_GoneError, CompanionNotFoundError):
@@ -119,8 +117,8 @@ async def _import(run: Run, picture: SourcePicture, owner: Owner) -> None:
 
 
 async def _bring(run: Run, picture: SourcePicture, owner: Owner) -> None:
-    if picture.kind == "header" and await has_header(owner):
-        raise _NewerHeaderError
+    if picture.kind == "header" and await has_header(owner):  # before the work of encoding it
+        raise HeaderKeptError
     async with readable(run, picture) as (prepared, size):
         new = NewImage(
             companion_id=owner.companion_id,
@@ -128,6 +126,7 @@ async def _bring(run: Run, picture: SourcePicture, owner: Owner) -> None:
             original_bytes=size,
             created_at=picture.created_at,
             counts=False,
+            replaces=False,
         )
 
         async def within(image: Image) -> None:
@@ -138,30 +137,19 @@ async def _bring(run: Run, picture: SourcePicture, owner: Owner) -> None:
 
 async def _link(image: Image, picture: SourcePicture, owner: Owner) -> None:
     """Give a picture to its message and remember it, in the transaction that stores it."""
-    async with ENGINE.connection() as connection:
-        if owner.message_id is not None:
+    if owner.message_id is not None:
+        async with ENGINE.connection() as connection:
             status = await connection.execute(
                 "UPDATE messages SET image_id = $2 WHERE id = $1", owner.message_id, image.id
             )
-            if status != "UPDATE 1":
-                raise _GoneError
-        # The row of a header that was replaced leaves word of its file, with the transaction's own time.
-        elif await connection.fetchval(
-            "SELECT true FROM image_removals WHERE companion_id = $1 AND kind = 'header'"
-            " AND removed_at = now()",
-            owner.companion_id,
-        ):
-            raise _NewerHeaderError
+        if status != "UPDATE 1":
+            raise _GoneError
     await ledger.note(picture.kind, [(picture.id, image.id)])
 
 
 async def has_header(owner: Owner) -> bool:
     """Tell whether a companion has a header picture."""
-    async with ENGINE.connection() as connection:
-        found = await connection.fetchval(
-            "SELECT true FROM images WHERE companion_id = $1 AND kind = 'header'", owner.companion_id
-        )
-    return found is True
+    return bool(await queries.headers_of([owner.companion_id]))
 
 
 @asynccontextmanager

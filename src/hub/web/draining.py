@@ -6,7 +6,6 @@ Closing with bytes unread resets the connection, and the client loses the answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -46,19 +45,22 @@ class Draining:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 await send({**message, "more_body": True})  # what there is to read goes at once
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
-                await _drain(receive_and_note, lambda: has_ended)
+                if not has_ended:
+                    await _drain(receive)
             await send(message)
 
         await self._app(scope, receive_and_note, send_at_the_end)
 
 
-async def _drain(receive: Receive, has_ended: Callable[[], bool]) -> None:
+async def _drain(receive: Receive) -> None:
     clock = asyncio.get_running_loop().time
     end, size = clock() + LONGEST, 0
     with suppress(TimeoutError):
-        while not has_ended() and size < MOST and clock() < end:
+        while size < MOST and clock() < end:
             message: Any = await asyncio.wait_for(receive(), PATIENCE)
-            size += len(message.get("body") or b"")
+            if not message.get("more_body", False):  # the end, or a client that has left
+                return
+            size += len(message["body"])
 
 
 def _closes(scope: HTTPScope) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import aiofiles
 from litestar import Response
 
-from hub.domain.images.delivery import Picture
+from hub.domain.images.delivery import Delivery, Picture
 from hub.domain.images.service import not_found
 from hub.storage.errors import disk_errors
 from hub.storage.images import MediaType
@@ -55,10 +55,13 @@ def _weight(wanted: Mapping[str, float], kind: str) -> float:
     return 0.0
 
 
-async def answer(picture: Picture, headers: Mapping[str, str], *, cache: str) -> Response[Any]:
+async def answer(
+    delivery: Delivery, picture: Picture, headers: Mapping[str, str], *, cache: str
+) -> Response[Any]:
     """Return the picture, the part of it that was asked for, or word that the client has it already.
 
     Args:
+        delivery: has the files.
         picture: what to send.
         headers: the request's.
         cache: the Cache-Control to send.
@@ -67,7 +70,7 @@ async def answer(picture: Picture, headers: Mapping[str, str], *, cache: str) ->
     common = {**_HEADERS, "ETag": etag, "Cache-Control": cache}
     if _has_already(headers.get("if-none-match", ""), etag):
         return Response(None, status_code=304, headers=common)
-    path = await picture.file()
+    path = await delivery.file(picture)
     with disk_errors():
         try:
             size, part, content = await _read(path, headers, etag)

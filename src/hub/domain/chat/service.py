@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 from hub.core.errors import FieldError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
-from hub.core.pages import Page, TimeCursor, decode_position, encode_position
+from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries
@@ -107,10 +107,7 @@ class ChatService:
         items = await queries.conversation_page(
             user_id=user_id, companion_id=companion_id, limit=limit + 1, after=after
         )
-        last = items[limit - 1] if len(items) > limit else None
-        return Page(
-            items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
-        )
+        return by_time(items, limit=limit)
 
     async def rename(
         self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID

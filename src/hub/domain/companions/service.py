@@ -9,7 +9,7 @@ import msgspec
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
-from hub.core.pages import Page, TimeCursor
+from hub.core.pages import Page, TimeCursor, by_time
 from hub.domain.companions import queries
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.scene import Scene
@@ -69,10 +69,7 @@ async def page(*, user_id: UUID, limit: int, cursor: str | None) -> Page[Compani
     """Return one page of the owner's companions, the newest first."""
     after = TimeCursor.decode(cursor) if cursor is not None else None
     items = await queries.page(user_id=user_id, limit=limit + 1, after=after)
-    last = items[limit - 1] if len(items) > limit else None
-    return Page(
-        items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
-    )
+    return by_time(items, limit=limit)
 
 
 async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID) -> Companion:

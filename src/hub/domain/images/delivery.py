@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from uuid import UUID
 
+from msgspec import Struct
+
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.domain.images import queries, removals
@@ -27,16 +29,12 @@ class ImageFileMissingError(HubError):
     title = "The file of this picture is missing"
 
 
-class Picture:
+class Picture(Struct, frozen=True):
     """One format and size of a stored picture; ``tag`` names its content."""
 
-    def __init__(
-        self, delivery: Delivery, stored: queries.StoredImage, size: Size, media_type: MediaType
-    ) -> None:
-        self._delivery = delivery
-        self.stored = stored
-        self.size = size
-        self.media_type = media_type
+    stored: queries.StoredImage
+    size: Size
+    media_type: MediaType
 
     @property
     def tag(self) -> str:
@@ -44,14 +42,6 @@ class Picture:
         content = self.stored.thumb_sha256 if self.size == "thumb" else self.stored.family.sha256
         own = self.media_type == self.stored.media_type
         return content if own else f"{content}-{self.media_type.removeprefix('image/')}"
-
-    async def file(self) -> Path:
-        """Return the file, made now if it has to be.
-
-        Raises:
-            ImageFileMissingError: it is lost.
-        """
-        return await self._delivery.file(self)
 
 
 class Delivery:
@@ -71,10 +61,6 @@ class Delivery:
         if stored is None:
             raise not_found()
         return stored
-
-    def picture(self, stored: queries.StoredImage, size: Size, media_type: MediaType) -> Picture:
-        """Return a picture in the format and size that a client gets."""
-        return Picture(self, stored, size, media_type)
 
     async def file(self, picture: Picture) -> Path:
         """Return the file of a picture, made now if it has to be.

@@ -19,6 +19,14 @@ class NoHeaderImageError(HubError):
     title = "This companion has no header picture"
 
 
+class HeaderKeptError(HubError):
+    """The companion has a header picture already, which was not to be replaced."""
+
+    status = 409
+    code = "header_kept"
+    title = "This companion has a header picture already"
+
+
 class QuotaExceededError(HubError):
     """The user's pictures would take more than one user may have."""
 

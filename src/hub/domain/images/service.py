@@ -15,13 +15,14 @@ from msgspec import Struct
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
-from hub.core.pages import Page, TimeCursor
+from hub.core.pages import Page, TimeCursor, by_time
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.images import queries
 from hub.domain.images.errors import (
     FilesTakenError,
+    HeaderKeptError,
     ImageNotFoundError,
     NoHeaderImageError,
     QuotaExceededError,
@@ -58,7 +59,10 @@ class Prepared(Struct, frozen=True):
 
 
 class NewImage(Struct, frozen=True, kw_only=True):
-    """What is known of a picture to be stored. ``counts`` False leaves the owner's quota out of it."""
+    """What is known of a picture to be stored.
+
+    ``counts`` False leaves the owner's quota out of it, ``replaces`` False a header picture that is there.
+    """
 
     companion_id: UUID
     user_id: UUID
@@ -66,6 +70,7 @@ class NewImage(Struct, frozen=True, kw_only=True):
     recipe: Recipe | None = None
     created_at: datetime | None = None
     counts: bool = True
+    replaces: bool = True
 
 
 class _FileGoneError(Exception):
@@ -115,6 +120,7 @@ class ImageService:
 
         Raises:
             CompanionNotFoundError: it is gone, or not the user's.
+            HeaderKeptError: it has a header picture that is not to be replaced.
             QuotaExceededError: the user's pictures would take too much.
             NoRoomError, StorageFailedError: the disk refuses.
             FilesTakenError: the collector came in between, again and again.
@@ -176,10 +182,7 @@ class ImageService:
         """Return one page of the pictures of the owner's companion, the newest first."""
         after = TimeCursor.decode(cursor) if cursor is not None else None
         items = await queries.page(companion_id, user_id=user_id, kind=kind, limit=limit + 1, after=after)
-        last = items[limit - 1] if len(items) > limit else None
-        return Page(
-            items=items[:limit], next_cursor=TimeCursor(last.created_at, last.id).encode() if last else None
-        )
+        return by_time(items, limit=limit)
 
     async def _place_and_record(
         self,
@@ -228,6 +231,8 @@ class ImageService:
         if not await queries.lock_owner(new.companion_id, user_id=new.user_id):
             raise CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
         if family.kind == "header":
+            if not new.replaces and await queries.headers_of([new.companion_id]):
+                raise HeaderKeptError("Delete it first.")
             await queries.delete_header(new.companion_id, user_id=new.user_id)
         encoded = prepared.encoded
         if new.counts and self._quota is not None:

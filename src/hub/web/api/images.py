@@ -10,6 +10,7 @@ from litestar.params import FromPath, Parameter
 
 from hub.core.pages import Page
 from hub.domain.companions import service as companions
+from hub.domain.images.delivery import Picture
 from hub.domain.images.schemas import Image, ImageLink, Size
 from hub.process import Process
 from hub.storage.layout import Kind
@@ -131,4 +132,5 @@ async def _send(
 ) -> Response[Any]:
     stored = await process.delivery.find(image_id, user_id=user_id)
     media_type = choose(request.headers.get("accept", ""), stored.media_type)
-    return await answer(process.delivery.picture(stored, size, media_type), request.headers, cache=cache)
+    picture = Picture(stored, size, media_type)
+    return await answer(process.delivery, picture, request.headers, cache=cache)
