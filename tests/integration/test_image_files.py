@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from hub.domain.images.collector import Collector
 from hub.domain.images.delivery import Delivery, Picture
-from hub.domain.images.service import ImageService
+from hub.domain.images.errors import HeaderKeptError
+from hub.domain.images.service import ImageService, NewImage
 from hub.storage.files import FileStore
 from hub.storage.images import Encoding, ImageProcesses, MediaType
 from tests.services.hub import Client, HubServer
@@ -241,3 +244,27 @@ async def test_another_format_that_is_ready_after_its_picture_went_is_collected(
     assert await store.wrong() == []
     assert (await store.collect()).removals == 1
     assert not store.folder(companion).exists()
+
+
+async def test_a_header_that_is_there_stays_where_it_is_not_to_be_replaced(
+    store: Store, user: Client, tmp_path: Path
+) -> None:
+    companion = await new_companion(user)
+    image = await set_header(user, companion, 5)
+    source = tmp_path / "other.png"
+    source.write_bytes(picture(6))
+    new = NewImage(
+        companion_id=UUID(companion), user_id=UUID(user.user["id"]), original_bytes=1, replaces=False
+    )
+    processes = ImageProcesses(count=1)
+    service = ImageService(FileStore(store.data_dir), processes, encoding=ENCODING, quota=None)
+    try:
+        async with service.prepared(source, kind="header") as prepared:
+            with pytest.raises(HeaderKeptError):
+                await service.store(prepared, new)
+    finally:
+        await processes.close()
+    assert (await user.http.get(f"/api/companions/{companion}")).json()["header_image"] == image
+    assert (await store.collect()).removals == 1  # what was put in place for nothing
+    assert store.names(companion) == names_of(image)
+    assert await store.wrong() == []
