@@ -16,7 +16,7 @@ from hub.core.pages import TimeCursor, decode_position, encode_position
 from hub.domain.chat import prompt
 from hub.domain.chat.prompt import Persona
 from hub.domain.chat.reply_text import ReplyText
-from hub.domain.companions.scene import Scene
+from hub.domain.scenes.schemas import Scene
 from hub.jobs.contracts import MAX_ATTEMPTS, retry_delay
 from hub.live import bus
 from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder

@@ -9,7 +9,6 @@ import asyncpg
 from hub.core.ids import id_of
 from hub.db.engine import ENGINE
 from hub.domain.companions import queries as companions
-from hub.domain.companions.scene import Scene
 from hub.domain.companions.schemas import (
     DEFAULT_ACTION,
     DEFAULT_EXPRESSION,
@@ -17,6 +16,7 @@ from hub.domain.companions.schemas import (
     DEFAULT_OUTFIT,
     Companion,
 )
+from hub.domain.scenes.schemas import Scene
 from hub.legacy import ledger, names
 from hub.legacy.records import SourceCompanion
 from hub.legacy.report import Remark

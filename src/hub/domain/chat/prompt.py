@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from hub.domain.companions.scene import Scene
+from hub.domain.scenes.schemas import Scene
 from hub.providers.llm.protocol import ChatMessage
 
 #: Bytes of UTF-8 that are counted as one token; English has about four, so this errs on the safe side.

@@ -18,7 +18,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
-from hub.domain.companions.scene import Scene
+from hub.domain.scenes.schemas import Scene
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage

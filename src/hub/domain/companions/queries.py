@@ -12,11 +12,11 @@ from piccolo.query.methods.select import Select
 
 from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
-from hub.domain.companions.scene import Scene
 from hub.domain.companions.schemas import Companion
 from hub.domain.companions.tables import Companion as CompanionRow
 from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
+from hub.domain.scenes.schemas import Scene
 
 
 async def _companions(rows: list[dict[str, Any]]) -> list[Companion]:

@@ -9,8 +9,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hub.core.text import NO_NUL, NOT_BLANK
-from hub.domain.companions.scene import Scene
 from hub.domain.images.schemas import Image
+from hub.domain.scenes.schemas import Scene
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Description = Annotated[str, Meta(min_length=10, max_length=8000, pattern=NOT_BLANK)]

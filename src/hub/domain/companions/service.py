@@ -12,7 +12,6 @@ from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
 from hub.domain.companions import queries
 from hub.domain.companions.errors import CompanionNotFoundError
-from hub.domain.companions.scene import Scene
 from hub.domain.companions.schemas import (
     DEFAULT_ACTION,
     DEFAULT_EXPRESSION,
@@ -22,6 +21,7 @@ from hub.domain.companions.schemas import (
     CreateCompanion,
     UpdateCompanion,
 )
+from hub.domain.scenes.schemas import Scene
 
 logger = get_logger(__name__)
 

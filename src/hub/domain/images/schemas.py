@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from hub.domain.companions.scene import Scene
+from hub.domain.scenes.schemas import Scene
 from hub.storage.images import MediaType
 from hub.storage.layout import Kind
 

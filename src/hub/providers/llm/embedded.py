@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from hub.providers.http.network import open_pool
 from hub.providers.llm.embedded_process import EmbeddedServer, Target
-from hub.providers.llm.network import open_pool
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
 

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
 
-from hub.providers.llm.endpoint import Endpoint
+from hub.providers.http.endpoint import Endpoint
+from hub.providers.http.network import open_pool
 from hub.providers.llm.failures import (
     TRANSPORT_ERRORS,
     failure,
     failure_of_answer,
     failure_of_transport,
 )
-from hub.providers.llm.network import open_pool
 from hub.providers.llm.payload import Dialect, encode_request
 from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
 from hub.providers.llm.stream_parser import StreamParser
@@ -54,7 +54,7 @@ class OpenAICompatible:
         max_characters: int = MAX_CHARACTERS,
     ) -> None:
         """Raises ``ValueError`` (without the key in it) for an address or key that cannot be used."""
-        self._endpoint = Endpoint.parse(base_url, key)
+        self._endpoint = Endpoint.parse(base_url, key, whose="the language model's")
         self._model = model or "default"
         self._timeout = timeout
         self._context_tokens = context_tokens

@@ -22,24 +22,27 @@ class Endpoint:
         self._authorization = f"Bearer {key}".encode("ascii") if key else b""
 
     @classmethod
-    def parse(cls, base_url: str, key: str | None) -> Self:
-        """Check both; raises ``ValueError`` with a sentence that never holds the key."""
+    def parse(cls, base_url: str, key: str | None, *, whose: str) -> Self:
+        """Check both; raises ``ValueError`` with a sentence that never holds the key.
+
+        ``whose`` names the server in it: f"{whose}".
+        """
         key = (key or "").strip()
         if not (key.isascii() and (key + "x").isprintable()):
-            raise ValueError("the language model's key holds characters that no HTTP header can carry")
+            raise ValueError(f"{whose} key holds characters that no HTTP header can carry")
         try:
             parts = urlsplit(base_url.strip())
             host = (parts.hostname or "").encode("idna").decode()
             port = parts.port
         except ValueError:  # UnicodeError is one too
-            raise ValueError("the language model's address is no URL") from None
+            raise ValueError(f"{whose} address is no URL") from None
         if parts.scheme not in ("http", "https") or not host:
-            raise ValueError("the language model's address has to start with http:// or https:// and a host")
+            raise ValueError(f"{whose} address has to start with http:// or https:// and a host")
         if parts.username or parts.password:
-            raise ValueError("the language model's address holds a password: put it into the key instead")
+            raise ValueError(f"{whose} address holds a password: put it into the key instead")
         path = parts.path.rstrip("/")
         if not (path + parts.query).isascii() or not (path + parts.query).isprintable() or " " in path:
-            raise ValueError("the language model's address holds characters that have to be percent-encoded")
+            raise ValueError(f"{whose} address holds characters that have to be percent-encoded")
         return cls(scheme=parts.scheme, host=host, port=port, path=path, query=parts.query, key=key)
 
     @property
