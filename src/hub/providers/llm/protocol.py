@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from hub.providers.errors import ProviderError
+
 
 class ChatMessage(Struct, frozen=True, kw_only=True):
     """One message of the prompt."""
@@ -46,30 +48,8 @@ class Finish(Struct, frozen=True):
     usage: Usage | None
 
 
-class LanguageModelError(Exception):
-    """The model gave no whole answer.
-
-    ``code`` is a stable machine word ("llm_timeout"), ``message`` (also the exception's text) one sentence
-    for the user, ``transient`` says that the same question may succeed later, ``retry_after`` is the
-    server's own wish in seconds, ``detail`` a few technical words for the log. None of them ever holds the
-    key or anything that the server wrote freely, since servers echo keys and prompts.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        transient: bool,
-        retry_after: float | None = None,
-        detail: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.transient = transient
-        self.retry_after = retry_after
-        self.detail = detail
+class LanguageModelError(ProviderError):
+    """The model gave no whole answer; codes begin with ``llm_``."""
 
 
 class LanguageModel(Protocol):

@@ -1,0 +1,1 @@
+"""Image servers: one protocol, three kinds of servers; the built-in painter is one more (domain/painting)."""
