@@ -13,7 +13,8 @@ class SceneVersion(Table, db=ENGINE, tablename="scenes"):
     """The scene after a message, which goes with it; the one of the newest is the scene as it stands.
 
     Without any, the scene is what the companion's own row says: as it was made, set by hand, or wiped.
-    ``sequence`` orders a companion's versions, whichever conversation they come from.
+    ``sequence`` orders a companion's versions, whichever conversation they come from; each follows from the
+    one before it and from ``findings``, what the talk up to its message said.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -25,6 +26,7 @@ class SceneVersion(Table, db=ENGINE, tablename="scenes"):
     action = Text()
     expression = Text()
     lighting = Text()
-    is_user_present = Boolean(default=True)
-    visual_tags = JSONB(default=[])
+    is_user_present = Boolean(default=False)
+    visual_tags = JSONB(default="[]")
+    findings = JSONB(default="{}")
     created_at = Timestamptz()
