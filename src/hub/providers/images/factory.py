@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
 from hub.providers.images.a1111 import A1111
+from hub.providers.images.comfyui import ComfyUI
 from hub.providers.images.exchange import exchange
 from hub.providers.images.openai import OpenAIImages
 from hub.providers.images.options import Options
@@ -63,6 +64,10 @@ class ImageServerSettings(Protocol):
     def sd_timeout(self) -> float:
         """Seconds for a whole picture."""
 
+    @property
+    def sd_workflow(self) -> Path | None:
+        """A file with a graph for ComfyUI, if not the built-in one."""
+
 
 def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
     """Make the image server that the settings name; it is not asked yet, since it may come up later.
@@ -70,7 +75,7 @@ def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
     Of kind auto: OpenAI's if the address ends in /v1; else the first call looks whether it is ComfyUI, and
     takes it for AUTOMATIC1111 or Forge if not. ``pool`` is the process's, to be closed after the server.
 
-    Raises ``ValueError`` for an address or key that cannot be used.
+    Raises ``ValueError`` for an address, key or workflow that cannot be used.
     """
     url = (settings.sd_url or "").strip().rstrip("/").removesuffix("/sdapi/v1")
     kind = settings.sd_kind
@@ -84,7 +89,7 @@ def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
         return maker.a1111()
     if kind == "comfyui":
         return maker.comfyui()
-    return DetectedServer(HttpClient(endpoint, pool, maker.breaker), comfyui=maker.comfyui, a1111=maker.a1111)
+    return DetectedServer(HttpClient(endpoint, pool, maker.breaker), comfyui=maker.comfyui(), a1111=maker.a1111())
 
 
 class _Maker:
@@ -95,6 +100,7 @@ class _Maker:
         self._endpoint = endpoint
         self._pool = pool
         self._timeout = settings.sd_timeout
+        self._workflow = settings.sd_workflow
         self._options = Options(
             model=settings.sd_model or None,
             steps=settings.sd_steps,
@@ -113,7 +119,14 @@ class _Maker:
         )
 
     def comfyui(self) -> ImageServer:
-        raise NotImplementedError  # the seam: ComfyUI(endpoint, pool, options=, timeout=, breaker=)
+        return ComfyUI(
+            self._endpoint,
+            self._pool,
+            options=self._options,
+            timeout=self._timeout,
+            breaker=self.breaker,
+            workflow=self._workflow,
+        )
 
 
 class DetectedServer:
@@ -126,8 +139,8 @@ class DetectedServer:
         self,
         client: HttpClient,
         *,
-        comfyui: Callable[[], ImageServer],
-        a1111: Callable[[], ImageServer],
+        comfyui: ImageServer,
+        a1111: ImageServer,
     ) -> None:
         self._client = client
         self._comfyui = comfyui
@@ -151,8 +164,8 @@ class DetectedServer:
 
     async def close(self) -> None:
         """Give back what is its own."""
-        if self._found is not None:
-            await self._found.close()
+        await self._comfyui.close()
+        await self._a1111.close()
 
     async def _find(self, *, looking: bool) -> ImageServer:
         """Return the server; raises ``ImageServerError``, deciding nothing, if it does not let itself see."""
@@ -170,7 +183,7 @@ class DetectedServer:
                 if undecided or _REDIRECT <= answer.status < _CLIENT_ERROR:
                     raise answer.failure()
                 is_comfyui = answer.ok and _is_comfyui(answer.body)
-                self._found = self._comfyui() if is_comfyui else self._a1111()
+                self._found = self._comfyui if is_comfyui else self._a1111
             return self._found
 
 
