@@ -8,14 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
 
+from hub.providers.http.answers import TRANSPORT_ERRORS, read_body
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import open_pool
-from hub.providers.llm.failures import (
-    TRANSPORT_ERRORS,
-    failure,
-    failure_of_answer,
-    failure_of_transport,
-)
+from hub.providers.llm.failures import failure, failure_of_answer, failure_of_transport
 from hub.providers.llm.payload import Dialect, encode_request
 from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
 from hub.providers.llm.stream_parser import StreamParser
@@ -25,8 +21,7 @@ TOTAL_SECONDS = 600.0
 MAX_CHARACTERS = 64_000
 _USAGE_SECONDS = 2.0  # after the finish: how long the usage and the end may take
 _DRAIN_SECONDS = 0.05  # after [DONE]: how long the end of the body may take, for the connection's reuse
-_ERROR_SECONDS = 5.0
-_MAX_ERROR_BYTES = 64 * 1024
+_CHECK_SECONDS = 5.0
 _MAX_DIALECTS = 4
 _OK = 200
 # GET /models is missing on some servers that answer chats well.
@@ -87,11 +82,11 @@ class OpenAICompatible:
 
     async def check(self) -> None:
         """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good."""
-        patience = min(self._timeout, _ERROR_SECONDS)
+        patience = min(self._timeout, _CHECK_SECONDS)
         try:
             async with asyncio.timeout(patience + CONNECT_SECONDS):
                 response = await self._send("GET", "/models", b"", patience)
-                body = await _read_body(response)
+                body = await read_body(response)
         except TRANSPORT_ERRORS as error:
             raise failure_of_transport(error, answering=False) from None
         if response.status != _OK and response.status not in _NO_MODELS_PAGE:
@@ -115,7 +110,7 @@ class OpenAICompatible:
             if response.status == _OK:
                 self._dialect = dialect  # only what worked is remembered
                 return response
-            told = await _read_body(response)
+            told = await read_body(response)
             simpler = dialect.simpler(response.status, told)
             if simpler is None:
                 raise failure_of_answer(response.status, response.headers, told)
@@ -191,19 +186,3 @@ async def _read_rest(body: AsyncIterator[bytes], parser: StreamParser) -> None:
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await anext(body, None) is not None:
                 pass
-
-
-async def _read_body(response: httpcore2.Response) -> bytes:
-    """Read an error's body, as much as is sensible; a broken one counts as far as it came."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_ERROR_SECONDS), contextlib.aclosing(response.aiter_stream()) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) > _MAX_ERROR_BYTES:
-                    break
-    except TRANSPORT_ERRORS:
-        pass
-    finally:
-        await response.aclose()
-    return bytes(body)
