@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import httpcore2
-
+from hub.providers.http.answers import retry_after as wished_pause
+from hub.providers.http.answers import transport_trouble
 from hub.providers.images.protocol import ImageServerError
 
 _AGAIN = "Please try again in a moment."
@@ -129,7 +128,7 @@ def failure_of_answer(
     if status < _CLIENT_ERROR:
         return failure("image_redirected", detail=detail)
     code = _code_of_words(status, body.decode("utf-8", "replace").lower()) or _code_of_status(status)
-    return failure(code, detail=detail)
+    return failure(code, detail=detail, retry_after=wished_pause(headers))
 
 
 def failure_of_words(words: str, *, detail: str = "") -> ImageServerError:
@@ -140,20 +139,12 @@ def failure_of_words(words: str, *, detail: str = "") -> ImageServerError:
 
 def failure_of_transport(error: Exception, *, answering: bool) -> ImageServerError:
     """Say what a broken connection means; ``answering``: the answer had begun."""
-    cause = error.__cause__ or error.__context__  # the pool re-raises "from None"
-    detail = type(error).__name__ + (f": {cause}" if isinstance(cause, OSError) else "")
-    if isinstance(error, httpcore2.PoolTimeout):
-        return failure("image_overloaded", detail=detail)
-    if isinstance(error, (httpcore2.TimeoutException, TimeoutError)):
-        return failure("image_timeout", detail=detail)
-    if isinstance(error, (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol)):
-        return failure("image_bad_request", detail=detail)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return failure("image_certificate", detail=type(error).__name__)
-    return failure("image_truncated" if answering else "image_unreachable", detail=detail)
+    trouble, detail = transport_trouble(error, answering=answering)
+    return failure(f"image_{trouble}", detail=detail)
 
 
 def _code_of_words(status: int, words: str) -> str | None:
+    table: Sequence[tuple[str, str]]
     if status >= _SERVER_ERROR:
         table = _BY_WORD_OF_5XX
     else:
