@@ -51,8 +51,9 @@ class Endpoint:
         return self._scheme == b"https"
 
     def url(self, path: str) -> httpcore2.URL:
-        """Return the URL of ``path`` below the base address."""
-        target = f"{self._path}{path}{self._query}".encode("ascii")
+        """Return the URL of ``path`` below the base address; it may bring a query of its own."""
+        query = self._query.replace("?", "&", 1) if "?" in path else self._query
+        target = f"{self._path}{path}{query}".encode("ascii")
         return httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
 
     def headers(self, length: int) -> list[tuple[bytes, bytes]]:

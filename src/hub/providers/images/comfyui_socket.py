@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import json
 import re
-import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
+from urllib.parse import quote
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+import httpcore2
 
 from hub.providers.http.endpoint import Endpoint
+from hub.providers.http.websocket import SOCKET_ERRORS, open_socket
 from hub.providers.images.failures import failure, failure_of_words
 from hub.providers.images.protocol import ImageServerError
 
-_OPEN_SECONDS = 5.0
-_CLOSE_SECONDS = 1.0
 _MAX_FRAME = 16 * 1024 * 1024  # previews are small pictures
 _CONNECTIONS = 5  # to one piece of work; the socket is a comfort, no need
 _CLASS_NAME = re.compile(r"[\w.]{1,80}")  # an exception's: it cannot be a prompt
@@ -106,86 +104,57 @@ def failure_of_message(kind: object, data: Mapping[str, object]) -> ImageServerE
     return failure_of_words(f"{exception} {data.get('exception_message')}", detail=named)
 
 
-@contextlib.asynccontextmanager
-async def following(
-    follower: Follower,
-    endpoint: Endpoint,
-    client_id: str,
-    *,
-    tls: ssl.SSLContext | None,
-    pause: float,
-) -> AsyncGenerator[None, None]:
-    """Let ``follower`` hear the frames for this client while the block runs.
+class Socket:
+    """The socket of one server, to be opened for each piece of work."""
 
-    The block begins when the socket is open or cannot be opened: a server without one only shows no
-    progress. ``pause`` in seconds lies between a lost connection and the next.
-    """
-    tried = asyncio.Event()
-    listening = asyncio.create_task(_listen(follower, endpoint, client_id, tls, pause, tried))
-    try:
-        await tried.wait()
-        yield
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+    def __init__(
+        self, endpoint: Endpoint, pool: httpcore2.AsyncConnectionPool, *, patience: float, pause: float
+    ) -> None:
+        """``patience`` in seconds is for opening it, ``pause`` lies between two connections."""
+        self._endpoint = endpoint
+        self._pool = pool
+        self._patience = patience
+        self._pause = pause
 
+    @contextlib.asynccontextmanager
+    async def heard_by(self, follower: Follower, client_id: str) -> AsyncGenerator[None, None]:
+        """Let ``follower`` hear the frames for this client while the block runs.
 
-class _Connect(connect):
-    """A connection that follows no redirect, as no request to a provider does."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-async def _listen(
-    follower: Follower,
-    endpoint: Endpoint,
-    client_id: str,
-    tls: ssl.SSLContext | None,
-    pause: float,
-    tried: asyncio.Event,
-) -> None:
-    for _ in range(_CONNECTIONS):
+        The block begins when the socket is open or cannot be opened: a server without one only shows no
+        progress.
+        """
+        tried = asyncio.Event()
+        listening = asyncio.create_task(self._listen(follower, client_id, tried))
         try:
-            async with _open(endpoint, client_id, tls) as connection:
+            await tried.wait()
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self, follower: Follower, client_id: str, tried: asyncio.Event) -> None:
+        path = f"/ws?clientId={quote(client_id, safe='')}"
+        for _ in range(_CONNECTIONS):
+            try:
+                async with open_socket(
+                    self._pool, self._endpoint, path, patience=self._patience, max_bytes=_MAX_FRAME
+                ) as messages:
+                    tried.set()
+                    async for message in messages:
+                        follower.hear(message)
+            except SOCKET_ERRORS:
+                pass  # the history tells the end
+            finally:
                 tried.set()
-                await _hear_all(connection, follower)
-        except (OSError, EOFError, TimeoutError, WebSocketException):
-            pass  # the history tells the end
-        tried.set()
-        await asyncio.sleep(pause)
-
-
-async def _hear_all(connection: ClientConnection, follower: Follower) -> None:
-    async for frame in connection:
-        follower.hear(frame)
-
-
-def _open(endpoint: Endpoint, client_id: str, tls: ssl.SSLContext | None) -> connect:
-    """Say how the socket is opened; nothing happens before it is awaited."""
-    url = endpoint.url("/ws")
-    target = url.target.decode("ascii")
-    target += f"{'&' if '?' in target else '?'}clientId={client_id}"
-    key = [(n.decode(), v.decode()) for n, v in endpoint.headers(0) if n == b"Authorization"]
-    host = url.host.decode("ascii")
-    named = f"[{host}]" if ":" in host else host
-    port = f":{url.port}" if url.port else ""
-    return _Connect(
-        f"{'wss' if tls else 'ws'}://{named}{port}{target}",
-        additional_headers=key,
-        ssl=tls,
-        proxy=None,
-        compression=None,
-        user_agent_header="companion-hub",
-        open_timeout=_OPEN_SECONDS,
-        close_timeout=_CLOSE_SECONDS,
-        max_size=_MAX_FRAME,
-    )
+            await asyncio.sleep(self._pause)
 
 
 def _part(value: object, whole: object) -> float:
     """Return how much of a node is done; 0 for figures that make no sense."""
     if not isinstance(value, (int, float)) or not isinstance(whole, (int, float)) or not whole > 0:
         return 0.0
-    part = value / whole
+    try:
+        part = value / whole
+    except OverflowError:
+        return 0.0
     return part if part > 0 else 0.0  # NaN is not
