@@ -13,6 +13,8 @@ from typing import Literal
 import httpcore2
 import msgspec
 
+from hub.providers.http.breaker import ServerDownError
+
 _ERROR_SECONDS = 5.0
 _MAX_ERROR_BYTES = 64 * 1024
 _LONGEST_RETRY_AFTER = 3600.0  # seconds; a wish beyond is no wish but a refusal
@@ -24,11 +26,14 @@ TRANSPORT_ERRORS = (
     httpcore2.TimeoutException,
     httpcore2.UnsupportedProtocol,
     TimeoutError,
+    ServerDownError,
 )
 
 #: What a broken connection means. "overloaded": no free connection of ours; "bad_request": what we sent is
-#: no HTTP; "truncated": the answer had begun.
-TransportTrouble = Literal["timeout", "unreachable", "overloaded", "bad_request", "certificate", "truncated"]
+#: no HTTP; "truncated": the answer had begun; "down": not even tried, since the calls before were in vain.
+TransportTrouble = Literal[
+    "timeout", "unreachable", "overloaded", "bad_request", "certificate", "truncated", "down"
+]
 
 
 class ServerError(msgspec.Struct, frozen=True):
@@ -48,6 +53,8 @@ def transport_trouble(error: Exception, *, answering: bool) -> tuple[TransportTr
     """
     cause = error.__cause__ or error.__context__  # the pool re-raises "from None"
     detail = type(error).__name__ + (f": {cause}" if isinstance(cause, OSError) else "")
+    if isinstance(error, ServerDownError):
+        return "down", "not tried: the calls before did not reach the server"
     if isinstance(error, httpcore2.PoolTimeout):
         return "overloaded", detail
     if isinstance(error, (httpcore2.TimeoutException, TimeoutError)):

@@ -13,6 +13,10 @@ _AGAIN = "Please try again in a moment."
 _FAILURES: dict[str, tuple[str, bool]] = {
     "llm_timeout": (f"The language model did not answer in time. {_AGAIN}", True),
     "llm_unreachable": (f"The language model cannot be reached right now. {_AGAIN}", True),
+    "llm_down": (
+        "The language model's server cannot be reached at the moment. Try again in a few seconds.",
+        False,
+    ),
     "llm_overloaded": (f"The language model is busy right now. {_AGAIN}", True),
     "llm_server_error": (f"The language model's server has a problem of its own. {_AGAIN}", True),
     "llm_truncated": ("The language model's answer broke off before its end. Please try again.", True),
