@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore2
@@ -232,8 +233,10 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         del local_address, socket_options  # the pool is made without them
         loop = asyncio.get_running_loop()
         if isinstance(loop, asyncio.BaseEventLoop):
+            # An address of its own needs no race, which drops its socket unclosed if cancelled at its end.
+            delay = None if _is_address(host) else 0.25
             connecting = loop.create_connection(
-                lambda: _Protocol(loop), host, port, happy_eyeballs_delay=0.25
+                lambda: _Protocol(loop), host, port, happy_eyeballs_delay=delay
             )
         else:  # uvloop tries the addresses one after the other
             connecting = loop.create_connection(lambda: _Protocol(loop), host, port)
@@ -263,6 +266,14 @@ def open_pool() -> Pool:
         keepalive_expiry=_IDLE_SECONDS,
         network_backend=AsyncioBackend(),
     )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
