@@ -85,7 +85,7 @@ class FakeServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def wait_for(self, fact: Callable[[], bool], *, within: float = 5) -> None:
+    async def wait_for(self, fact: Callable[[], bool], *, within: float = 20) -> None:
         """Wait until a fact about this fake holds."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(fact)

@@ -134,6 +134,10 @@ INFO = {"seed": 7, "sampler_name": "Euler a", "steps": 20, "sd_model_name": "dre
 GRID_FIRST = {"index_of_first_image": 1, "seed": 42}
 GOOD: dict[str, tuple[Script, tuple[int, str, str, int]]] = {
     "what it really did": (answer([ENCODED], INFO), (7, "dreamshaper", "Euler a", 20)),
+    "a scheduler kept to itself": (
+        answer([ENCODED], INFO | {"sampler_name": "DPM++ 2M"}),
+        (7, "dreamshaper", "DPM++ 2M Karras", 20),
+    ),
     "a data URL": (
         answer([f"data:image/png;base64,{ENCODED}"], INFO),
         (7, "dreamshaper", "Euler a", 20),

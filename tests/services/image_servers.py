@@ -41,7 +41,7 @@ class Told:
 
     async def wait_for_share(self, share: float) -> None:
         """Wait until so much is told to be done."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.shares or self.shares[-1] < share:
                 self._came.clear()
                 await self._came.wait()

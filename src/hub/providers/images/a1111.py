@@ -162,15 +162,12 @@ class A1111:
             images = images[first:]
         if not images or not images[0]:
             raise failure("image_empty")
-        sampler = plain(info.get("sampler_name"), longest=_LONGEST_NAME) or name.sampler
-        if sampler == name.sampler and name.scheduler:
-            sampler = f"{sampler} {name.scheduler}"
         model = plain(info.get("sd_model_name"), longest=_LONGEST_NAME)
         return Picture(
             content=read_base64(images[0]),
             seed=_number(info.get("seed"), _HIGHEST_SEED, order.seed),
             model=model or self._options.model or "",
-            sampler=sampler,
+            sampler=name.used(plain(info.get("sampler_name"), longest=_LONGEST_NAME)),
             steps=_number(info.get("steps"), _MOST_STEPS, self._options.steps),
         )
 

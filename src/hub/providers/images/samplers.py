@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-# As GET /schedulers of AUTOMATIC1111 and Forge labels them.
+# As GET /schedulers of AUTOMATIC1111 and Forge labels them; "SGM Uniform" before "Uniform".
 _SCHEDULERS = (
     "Align Your Steps",
     "Automatic",
@@ -30,6 +30,24 @@ class SamplerName(Struct, frozen=True):
     sampler: str
     scheduler: str = ""
 
+    @property
+    def split(self) -> SamplerName:
+        """The same, as sampler and scheduler; unchanged if it names no scheduler."""
+        for label in _SCHEDULERS:
+            if not self.scheduler and self.sampler.lower().endswith(f" {label.lower()}"):
+                return SamplerName(self.sampler[: -len(label) - 1].rstrip(), label)
+        return self
+
+    def used(self, told: str) -> str:
+        """Return the whole name of what the server used, if it says ``told`` ("": nothing).
+
+        New builds tell the sampler and keep the scheduler to themselves.
+        """
+        asked = self.split
+        if asked.scheduler and told in ("", asked.sampler):
+            return f"{asked.sampler} {asked.scheduler}"
+        return told or self.sampler
+
     def fields(self) -> dict[str, object]:
         """Return what a request says of it."""
         named = {"sampler_name": self.sampler, "scheduler": self.scheduler}
@@ -38,12 +56,8 @@ class SamplerName(Struct, frozen=True):
 
 def ways_to_name(name: str) -> Sequence[SamplerName]:
     """Return the ways to ask for a sampler, to be tried one after the other; the server's own is the last."""
-    ways = [SamplerName(name)]
-    for label in sorted(_SCHEDULERS, key=len, reverse=True):
-        if name.lower().endswith(f" {label.lower()}"):
-            ways.append(SamplerName(name[: -len(label) - 1].rstrip(), label))
-            break
-    return [*ways, SamplerName("")] if name else [SamplerName("")]
+    whole = SamplerName(name)
+    return list(dict.fromkeys([whole, whole.split, SamplerName("")]))
 
 
 def is_about_samplers(status: int, body: bytes) -> bool:
