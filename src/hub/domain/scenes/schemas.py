@@ -23,3 +23,10 @@ class SceneDetails(Struct, frozen=True, kw_only=True):
     lighting: str = ""
     is_user_present: bool = False
     visual_tags: tuple[str, ...] = ()
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """All that is known of how things stand with a companion."""
+
+    scene: Scene
+    details: SceneDetails
