@@ -21,6 +21,7 @@ from litestar.params import FromPath, JSONBody
 from hub.core.ids import new_id
 from hub.domain.chat.frames import Frame, OutputTextDelta, OutputTextDone
 from hub.domain.chat.schemas import SendMessage
+from hub.providers.http.network import open_pool
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from hub.providers.llm.protocol import ChatMessage, ChatRequest, Delta
 
@@ -112,7 +113,9 @@ class _Announced(uvicorn.Server):
 
 
 async def _serve(llm_url: str) -> None:
-    model = OpenAICompatible(base_url=llm_url, key=None, model="fake", timeout=5, context_tokens=8192)
+    model = OpenAICompatible(
+        base_url=llm_url, key=None, model="fake", timeout=5, context_tokens=8192, pool=open_pool()
+    )
     config = uvicorn.Config(
         create_app(Floor(model)),
         host="127.0.0.1",

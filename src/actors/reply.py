@@ -204,6 +204,7 @@ class Attempt:
         for shortening in range(SHORTENINGS + 1):
             request = ChatRequest(
                 messages=prompt.build(
+                    self._process.prompts,
                     self._turn.persona,
                     self._turn.talk,
                     budget=budget >> shortening,

@@ -17,6 +17,7 @@ from hub.domain.chat.service import ChatService
 from hub.domain.images.delivery import Delivery
 from hub.domain.images.links import Links
 from hub.domain.images.service import ImageService, open_images
+from hub.domain.prompts.prompts import Prompts
 from hub.jobs.messages import JobPublisher
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
@@ -45,8 +46,10 @@ class Process:
         relay: Relay,
         language_model: LanguageModel | None,
         images: ImageService,
+        prompts: Prompts,
     ) -> None:
         self.settings = settings
+        self.prompts = prompts
         self.publisher = publisher
         self.bus = bus
         self.relay = relay
@@ -71,7 +74,11 @@ async def open_process(
         dsn: the database, migrated.
         publisher: rings for jobs; closed by its owner. None leaves that to the workers.
         language_model: for a process that talks to one; closed by its owner.
+
+    Raises:
+        StartError: the operator's prompts cannot be used.
     """
+    prompts = Prompts.load(settings.prompts_dir, policy=settings.content_policy)
     async with AsyncExitStack() as stack:
         await _open_engine(dsn, pool_size=settings.database_pool_size)
         stack.push_async_callback(ENGINE.close)
@@ -89,6 +96,7 @@ async def open_process(
             relay=relay,
             language_model=language_model,
             images=images,
+            prompts=prompts,
         )
 
 

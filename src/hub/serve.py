@@ -23,6 +23,7 @@ from hub.db.engine import UNAVAILABLE
 from hub.db.provision import Database, keeping, migrate_database, open_database
 from hub.jobs.broker import Broker, make_broker, make_publisher
 from hub.process import ASK_AGAIN, Process, open_process
+from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
 from hub.storage import layout
@@ -81,7 +82,9 @@ async def _run(
     async with AsyncExitStack() as stack:
         if database.embedded is not None:
             await stack.enter_async_context(keeping(database.embedded))
-        _, model = await asyncio.gather(migrate_database(database), _open_model(settings, roles))
+        pool = open_pool()
+        stack.push_async_callback(pool.aclose)
+        _, model = await asyncio.gather(migrate_database(database), _open_model(settings, roles, pool))
         if model is not None:
             stack.push_async_callback(model.close)
         broker = make_broker(settings.broker_url, quorum=settings.broker_queue_type == "quorum")
@@ -111,12 +114,12 @@ def _spare_the_collector() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
-async def _open_model(settings: Settings, roles: Roles) -> LanguageModel | None:
+async def _open_model(settings: Settings, roles: Roles, pool: Pool) -> LanguageModel | None:
     """Open the language model for a process that asks it; a web process only watches an outside one."""
     if not roles.worker and settings.llm_url is None:
         return None
     try:
-        return await open_language_model(settings)
+        return await open_language_model(settings, pool=pool)
     except LanguageModelError as error:
         raise StartError(f"The language model cannot be started: {error}") from None
 

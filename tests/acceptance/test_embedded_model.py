@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.providers.http.network import open_pool
 from hub.providers.llm import ChatMessage, ChatRequest, Delta, Finish, LanguageModelError, embedded_process
 from hub.providers.llm.embedded import EmbeddedModel
 from hub.providers.llm.embedded_process import EmbeddedServer
@@ -32,9 +33,11 @@ async def server() -> AsyncIterator[EmbeddedServer]:
 
 @pytest.fixture(scope="module")
 async def model(server: EmbeddedServer) -> AsyncIterator[EmbeddedModel]:
-    model = EmbeddedModel(server, timeout=60)
+    pool = open_pool()
+    model = EmbeddedModel(server, timeout=60, pool=pool)
     yield model
     await model.close()
+    await pool.aclose()
 
 
 def ask(text: str, *, max_tokens: int = 24, stop: tuple[str, ...] = ()) -> ChatRequest:

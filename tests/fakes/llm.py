@@ -1,7 +1,9 @@
-"""A real HTTP server that speaks the OpenAI chat stream, faults included.
+"""A real HTTP server that speaks the OpenAI chat completions, faults included.
 
-``async with FakeLLM() as fake`` listens on a free port of 127.0.0.1. Each request takes the next script
-given to ``fake.script(...)``, else ``fake.default``. ``python -m tests.fakes.llm`` runs it for a bench.
+``async with FakeLLM() as fake`` listens on a free port of 127.0.0.1. Each chat (a request for a stream)
+takes the next script given to ``fake.script(...)``, else ``fake.default``; each analysis (a request for one
+answer, ``stream: false``) takes ``fake.script_analysis(...)``'s, else ``fake.analysis``.
+``python -m tests.fakes.llm`` runs it for a bench.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
 
-from tests.fakes.llm_script import End, Script, Step, default_text, reply, status
+from tests.fakes.llm_script import End, Script, Step, answer, default_text, reply, status
 
 Body = dict[str, object]
 
@@ -32,6 +34,16 @@ class Recorded:
     path: str
     headers: dict[str, str]
     body: Body
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it asks for a stream."""
+        return self.path.endswith("/chat/completions") and self.body.get("stream") is True
+
+    @property
+    def is_analysis(self) -> bool:
+        """Whether it asks for an answer in one piece."""
+        return self.path.endswith("/chat/completions") and not self.is_chat
 
 
 class _ConnectionOverError(Exception):
@@ -46,8 +58,10 @@ class FakeLLM:
         self.disconnects = 0
         self.connections = 0
         self.default: Callable[[Body], Script] = lambda body: reply(default_text(body))
+        self.analysis: Callable[[Body], Script] = lambda _: answer("{}")  # says nothing new
         self.models: Script = status(200, {"object": "list", "data": [{"id": "fake", "object": "model"}]})
         self._scripts: deque[Script] = deque()
+        self._analyses: deque[Script] = deque()
         self._port = port
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -60,8 +74,22 @@ class FakeLLM:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
 
     def script(self, *scripts: Script) -> None:
-        """Answer the next chat requests with these, in order."""
+        """Answer the next chats with these, in order."""
         self._scripts.extend(scripts)
+
+    def script_analysis(self, *scripts: Script) -> None:
+        """Answer the next analyses with these, in order."""
+        self._analyses.extend(scripts)
+
+    @property
+    def chats(self) -> list[Recorded]:
+        """The requests for a stream, so far."""
+        return [request for request in self.requests if request.is_chat]
+
+    @property
+    def analyses(self) -> list[Recorded]:
+        """The requests for an answer in one piece, so far."""
+        return [request for request in self.requests if request.is_analysis]
 
     async def start(self) -> None:
         """Listen; after ``stop`` again on the same port."""
@@ -140,6 +168,8 @@ class FakeLLM:
             return self.models
         if not request.path.endswith("/chat/completions"):
             return status(404, {"error": {"message": "no such path"}})
+        if request.is_analysis:
+            return self._analyses.popleft() if self._analyses else self.analysis(request.body)
         return self._scripts.popleft() if self._scripts else self.default(request.body)
 
 

@@ -11,7 +11,7 @@ import enum
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TYPE_JSON = "application/json"
 TYPE_STREAM = "text/event-stream"
@@ -119,6 +119,21 @@ def reply(
     if done:
         steps.append(line("[DONE]", end=end))
     return Script(steps=steps)
+
+
+def answer(text: str, *, finish: str = "stop", first: Sequence[Step] = ()) -> Script:
+    """A whole answer in one body, as a request for no stream gets it; ``first`` is played before."""
+    message = {"role": "assistant", "content": text}
+    count = len(split_tokens(text))
+    body = {
+        "id": "chatcmpl-fake",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "fake",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count},
+    }
+    return replace(status(200, body), before_head=first)
 
 
 def stream(*steps: Step) -> Script:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.providers.http.network import open_pool
 from hub.providers.llm import ChatMessage, ChatRequest, Delta, Finish, LanguageModelError, Usage
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from tests.fakes.llm import FakeLLM
@@ -55,6 +56,7 @@ async def model_at(
     total_seconds: float = 60,
     max_characters: int = 64_000,
 ) -> AsyncIterator[OpenAICompatible]:
+    pool = open_pool()
     model = OpenAICompatible(
         base_url=url,
         key=key,
@@ -63,11 +65,13 @@ async def model_at(
         context_tokens=4096,
         total_seconds=total_seconds,
         max_characters=max_characters,
+        pool=pool,
     )
     try:
         yield model
     finally:
         await model.close()
+        await pool.aclose()
 
 
 def ask(text: str = "How are you?", *, stop: tuple[str, ...] = ()) -> ChatRequest:
@@ -468,7 +472,7 @@ async def test_check_of_a_server_that_is_down() -> None:
 )
 def test_what_cannot_be_used_is_refused_at_once(url: str, key: str | None) -> None:
     with pytest.raises(ValueError, match="language model") as caught:
-        OpenAICompatible(base_url=url, key=key, model="m", timeout=1, context_tokens=1)
+        OpenAICompatible(base_url=url, key=key, model="m", timeout=1, context_tokens=1, pool=open_pool())
     assert KEY not in str(caught.value)
 
 

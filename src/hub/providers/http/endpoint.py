@@ -45,11 +45,6 @@ class Endpoint:
             raise ValueError(f"{whose} address holds characters that have to be percent-encoded")
         return cls(scheme=parts.scheme, host=host, port=port, path=path, query=parts.query, key=key)
 
-    @property
-    def tls(self) -> bool:
-        """Whether the address is https."""
-        return self._scheme == b"https"
-
     def url(self, path: str) -> httpcore2.URL:
         """Return the URL of ``path`` below the base address."""
         target = f"{self._path}{path}{self._query}".encode("ascii")

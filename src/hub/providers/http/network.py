@@ -22,8 +22,9 @@ _IDLE_SECONDS = 30.0  # an idle connection is kept so long; one that the server 
 class AsyncioStream(httpcore2.AsyncNetworkStream):
     """One connection. ``read`` serves one reader at a time, as HTTP/1.1 does."""
 
-    def __init__(self, protocol: _Protocol) -> None:
+    def __init__(self, protocol: _Protocol, trust: _Trust) -> None:
         self._protocol = protocol
+        self._trust = trust
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore2's
         """Return what has arrived, b"" at the end of the stream; ``timeout`` in seconds of silence."""
@@ -43,14 +44,15 @@ class AsyncioStream(httpcore2.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's
     ) -> httpcore2.AsyncNetworkStream:
-        """Wrap the connection in TLS."""
+        """Wrap the connection in TLS; the pool's context is not used, since it trusts nobody."""
+        del ssl_context
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
                 transport = await loop.start_tls(
                     self._protocol.transport,
                     self._protocol,
-                    ssl_context,
+                    await self._trust.context(),
                     server_hostname=server_hostname,
                 )
         except TimeoutError:
@@ -191,8 +193,32 @@ class _Protocol(asyncio.Protocol):
             self._timer = self._loop.call_at(self._give_up_at, self._look)
 
 
+class _Trust:
+    """The certificates to trust: the system's, or ``SSL_CERT_FILE``'s; read once, at the first https.
+
+    Reading them takes 15-30 ms and 2 MB, which a hub without https need not spend, and no stream should
+    wait for.
+    """
+
+    def __init__(self) -> None:
+        self._reading = asyncio.Lock()
+        self._context: ssl.SSLContext | None = None
+
+    async def context(self) -> ssl.SSLContext:
+        """Return them; raises ``OSError`` where they cannot be read."""
+        async with self._reading:
+            if self._context is None:
+                context = await asyncio.to_thread(httpcore2.default_ssl_context)
+                context.set_alpn_protocols(["http/1.1"])
+                self._context = context
+        return self._context
+
+
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections for ``httpcore2.AsyncConnectionPool``."""
+
+    def __init__(self) -> None:
+        self._trust = _Trust()
 
     async def connect_tcp(
         self,
@@ -218,17 +244,20 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectTimeout("no connection in time") from None
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError("no connection") from error
-        return AsyncioStream(protocol)
+        return AsyncioStream(protocol, self._trust)
 
 
-def open_pool(*, tls: bool) -> httpcore2.AsyncConnectionPool:
-    """Make the connections of one process: HTTP/1.1, no proxy, kept alive. Close it with ``aclose``.
+#: The connections of one process, to whichever servers.
+Pool = httpcore2.AsyncConnectionPool
 
-    ``tls``: read the certificates to trust (the system's, or ``SSL_CERT_FILE``'s) once, now, instead of for
-    each connection.
+
+def open_pool() -> Pool:
+    """Make the connections of one process: HTTP/1.1, http and https, no proxy, kept alive.
+
+    To be used from one event loop; close it there with ``aclose``.
     """
-    return httpcore2.AsyncConnectionPool(
-        ssl_context=httpcore2.default_ssl_context() if tls else None,
+    return Pool(
+        ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # else the pool reads one for each connection
         max_connections=_MAX_CONNECTIONS,
         max_keepalive_connections=_MAX_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from hub.providers.http.network import open_pool
+from hub.providers.http.network import Pool
 from hub.providers.llm.embedded_process import EmbeddedServer, Target
+from hub.providers.llm.failures import failure
 from hub.providers.llm.openai_compatible import OpenAICompatible
-from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
+from hub.providers.llm.protocol import ChatRequest, Delta, Finish, JsonSchema, LanguageModelError
 
 # Reading four full prompts at once takes a minute on two cores, and says nothing meanwhile.
 _MIN_TIMEOUT = 120.0
@@ -28,10 +29,10 @@ class EmbeddedModel:
     a dead server before its first token waits for the restart and asks once more.
     """
 
-    def __init__(self, server: EmbeddedServer, *, timeout: float) -> None:
+    def __init__(self, server: EmbeddedServer, *, timeout: float, pool: Pool) -> None:
         self._server = server
         self._timeout = max(timeout, _MIN_TIMEOUT)
-        self._pool = open_pool(tls=False)
+        self._pool = pool
         self._slots = asyncio.Semaphore(server.slots)
 
     @property
@@ -41,7 +42,7 @@ class EmbeddedModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
         """Ask; see ``LanguageModel.stream``."""
-        request = msgspec.structs.replace(request, temperature=min(request.temperature, _MAX_TEMPERATURE))
+        request = _cooler(request)
         async with self._slots:
             target = await self._server.ready()
             begun = False
@@ -59,13 +60,28 @@ class EmbeddedModel:
                     async for event in events:
                         yield event
 
+    async def answer(self, request: ChatRequest, *, schema: JsonSchema, patience: float) -> str:
+        """Ask; see ``LanguageModel.answer``."""
+        request = _cooler(request)
+        try:
+            async with asyncio.timeout(patience), self._slots:
+                target = await self._server.ready()
+                try:
+                    return await self._at(target).answer(request, schema=schema, patience=patience)
+                except LanguageModelError as error:
+                    if error.code not in _GONE:
+                        raise
+                target = await self._server.ready(after=target)
+                return await self._at(target).answer(request, schema=schema, patience=patience)
+        except TimeoutError:
+            raise failure("llm_timeout", detail="no answer before the caller's deadline") from None
+
     async def check(self) -> None:
         """Return if the server answers, else raise ``LanguageModelError``."""
         await self._at(await self._server.ready()).check()
 
     async def close(self) -> None:
         """End the server."""
-        await self._pool.aclose()
         await self._server.stop()
 
     def _at(self, target: Target) -> OpenAICompatible:
@@ -77,3 +93,7 @@ class EmbeddedModel:
             context_tokens=self.context_tokens,
             pool=self._pool,
         )
+
+
+def _cooler(request: ChatRequest) -> ChatRequest:
+    return msgspec.structs.replace(request, temperature=min(request.temperature, _MAX_TEMPERATURE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from hub.providers.http.network import Pool
 from hub.providers.llm.embedded import EmbeddedModel
 from hub.providers.llm.embedded_process import EmbeddedServer
 from hub.providers.llm.openai_compatible import OpenAICompatible
@@ -38,8 +39,10 @@ class LanguageModelSettings(Protocol):
         """Processor threads of the embedded model."""
 
 
-async def open_language_model(settings: LanguageModelSettings) -> LanguageModel:
+async def open_language_model(settings: LanguageModelSettings, *, pool: Pool) -> LanguageModel:
     """Make the model that the settings name, and start it if it is the embedded one.
+
+    ``pool`` is the process's, to be closed after the model.
 
     Raises ``ValueError`` for an address or key that cannot be used, ``LanguageModelError`` if the embedded
     model does not start. A server elsewhere is not asked: it may come up later.
@@ -51,7 +54,8 @@ async def open_language_model(settings: LanguageModelSettings) -> LanguageModel:
             model=settings.llm_model,
             timeout=settings.llm_timeout,
             context_tokens=settings.llm_context_tokens,
+            pool=pool,
         )
     server = EmbeddedServer(threads=settings.embedded_llm_threads)
     await server.start()
-    return EmbeddedModel(server, timeout=settings.llm_timeout)
+    return EmbeddedModel(server, timeout=settings.llm_timeout, pool=pool)

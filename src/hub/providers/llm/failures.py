@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-import httpcore2
-import msgspec
-
+from hub.providers.http.answers import read_error, retry_after, transport_trouble, understood
 from hub.providers.llm.protocol import LanguageModelError
 
 _AGAIN = "Please try again in a moment."
@@ -18,6 +13,10 @@ _AGAIN = "Please try again in a moment."
 _FAILURES: dict[str, tuple[str, bool]] = {
     "llm_timeout": (f"The language model did not answer in time. {_AGAIN}", True),
     "llm_unreachable": (f"The language model cannot be reached right now. {_AGAIN}", True),
+    "llm_down": (
+        "The language model's server cannot be reached at the moment. Try again in a few seconds.",
+        False,
+    ),
     "llm_overloaded": (f"The language model is busy right now. {_AGAIN}", True),
     "llm_server_error": (f"The language model's server has a problem of its own. {_AGAIN}", True),
     "llm_truncated": ("The language model's answer broke off before its end. Please try again.", True),
@@ -119,30 +118,12 @@ _BY_WORD = (
 _WORDS_OF_4XX = frozenset({"llm_quota", "llm_context_exceeded", "llm_content_filter"})
 _WORDS_OF_400 = _WORDS_OF_4XX | {"llm_refused_key", "llm_not_found"}
 _OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR, _BEYOND = 200, 300, 400, 500, 600
-_LONGEST_RETRY_AFTER = 3600.0  # seconds; a wish beyond is no wish but a refusal
 
 
-# What a connection may raise; ``failure_of_transport`` takes them.
-TRANSPORT_ERRORS = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.TimeoutException,
-    httpcore2.UnsupportedProtocol,
-    TimeoutError,
-)
-
-
-class ServerError(msgspec.Struct, frozen=True):
-    """A server's own error: HTTP status if it gave one, and all its words in one lower-case text."""
-
-    status: int | None
-    words: str
-
-
-def failure(code: str, *, detail: str = "", retry_after: float | None = None) -> LanguageModelError:
-    """Make the error of this code."""
+def failure(code: str, *, detail: str = "", wait: float | None = None) -> LanguageModelError:
+    """Make the error of this code; ``wait`` is the server's own wish in seconds."""
     message, transient = _FAILURES[code]
-    return LanguageModelError(code, message, transient=transient, retry_after=retry_after, detail=detail)
+    return LanguageModelError(code, message, transient=transient, retry_after=wait, detail=detail)
 
 
 def failure_of_answer(
@@ -160,7 +141,7 @@ def failure_of_answer(
         by_word = _code_of_words(error.words) or ""
         if by_word in (_WORDS_OF_400 if status == _CLIENT_ERROR else _WORDS_OF_4XX):
             code = by_word
-    return failure(code, detail=detail, retry_after=_retry_after(headers))
+    return failure(code, detail=detail, wait=retry_after(headers))
 
 
 def failure_of_event(error: object) -> LanguageModelError:
@@ -168,7 +149,7 @@ def failure_of_event(error: object) -> LanguageModelError:
 
     One that is not understood is the server's own trouble.
     """
-    told = read_error(error) if isinstance(error, bytes) else _server_error(error)
+    told = read_error(error) if isinstance(error, bytes) else understood(error)
     code = _code_of_words(told.words)
     if code is None and told.status is not None and _CLIENT_ERROR <= told.status < _BEYOND:
         code = _code_of_status(told.status)
@@ -178,36 +159,8 @@ def failure_of_event(error: object) -> LanguageModelError:
 
 def failure_of_transport(error: Exception, *, answering: bool) -> LanguageModelError:
     """Say what a broken connection means; ``answering``: the answer had begun."""
-    cause = error.__cause__ or error.__context__  # the pool re-raises "from None"
-    detail = type(error).__name__ + (f": {cause}" if isinstance(cause, OSError) else "")
-    if isinstance(error, httpcore2.PoolTimeout):
-        return failure("llm_overloaded", detail=detail)
-    if isinstance(error, (httpcore2.TimeoutException, TimeoutError)):
-        return failure("llm_timeout", detail=detail)
-    if isinstance(error, (httpcore2.LocalProtocolError, httpcore2.UnsupportedProtocol)):
-        return failure("llm_bad_request", detail=detail)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return failure("llm_certificate", detail=type(error).__name__)
-    return failure("llm_truncated" if answering else "llm_unreachable", detail=detail)
-
-
-def read_error(body: bytes) -> ServerError:
-    """Read the body of an error in any of the shapes that servers use; plain text and HTML too."""
-    try:
-        decoded: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ServerError(None, body.decode("utf-8", "replace").lower())
-    if isinstance(decoded, dict) and decoded.get("error"):
-        decoded = decoded["error"]
-    return _server_error(decoded)
-
-
-def _server_error(error: object) -> ServerError:
-    words = msgspec.json.encode(error).decode() if not isinstance(error, str) else error
-    status = error.get("code") if isinstance(error, dict) else None
-    if isinstance(status, str) and status.isdecimal() and status.isascii():
-        status = int(status[:4])
-    return ServerError(status if isinstance(status, int) else None, words.lower())
+    trouble, detail = transport_trouble(error, answering=answering)
+    return failure(f"llm_{trouble}", detail=detail)
 
 
 def _code_of_status(status: int) -> str:
@@ -219,18 +172,3 @@ def _code_of_status(status: int) -> str:
 
 def _code_of_words(words: str) -> str | None:
     return next((code for word, code in _BY_WORD if word in words), None)
-
-
-def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    value = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1")
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN

@@ -8,26 +8,22 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
 
+from hub.providers.http.answers import TRANSPORT_ERRORS, read_body
+from hub.providers.http.breaker import Breaker
+from hub.providers.http.client import CONNECT_SECONDS, HttpClient
 from hub.providers.http.endpoint import Endpoint
-from hub.providers.http.network import open_pool
-from hub.providers.llm.failures import (
-    TRANSPORT_ERRORS,
-    failure,
-    failure_of_answer,
-    failure_of_transport,
-)
+from hub.providers.http.network import Pool
+from hub.providers.llm.failures import failure, failure_of_answer, failure_of_transport
 from hub.providers.llm.payload import Dialect, encode_request
-from hub.providers.llm.protocol import ChatRequest, Delta, Finish, LanguageModelError
+from hub.providers.llm.protocol import ChatRequest, Delta, Finish, JsonSchema, LanguageModelError
 from hub.providers.llm.stream_parser import StreamParser
 
-CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 600.0
 MAX_CHARACTERS = 64_000
 _USAGE_SECONDS = 2.0  # after the finish: how long the usage and the end may take
 _DRAIN_SECONDS = 0.05  # after [DONE]: how long the end of the body may take, for the connection's reuse
-_ERROR_SECONDS = 5.0
-_MAX_ERROR_BYTES = 64 * 1024
-_MAX_DIALECTS = 4
+_CHECK_SECONDS = 5.0
+_MAX_DIALECTS = 6
 _OK = 200
 # GET /models is missing on some servers that answer chats well.
 _NO_MODELS_PAGE = frozenset({404, 405, 501})
@@ -38,7 +34,7 @@ class OpenAICompatible:
 
     ``timeout`` is in seconds of silence, also before the first byte. A comment or an empty chunk breaks the
     silence, but ``total_seconds`` ends any answer. Redirects are not followed, proxies of the environment
-    not used. ``pool`` may be shared; one that is made here is closed here.
+    not used. ``pool`` is its opener's to close.
     """
 
     def __init__(
@@ -49,17 +45,17 @@ class OpenAICompatible:
         model: str | None,
         timeout: float,
         context_tokens: int,
-        pool: httpcore2.AsyncConnectionPool | None = None,
+        pool: Pool,
+        breaker: Breaker | None = None,
         total_seconds: float = TOTAL_SECONDS,
         max_characters: int = MAX_CHARACTERS,
     ) -> None:
         """Raises ``ValueError`` (without the key in it) for an address or key that cannot be used."""
-        self._endpoint = Endpoint.parse(base_url, key, whose="the language model's")
+        endpoint = Endpoint.parse(base_url, key, whose="the language model's")
+        self._client = HttpClient(endpoint, pool, breaker)
         self._model = model or "default"
         self._timeout = timeout
         self._context_tokens = context_tokens
-        self._own_pool = pool is None
-        self._pool = pool or open_pool(tls=self._endpoint.tls)
         self._total_seconds = total_seconds
         self._max_characters = max_characters
         self._dialect = Dialect()
@@ -73,7 +69,7 @@ class OpenAICompatible:
         """Ask; see ``LanguageModel.stream``."""
         parser = StreamParser(max_characters=self._max_characters)
         deadline = asyncio.get_running_loop().time() + self._total_seconds
-        response = await self._ask(request, deadline)
+        response = await self._ask(request, deadline, self._timeout)
         try:
             async with (
                 contextlib.aclosing(response.aiter_stream()) as body,
@@ -85,76 +81,68 @@ class OpenAICompatible:
         finally:
             await response.aclose()
 
+    async def answer(self, request: ChatRequest, *, schema: JsonSchema, patience: float) -> str:
+        """Ask; see ``LanguageModel.answer``."""
+        deadline = asyncio.get_running_loop().time() + patience
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._ask(request, deadline, patience, schema)
+                return await self._whole_text(response, deadline)
+        except TimeoutError:
+            raise failure("llm_timeout", detail="the whole answer took too long") from None
+
+    async def _whole_text(self, response: httpcore2.Response, deadline: float) -> str:
+        parser = StreamParser(max_characters=self._max_characters)  # it reads both: one JSON, or a stream
+        try:
+            async with (
+                contextlib.aclosing(response.aiter_stream()) as body,
+                contextlib.aclosing(_texts(body, parser, deadline)) as texts,
+            ):
+                return "".join([text async for text in texts])
+        finally:
+            await response.aclose()
+
     async def check(self) -> None:
-        """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good."""
-        patience = min(self._timeout, _ERROR_SECONDS)
+        """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good.
+
+        A server that is known to be down is asked too: who checks wants to know, and what comes of it
+        counts, so that a server that is back is found before anybody else asks it.
+        """
+        patience = min(self._timeout, _CHECK_SECONDS)
         try:
             async with asyncio.timeout(patience + CONNECT_SECONDS):
-                response = await self._send("GET", "/models", b"", patience)
-                body = await _read_body(response)
+                response = await self._client.send("GET", "/models", patience=patience, looking=True)
+                body = await read_body(response)
         except TRANSPORT_ERRORS as error:
             raise failure_of_transport(error, answering=False) from None
         if response.status != _OK and response.status not in _NO_MODELS_PAGE:
             raise failure_of_answer(response.status, response.headers, body)
 
     async def close(self) -> None:
-        """Close the connections, if they are its own."""
-        if self._own_pool:
-            await self._pool.aclose()
+        """Nothing is its own: the connections are the process's."""
 
-    async def _ask(self, request: ChatRequest, deadline: float) -> httpcore2.Response:
+    async def _ask(
+        self, request: ChatRequest, deadline: float, patience: float, schema: JsonSchema | None = None
+    ) -> httpcore2.Response:
         """Send the request, in a dialect that the server takes; returns its 200 with the body unread."""
-        dialect = self._dialect
+        known = dialect = self._dialect
         for _ in range(_MAX_DIALECTS):
-            body = encode_request(request, self._model, dialect)
+            body = encode_request(request, self._model, dialect, schema=schema)
             try:
                 async with asyncio.timeout_at(deadline):
-                    response = await self._send("POST", "/chat/completions", body, self._timeout)
+                    response = await self._client.send("POST", "/chat/completions", body, patience=patience)
             except TRANSPORT_ERRORS as error:
                 raise failure_of_transport(error, answering=False) from None
             if response.status == _OK:
-                self._dialect = dialect  # only what worked is remembered
+                if dialect is not known:
+                    self._dialect = dialect  # only what worked is remembered
                 return response
-            told = await _read_body(response)
-            simpler = dialect.simpler(response.status, told)
+            told = await read_body(response)
+            simpler = dialect.simpler(response.status, told, in_json=schema is not None)
             if simpler is None:
                 raise failure_of_answer(response.status, response.headers, told)
             dialect = simpler
         raise failure("llm_bad_request", detail="no dialect fits")
-
-    async def _send(self, method: str, path: str, body: bytes, patience: float) -> httpcore2.Response:
-        """Send one request; on a kept connection that the server was just closing, send it again."""
-        limits = {"connect": CONNECT_SECONDS, "read": patience, "write": patience, "pool": patience}
-        while True:
-            journey = _Journey()
-            request = httpcore2.Request(
-                method,
-                self._endpoint.url(path),
-                headers=self._endpoint.headers(len(body)),
-                content=body,
-                extensions={"timeout": limits, "trace": journey.note},
-            )
-            try:
-                return await self._pool.handle_async_request(request)
-            except (httpcore2.NetworkError, httpcore2.RemoteProtocolError):
-                # Each round takes one kept connection out of the pool, so this ends.
-                if journey.connected or journey.answered:
-                    raise
-
-
-class _Journey:
-    """What became of one request: llama.cpp closes connections that it promised to keep."""
-
-    def __init__(self) -> None:
-        self.connected = False
-        self.answered = False
-
-    async def note(self, event: str, _info: object) -> None:
-        """Take a trace event of httpcore2."""
-        if event == "connection.connect_tcp.started":
-            self.connected = True
-        elif event == "http11.receive_response_headers.complete":
-            self.answered = True
 
 
 async def _texts(
@@ -191,19 +179,3 @@ async def _read_rest(body: AsyncIterator[bytes], parser: StreamParser) -> None:
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await anext(body, None) is not None:
                 pass
-
-
-async def _read_body(response: httpcore2.Response) -> bytes:
-    """Read an error's body, as much as is sensible; a broken one counts as far as it came."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_ERROR_SECONDS), contextlib.aclosing(response.aiter_stream()) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) > _MAX_ERROR_BYTES:
-                    break
-    except TRANSPORT_ERRORS:
-        pass
-    finally:
-        await response.aclose()
-    return bytes(body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -25,6 +25,13 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     temperature: float
     top_p: float
     stop: tuple[str, ...] = ()
+
+
+class JsonSchema(Struct, frozen=True, kw_only=True):
+    """What an answer in JSON looks like: a JSON Schema, and a name of letters, digits, _ and - for it."""
+
+    name: str
+    schema: Mapping[str, object]
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -53,7 +60,7 @@ class LanguageModelError(ProviderError):
 
 
 class LanguageModel(Protocol):
-    """A model that answers in a stream."""
+    """A model that answers, in a stream or in one piece."""
 
     @property
     def context_tokens(self) -> int:
@@ -63,6 +70,14 @@ class LanguageModel(Protocol):
         """Ask; yields deltas as they come and one ``Finish``, last, or raises ``LanguageModelError``.
 
         Use it in ``contextlib.aclosing``: closing or cancelling ends the server's work at once.
+        """
+
+    async def answer(self, request: ChatRequest, *, schema: JsonSchema, patience: float) -> str:
+        """Ask for an answer in JSON; returns its whole text, or raises ``LanguageModelError``.
+
+        The text is the model's: servers that cannot hold it to ``schema`` are only asked, so the request
+        has to describe it in words too, and what comes back may be anything; at ``max_tokens`` it ends in
+        the middle. ``patience`` is in seconds, for all of it: waiting for a turn, asking, answering.
         """
 
     async def check(self) -> None:
