@@ -91,3 +91,11 @@ class Rescued(Struct, frozen=True, kw_only=True):
     kind: str
     subject_id: UUID
     status: str
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """A job that was ended together with what it was about."""
+
+    job_id: UUID
+    kind: str
+    lane: str

@@ -100,6 +100,16 @@ async def make_due(response_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def ids_of(*, companion_id: UUID | None = None, conversation_id: UUID | None = None) -> list[UUID]:
+    """Return the ids of the jobs that paint a companion, or for a conversation."""
+    column, value = (
+        ("companion_id", companion_id) if conversation_id is None else ("conversation_id", conversation_id)
+    )
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(f"SELECT id FROM image_requests WHERE {column} = $1", value)  # noqa: S608 - a constant
+    return [row["id"] for row in rows]
+
+
 # From the worker's side
 
 _BEGIN = f"""
@@ -166,27 +176,18 @@ async def attach(image_id: UUID, *, response_id: UUID) -> None:
         )
 
 
-async def conversations_waiting(lane: str) -> list[tuple[UUID, UUID]]:
-    """Return (conversation id, response id) of what waits in a lane, for those who show its place."""
+async def who_watches(job_id: UUID, *, lane: str) -> list[tuple[UUID, UUID]]:
+    """Return (conversation id, response id) of a job, and of those whose place in its lane may be another."""
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(
-            "SELECT conversation_id, response_id FROM jobs JOIN image_requests USING (id)"
-            " WHERE lane = $1 AND status = 'queued' AND response_id IS NOT NULL"
-            " ORDER BY rank, sequence LIMIT 100",
+            "(SELECT conversation_id, response_id FROM image_requests"
+            " WHERE id = $1 AND response_id IS NOT NULL)"
+            " UNION (SELECT conversation_id, response_id FROM jobs JOIN image_requests USING (id)"
+            " WHERE lane = $2 AND status = 'queued' AND response_id IS NOT NULL LIMIT 100)",
+            job_id,
             lane,
         )
     return [(row["conversation_id"], row["response_id"]) for row in rows]
-
-
-async def told_of(job_id: UUID) -> tuple[UUID, UUID] | None:
-    """Return (conversation id, response id) of a request, None where it belongs to no message."""
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT conversation_id, response_id FROM image_requests WHERE id = $1"
-            " AND response_id IS NOT NULL",
-            job_id,
-        )
-    return (row["conversation_id"], row["response_id"]) if row else None
 
 
 # For those who asked

@@ -132,8 +132,7 @@ class PaintingService:
 
     async def tell(self, job_id: UUID, *, lane: str) -> None:
         """Tell those who watch that a job has begun or ended, and that others have moved up."""
-        told = await queries.told_of(job_id)
-        for conversation_id, response_id in {told, *await queries.conversations_waiting(lane)} - {None}:
+        for conversation_id, response_id in await queries.who_watches(job_id, lane=lane):
             self._bus.publish(Changed(conversation_id, response_id))
 
     async def _queue(self, new: NewRequest, *, user_id: UUID) -> Job:

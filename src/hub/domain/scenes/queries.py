@@ -20,7 +20,7 @@ from hub.domain.scenes.schemas import Scene, SceneDetails, Setting
 
 _COLUMNS = "outfit, location, action, expression, lighting, is_user_present, visual_tags"
 
-#: A part of FROM for statements that have ``companions``: the row ``setting``, which :func:`setting_of` reads.
+#: A part of FROM for statements that have ``companions``: ``setting``, which :func:`setting_of` reads.
 SETTING = """LATERAL (
     SELECT outfit, location, action, expression, lighting, is_user_present, visual_tags FROM (
         (SELECT 1 AS choice, outfit, location, action, expression, lighting, is_user_present, visual_tags
@@ -91,7 +91,7 @@ async def amend(companion_id: UUID, message_id: UUID, findings: Findings) -> Non
         await connection.execute(
             "UPDATE scenes SET findings = $2 WHERE message_id = $1",
             message_id,
-            msgspec.json.encode(before.followed_by(findings)).decode(),
+            msgspec.json.encode(_together(before, findings)).decode(),
         )
     await _follow(companion_id, row["sequence"])
 
@@ -116,6 +116,12 @@ async def forget_conversation(companion_id: UUID, conversation_id: UUID) -> None
         )
     if first is not None:
         await _follow(companion_id, first)
+
+
+def _together(before: Findings, later: Findings) -> Findings:
+    """Return what two analyses of the same message found; the later one counts where it says something."""
+    said = {name: value for name, value in msgspec.structs.asdict(later).items() if value not in ("", None)}
+    return msgspec.structs.replace(before, **said)
 
 
 async def _lock(companion_id: UUID) -> None:

@@ -48,4 +48,4 @@ class CompanionController(Controller):
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Remove a companion with its conversations; replies under way are cancelled."""
-        await process.chat.delete_companion(companion_id, user_id=request.user.user.id)
+        await process.clearing.delete_companion(companion_id, user_id=request.user.user.id)
