@@ -189,7 +189,7 @@ def _texts(value: Value) -> Iterable[str]:
 
 
 def _tags(value: Value) -> tuple[str, ...] | None:
-    """Make plain tags of a list, or of a text with commas; each one once. An empty list says there are none."""
+    """Make plain tags of a list or of a text with commas, each one once; an empty list is a finding too."""
     if not isinstance(value, str | list):
         return None
     parts = value.split(",")[: 4 * MAX_TAGS] if isinstance(value, str) else _texts(value)
