@@ -225,13 +225,14 @@ DRIP: list[Step] = [line(chunk("")), 0.02]
         pytest.param(silence(), id="never answers"),
         pytest.param(stream(b"{", End.HANG), id="falls silent"),
         pytest.param(stream(*DRIP * 500), id="goes on and on"),
+        pytest.param(Script(steps=[b"x", End.HANG], status=400), id="falls silent in a refusal"),
     ],
 )
 async def test_patience_ends(fake: FakeLLM, model: OpenAICompatible, script: Script) -> None:
     fake.script_analysis(script)
     began = time.monotonic()
     caught = await failure(model, patience=0.2)
-    assert time.monotonic() - began < 5  # the model's own silence is 10 seconds
+    assert time.monotonic() - began < 3  # the model's own silence is 10 seconds, an error's 5
     assert (caught.code, caught.transient) == ("llm_timeout", True)
     await fake.wait_for_disconnects()
 
@@ -248,7 +249,7 @@ async def test_cancelling_closes_the_connection(fake: FakeLLM, model: OpenAIComp
 
 
 class _Restarted(EmbeddedServer):
-    """The embedded model's process as it looks just after a death: first the old address, then the new one."""
+    """The embedded model's process just after its death: first the old address, then the new one."""
 
     def __init__(self, url: str) -> None:
         super().__init__(slots=1)

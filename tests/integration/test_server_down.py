@@ -12,7 +12,7 @@ from hub.providers.http.breaker import Breaker
 from hub.providers.llm import Finish, JsonSchema, LanguageModelError
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import End, Script, error, silence
+from tests.fakes.llm_script import End, Script, error, reply, silence
 from tests.services.outside_model import ask, model_at
 
 HANGS_UP = Script(status=None, before_head=[End.RESET])
@@ -82,6 +82,15 @@ async def test_nothing_is_sent_while_it_is_down(model: OpenAICompatible, fake: F
     clock.seconds += 5
     assert await outcome(model) == "stop"
     assert await outcome(model) == "stop"
+
+
+async def test_only_calls_in_vain_in_a_row_count(model: OpenAICompatible, fake: FakeLLM) -> None:
+    good = Script(
+        steps=reply("Hello").steps, framing="close"
+    )  # a kept connection would take a reset on itself
+    fake.script(*([HANGS_UP] * (THRESHOLD - 1) + [good]) * 2)
+    codes = [await outcome(model) for _ in range(2 * THRESHOLD)]
+    assert codes == (["llm_unreachable"] * (THRESHOLD - 1) + ["stop"]) * 2
 
 
 async def test_while_one_waits_for_a_slow_server_that_is_back_all_may_ask(
