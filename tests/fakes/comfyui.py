@@ -133,6 +133,11 @@ class FakeComfyUI:
         async with asyncio.timeout(5), self._changed:
             await self._changed.wait_for(lambda: self.count(path) >= count)
 
+    async def wait_for_sockets(self, count: int) -> None:
+        """Wait until so many sockets have been opened, one after the other."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: self.sockets_opened >= count)
+
     async def wait_until_running(self) -> None:
         """Wait until a piece of work has begun."""
         async with asyncio.timeout(5), self._changed:
@@ -277,15 +282,17 @@ class FakeComfyUI:
         assert isinstance(request, Request)
         protocol.send_response(protocol.accept(request))
         client_id = asked.query["clientId"]
-        self._sockets[client_id] = (protocol, writer)
-        self.sockets_opened += 1
+        self._sockets[client_id] = socket = (protocol, writer)
         await _flush(protocol, writer)
+        self.sockets_opened += 1
+        await self._tell()
         try:
             while data := await reader.read(1024):
                 protocol.receive_data(data)
                 await _flush(protocol, writer)
         finally:
-            del self._sockets[client_id]
+            if self._sockets[client_id] is socket:
+                del self._sockets[client_id]
 
     async def _answer(self, asked: Asked) -> Answer:
         match asked.method, asked.path.split("/")[1:]:

@@ -38,8 +38,16 @@ class _Work:
     """One call of ``make``: whom it tells, and what to stop if it is cancelled."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.keep_ticket = progress.keep_ticket
         self.prompt_id = ""
+        self._tell = progress.tell
+        self._told = 0.0
+
+    def tell(self, share: float) -> None:
+        """Tell the share that is done, if it is more than was told."""
+        if share > self._told:
+            self._told = share
+            self._tell(share)
 
 
 class ComfyUI:
@@ -98,7 +106,7 @@ class ComfyUI:
             if not error.transient:
                 self._found_model = ""  # it may be gone from the server
             raise
-        progress.tell(1.0)
+        work.tell(1.0)
         return self._picture(content, order, nodes)
 
     async def check(self) -> None:
@@ -135,7 +143,7 @@ class ComfyUI:
                 ended = await self._api.ended(ticket)  # it may have ended between the two looks
             else:
                 work.prompt_id = ticket
-                follower = Follower(Share(weights(nodes), work.progress.tell), ticket)
+                follower = Follower(Share(weights(nodes), work.tell), ticket)
                 async with self._socket.heard_by(follower, place.client_id or str(uuid.uuid4())):
                     return await self._fetched(await self._end(follower))
         if ended is None or ended.failure is not None or not ended.files:
@@ -145,14 +153,14 @@ class ComfyUI:
     async def _new(self, nodes: Nodes, work: _Work) -> Ended:
         """Ask for the picture and wait for its end."""
         client_id, chosen = str(uuid.uuid4()), str(uuid.uuid4())
-        await work.progress.keep_ticket(chosen)
-        follower = Follower(Share(weights(nodes), work.progress.tell), chosen)
+        await work.keep_ticket(chosen)
+        follower = Follower(Share(weights(nodes), work.tell), chosen)
         async with self._socket.heard_by(follower, client_id):
             work.prompt_id = chosen
             named = await self._api.post(nodes, client_id=client_id, prompt_id=chosen)
             if named != chosen:
                 work.prompt_id = follower.prompt_id = named
-                await work.progress.keep_ticket(named)
+                await work.keep_ticket(named)
             return await self._end(follower)
 
     async def _end(self, follower: Follower) -> Ended:
