@@ -92,7 +92,7 @@ async def _run(
         if publisher is not None:
             stack.callback(publisher.close)
         process = await stack.enter_async_context(
-            open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model)
+            open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model, pool=pool)
         )
         if roles.worker and model is not None:
             await stack.enter_async_context(_working(process, broker, model, alone=database.exclusive))

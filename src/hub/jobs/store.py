@@ -288,7 +288,7 @@ UPDATE jobs SET lease_until = NULL, worker = NULL, slot = NULL, published_at = N
     error_message = CASE WHEN attempt < max_attempts THEN NULL
         ELSE 'It was interrupted several times. Ask for it again.' END
 WHERE id IN (SELECT id FROM jobs WHERE status = 'in_progress' {which} FOR UPDATE SKIP LOCKED)
-RETURNING id AS job_id, kind, subject_id, status
+RETURNING id AS job_id, kind, lane, subject_id, status
 """
 _RESCUE_EXPIRED = _RESCUE.format(which="AND lease_until < now()")
 _RESCUE_ALL = _RESCUE.format(which="")

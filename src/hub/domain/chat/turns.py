@@ -273,22 +273,19 @@ async def release(turn: Turn) -> None:
         await _requeue_response(turn.response_id)
 
 
-async def rescue(*, everything: bool = False) -> list[tuple[UUID, UUID]]:
+async def rescue(*, everything: bool = False) -> tuple[list[Rescued], list[tuple[UUID, UUID]]]:
     """Take back jobs whose worker fell silent; of those, turns are more than their job.
 
     Args:
         everything: take back every running one; only for a start at which no worker can be alive.
 
     Returns:
-        (conversation id, response id) of each turn, for whoever tells the subscribers.
+        All of them, and (conversation id, response id) of the turns, for whoever tells the subscribers.
     """
     async with ENGINE.transaction():
         rescued = await store.rescue(everything=everything)
         turns = [pair for each in rescued if each.kind == JobKind.REPLY and (pair := await _settle(each))]
-    for each in rescued:
-        if each.kind != JobKind.REPLY:
-            logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
-    return turns
+    return rescued, turns
 
 
 async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
