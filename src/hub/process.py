@@ -34,8 +34,6 @@ from hub.storage.secret import read_or_make
 
 logger = get_logger(__name__)
 
-#: What HUB_SCENE_ANALYSIS=auto means with the embedded model: it is too small to tell a scene.
-EMBEDDED_SCENE_ANALYSIS = "off"
 #: Seconds until the database is asked again, should it go away in the middle of a start.
 ASK_AGAIN = 0.5
 
@@ -62,8 +60,8 @@ class Process:
         self.settings = settings
         self.prompts = prompts
         self.scene_analysis = settings.scene_analysis
-        if self.scene_analysis == "auto":
-            self.scene_analysis = "both" if settings.llm_url else EMBEDDED_SCENE_ANALYSIS
+        if self.scene_analysis == "auto":  # the embedded model spoils more of a scene than it reads
+            self.scene_analysis = "both" if settings.llm_url else "off"
         self.publisher = publisher
         self.bus = bus
         self.relay = relay

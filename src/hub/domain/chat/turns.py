@@ -202,13 +202,14 @@ SELECT $4, conversation.id, last_position, 'assistant', $5, response.id FROM con
 """
 
 
-async def complete(turn: Turn, text: str, usage: Usage | None, after: After) -> None:
+async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> None:
     """End the turn well: job, response, the companion's message and what follows it, all or nothing.
 
     Raises:
         TurnLostError: somebody else ended it first.
     """
     message_id = new_id()
+    after = after or After()
     async with ENGINE.transaction():
         if not await store.complete(turn.claim):
             raise TurnLostError
