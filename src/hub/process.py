@@ -63,6 +63,11 @@ class Process:
         self.chat = ChatService(relay=relay, bus=bus, message_max_length=settings.message_max_length)
 
 
+def load_prompts(settings: Settings) -> Prompts:
+    """Read the prompts that the settings name; raises ``StartError``."""
+    return Prompts.load(settings.prompts_dir, policy=settings.content_policy)
+
+
 @asynccontextmanager
 async def open_process(
     settings: Settings, *, dsn: str, publisher: JobPublisher | None, language_model: LanguageModel | None
@@ -78,7 +83,7 @@ async def open_process(
     Raises:
         StartError: the operator's prompts cannot be used.
     """
-    prompts = Prompts.load(settings.prompts_dir, policy=settings.content_policy)
+    prompts = load_prompts(settings)
     async with AsyncExitStack() as stack:
         await _open_engine(dsn, pool_size=settings.database_pool_size)
         stack.push_async_callback(ENGINE.close)
