@@ -81,6 +81,11 @@ class Process:
         self.clearing = Clearing(relay=relay, bus=bus)
 
 
+def load_prompts(settings: Settings) -> Prompts:
+    """Read the prompts that the settings name; raises ``StartError``."""
+    return Prompts.load(settings.prompts_dir, policy=settings.content_policy)
+
+
 @asynccontextmanager
 async def open_process(
     settings: Settings,
@@ -102,7 +107,7 @@ async def open_process(
     Raises:
         StartError: the operator's prompts, or what is set of the image server, cannot be used.
     """
-    prompts = Prompts.load(settings.prompts_dir, policy=settings.content_policy)
+    prompts = load_prompts(settings)
     async with AsyncExitStack() as stack:
         await _open_engine(dsn, pool_size=settings.database_pool_size)
         stack.push_async_callback(ENGINE.close)

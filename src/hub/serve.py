@@ -22,7 +22,7 @@ from hub.core.settings import Settings
 from hub.db.engine import UNAVAILABLE
 from hub.db.provision import Database, keeping, migrate_database, open_database
 from hub.jobs.broker import Broker, make_broker, make_publisher
-from hub.process import ASK_AGAIN, Process, open_process
+from hub.process import ASK_AGAIN, Process, load_prompts, open_process
 from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
@@ -57,6 +57,7 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     """
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare_data_folder(settings)
+    load_prompts(settings)  # a mistake in them is told before anything is begun
     listener = listen(settings) if roles.web else None
     try:
         with (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,22 @@ class TestSystemPrompt:
         (tmp_path / "persona.txt").write_text("$name: $description")
         text = system(Prompts.load(tmp_path))
         assert "Mira: A calm botanist.\n\nYou are an adult and talk with Sam. Speak like a pirate, " in text
+
+
+def test_the_page_for_operators_tells_every_placeholder(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/prompts.md"
+    rows = re.findall(r"^\| `(\w+)\.txt` \|[^|]*\|([^|]*)\|$", page.read_text(), re.MULTILINE)
+    packaged = resources.files("hub.domain.prompts") / "templates"
+    assert sorted(f"{name}.txt" for name, _ in rows) == sorted(file.name for file in packaged.iterdir())
+    for name, placeholders in rows:
+        told = sorted(re.findall(r"\$\w+", placeholders))
+        required = re.findall(r"\*\*`(\$\w+)`\*\*", placeholders)
+        (tmp_path / f"{name}.txt").write_text(f"{' '.join(told)} $nonsense")
+        assert f"known are {', '.join(told) or 'none'}." in refused(tmp_path)
+        if required:
+            (tmp_path / f"{name}.txt").write_text("")
+            assert ", ".join(sorted(required)) in refused(tmp_path)
+        (tmp_path / f"{name}.txt").unlink()
 
 
 class TestOwnFolder:

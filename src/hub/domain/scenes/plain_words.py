@@ -26,6 +26,16 @@ _NOTHING = frozenset(
     .replace("    ", "")
     .split("|")
 )
+_BEGINS_WITH_NOTHING = re.compile(
+    r"""(?:
+    not\ (?:(?:explicitly|specifically|clearly)\ )?
+        (?:specified|mentioned|stated|described|given|provided|known)
+    |no\ changes?|unchanged|without\ changes?|no\ (?:specific|particular|information|mention)
+    |(?:the\ )?same\ (?:as|outfit|clothes)
+    |(?:unknown|unspecified|unclear)\ (?:outfit|clothes|clothing|location|place|action|expression|lighting)
+    )\b""",
+    re.VERBOSE,
+)
 _VAGUE_OUTFIT = frozenset(
     {"casual", *(f"casual {what}" for what in ("clothes", "clothing", "wear", "outfit", "attire", "dress"))}
 )
@@ -52,4 +62,6 @@ def says_nothing(line: str, *, vague_outfit: bool = False) -> bool:
     words = _NO_WORD.sub(" ", line.lower()).strip()
     if not any(character.isalpha() for character in words):
         return True
-    return words in _NOTHING or (vague_outfit and words in _VAGUE_OUTFIT)
+    if words in _NOTHING or _BEGINS_WITH_NOTHING.match(words):
+        return True
+    return vague_outfit and words in _VAGUE_OUTFIT
