@@ -60,14 +60,14 @@ class Clearing:
             await scenes.forget_conversation(conversation.companion_id, conversation_id)
             if not await queries.delete_conversation(conversation_id, user_id=user_id):
                 raise ConversationNotFoundError
-        await self._tell(cancelled)
+        await self._tell(cancelled, [conversation_id])
 
     async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
         """Remove a companion with all that hangs on it; the collector takes its folder."""
         async with ENGINE.transaction():
-            cancelled, _ = await self._stop_companion(companion_id, user_id=user_id)
+            cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
             await companions.delete(companion_id, user_id=user_id)
-        await self._tell(cancelled)
+        await self._tell(cancelled, conversations)
         logger.info("companion deleted", companion_id=str(companion_id), jobs_cancelled=len(cancelled))
 
     async def delete_account(self, user_id: UUID) -> list[UUID]:
@@ -80,7 +80,7 @@ class Clearing:
             await accounts.lock_user(user_id)
             cancelled = await store.cancel_user(user_id)
             ended = await accounts.delete_user(user_id)
-        await self._tell(cancelled)
+        await self._tell(cancelled, [])
         logger.info("account deleted", user_id=str(user_id))
         return ended
 
@@ -99,9 +99,7 @@ class Clearing:
             messages = await queries.delete_messages(conversations)
             pictures = await images.delete_generated(companion_id)
             await companions.reset_scene(companion_id)
-        await self._tell(cancelled)
-        for conversation_id in conversations:
-            self._bus.publish(Changed(conversation_id))
+        await self._tell(cancelled, conversations)
         wiped = Wiped(messages=messages, memories=0, images=pictures, jobs_cancelled=len(cancelled))
         logger.info("companion wiped", companion_id=str(companion_id), messages=messages, images=pictures)
         return wiped
@@ -121,8 +119,10 @@ class Clearing:
         cancelled += await store.cancel_many(await painting.ids_of(companion_id=companion_id))
         return cancelled, conversations
 
-    async def _tell(self, cancelled: Iterable[Cancelled]) -> None:
-        """Stop those who work on what is gone, and let others of the same lanes go on."""
+    async def _tell(self, cancelled: Iterable[Cancelled], conversations: Iterable[UUID]) -> None:
+        """Stop those who work on what is gone, let others of the same lanes go on, and tell who watches."""
+        for conversation_id in conversations:
+            self._bus.publish(Changed(conversation_id))
         for each in cancelled:
             self._bus.publish(JobCancelled(each.job_id))
         for lane, kind in {(each.lane, each.kind) for each in cancelled}:

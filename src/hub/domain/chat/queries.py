@@ -26,7 +26,8 @@ _CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at"
 _MESSAGE = "id, conversation_id, position, role, content, response_id, created_at"
 _RESPONSE = (
     "responses.id, responses.conversation_id, status, output_text, message_id, attempt, error_code,"
-    " error_message, usage, responses.created_at, completed_at"
+    " error_message, usage, responses.created_at, completed_at,"
+    " (SELECT max(id::text)::uuid FROM image_requests WHERE response_id = responses.id) AS image_job_id"
 )
 
 
@@ -44,6 +45,7 @@ def response_of(row: Mapping[str, Any]) -> Response:
         usage=msgspec.json.decode(usage, type=Usage) if usage else None,
         created_at=row["created_at"],
         completed_at=row["completed_at"],
+        image_job_id=row["image_job_id"],
     )
 
 

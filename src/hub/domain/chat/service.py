@@ -109,6 +109,11 @@ class ChatService:
         )
         return by_time(items, limit=limit)
 
+    async def tell_scene(self, companion_id: UUID) -> None:
+        """Have those who follow conversations with a companion look at its scene."""
+        for conversation_id in await queries.conversations_of(companion_id):
+            self._bus.publish(Changed(conversation_id))
+
     async def rename(
         self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID
     ) -> Conversation:
