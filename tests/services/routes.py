@@ -106,7 +106,7 @@ ROUTES = (
     Route("getImage", "GET", "/api/images/{image_id}"),
     Route("getSignedImage", "GET", "/api/images/{image_id}/signed", public=True),
     Route("createImageLink", "POST", "/api/images/{image_id}/links"),
-    Route("repeatImage", "POST", "/api/images/{painted_id}/again", {"seed": 8}),
+    Route("repeatImage", "POST", "/api/images/{image_id}/again", {"seed": 8}),
     Route("getJob", "GET", "/api/jobs/{job_id}"),
     Route("cancelJob", "POST", "/api/jobs/{job_id}/cancel"),
     Route("deleteImage", "DELETE", "/api/images/{image_id}"),
@@ -140,7 +140,7 @@ ROUTES = (
 
 
 class Home:
-    """One user's companion with a picture, and conversation with a finished reply; their ids by name."""
+    """One user's companion with pictures, and conversation with a finished reply; their ids by name."""
 
     def __init__(self, owner: Client, ids: dict[str, str]) -> None:
         self.owner = owner
@@ -150,7 +150,7 @@ class Home:
     async def of(cls, owner: Client) -> Home:
         """Let the user make one of each."""
         companion = await owner.companion()
-        image = await owner.set_header_image(companion["id"], PICTURE)
+        await owner.set_header_image(companion["id"], PICTURE)
         conversation = await owner.conversation(companion["id"])
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])
@@ -159,8 +159,7 @@ class Home:
             owner,
             {
                 "companion_id": companion["id"],
-                "image_id": image["id"],
-                "painted_id": job["result"]["id"],
+                "image_id": job["result"]["id"],
                 "job_id": job["id"],
                 "conversation_id": conversation["id"],
                 "response_id": sent["response"]["id"],
