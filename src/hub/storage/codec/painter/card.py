@@ -8,10 +8,11 @@ from typing import Final
 from msgspec import Struct
 
 from hub.storage.codec.painter import indoors, outdoors
-from hub.storage.codec.painter.bust import bust, looks_of
+from hub.storage.codec.painter.bust import bust
 from hub.storage.codec.painter.chance import Chance
 from hub.storage.codec.painter.colours import INK, SHADOW, WARM_WHITE, colour
 from hub.storage.codec.painter.light import View, light_of
+from hub.storage.codec.painter.looks import looks_of
 from hub.storage.codec.painter.sheet import Point, Sheet
 from hub.storage.codec.painter.typesetting import descent, legible, strokes, width, wrapped
 from hub.storage.codec.painter.words import Mood, mood_of

@@ -139,18 +139,15 @@ def _picture(sheet: Sheet, view: View, chance: Chance, place: tuple[float, float
 
 def _plant(sheet: Sheet, view: View, chance: Chance, *, at: float) -> None:
     middle, foot = view.width * at, view.seen * 0.93
-    green = view.light.on(colour("4f8a63"))
-    for leaf in range(7):
-        reach = (leaf - 3) * view.unit * 4.2
-        high = view.unit * (34 - abs(leaf - 3) * 5) * chance.between(0.85, 1.1)
-        tip = (middle + reach, foot - high)
-        bend = view.unit * 3.4
-        tint = green.lighter(0.12) if leaf % 2 else green
+    green, root = view.light.on(colour("4f8a63")), foot - view.unit * 9
+    for leaf in range(-3, 4):
+        reach, bend = leaf * view.unit * 4.2, view.unit * 3.4
+        high = view.unit * (34 - abs(leaf) * 5) * chance.between(0.85, 1.1)
+        left, right, top = middle + reach * 0.2 - bend, middle + reach * 0.7 + bend, foot - high
         sheet.path(
-            f"M{middle:.1f} {foot - view.unit * 9:.1f}Q{middle + reach * 0.2 - bend:.1f} {tip[1] + high * 0.35:.1f} "
-            f"{tip[0]:.1f} {tip[1]:.1f}Q{middle + reach * 0.7 + bend:.1f} {tip[1] + high * 0.5:.1f} {middle:.1f} "
-            f"{foot - view.unit * 9:.1f}Z",
-            tint,
+            f"M{middle:.1f} {root:.1f}Q{left:.1f} {top + high * 0.35:.1f} {middle + reach:.1f} {top:.1f}"
+            f"Q{right:.1f} {top + high * 0.5:.1f} {middle:.1f} {root:.1f}Z",
+            green if leaf % 2 else green.lighter(0.12),
         )
     pot = view.light.on(colour("c8775a"))
     wide = view.unit * 6

@@ -12,7 +12,7 @@ from hub.storage.codec.painter.sheet import Sheet
 
 
 class Light(Struct, frozen=True, kw_only=True):
-    """Three colours of the sky from top to bottom, that of sun or moon, and how much of all is in the dark."""
+    """Three colours of the sky, downwards, that of sun or moon, and how much of all is in the dark."""
 
     high: Colour
     middle: Colour
@@ -62,8 +62,11 @@ _LIGHTS: Final = {
         _light("0b2238", "1c4763", "4f7f8f", "eef3e0", 0.52),
         _light("1c1140", "41286f", "8a5590", "f8e9d6", 0.5),
     ),
-    "grey": (_light("66788d", "9db0bd", "dadfda", "f4f4ea", 0.12), _light("5d6f80", "8fa5a8", "d5d8cf", "f2f2e6", 0.15)),
-}  # fmt: skip
+    "grey": (
+        _light("66788d", "9db0bd", "dadfda", "f4f4ea", 0.12),
+        _light("5d6f80", "8fa5a8", "d5d8cf", "f2f2e6", 0.15),
+    ),
+}
 
 
 def light_of(time: str, chance: Chance) -> Light:

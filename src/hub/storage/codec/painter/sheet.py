@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from hub.storage.codec.painter.colours import Colour
@@ -24,6 +25,13 @@ class Sheet:
     def add(self, shape: str) -> None:
         """Put a piece of SVG of our own on top."""
         self._shapes.append(shape)
+
+    @contextmanager
+    def moved(self, how: str) -> Iterator[None]:
+        """Put what is painted meanwhile elsewhere, as SVG's ``transform`` says."""
+        self.add(f'<g transform="{how}">')
+        yield
+        self.add("</g>")
 
     def path(self, way: str, fill: Colour | str, *, opacity: float = 1.0) -> None:
         """Fill an outline, given as SVG's path."""

@@ -52,7 +52,7 @@ def wrapped(text: str, room: float, size: float, most: int) -> list[str]:
         at_word = text.rfind(" ", 0, fitting + 1)
         cut = at_word if at_word > fitting * _TORN else fitting
         line, text = text[:cut].rstrip(), text[cut:].lstrip()
-        lines.append(line.rstrip(",;:.-–—") + _ELLIPSIS if last else line)
+        lines.append(line.rstrip(",;:.-\u2013\u2014") + _ELLIPSIS if last else line)
     return lines
 
 
@@ -61,9 +61,7 @@ def strokes(
 ) -> str:
     """Return a legible text as SVG; its base line begins at (x, y).
 
-    Args:
-        size: height of a capital.
-        weight: of a stroke, as a share of ``size``.
+    ``size`` is the height of a capital, ``weight`` that of a stroke as a share of it.
     """
     pen, drawn = 0.0, []
     for character in text:
