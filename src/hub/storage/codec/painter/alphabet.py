@@ -11,6 +11,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from hub.storage.codec.painter.cyrillic_greek import ALIKE, OWN
+
 #: The grid: from the top of a capital to the base line.
 CAPITAL: Final = 14.0
 #: From the base line to the lowest point of a descender.
@@ -153,7 +155,6 @@ _SIGNS: dict[str, Letter] = {
     "{": (4.6, "M4.6 -1C.6 -1 3.6 7.7 0 7.7C3.6 7.7 .6 16.4 4.6 16.4"),
     "}": (4.6, "M0 -1C4 -1 1 7.7 4.6 7.7C1 7.7 4 16.4 0 16.4"),
     "/": (6.6, "M0 16L6.6 -1"),
-    "\u2044": (6.6, "M0 16L6.6 -1"),
     "\\": (6.6, "M0 -1L6.6 16"),
     "|": (0, "M0 -1V16.4"),
     "¦": (0, "M0 -1V6M0 9.6V16.4"),
@@ -220,9 +221,10 @@ _ACCENTS: dict[str, str] = {
 _BELOW: Final = "\u0326\u0327\u0328"
 _RAISED: Final = -4.4  # by so much more above capitals and tall letters
 _TALL: Final = "bdfhklt"
-_DOTLESS: Final = {"i": "ı", "j": "ȷ"}
+_DOTLESS: Final = {"i": "ı", "j": "ȷ", "і": "ı"}
 
-LETTERS: Final[dict[str, Letter]] = _SMALL | _CAPITAL | _DIGITS | _SIGNS
+_KNOWN: Final = _SMALL | _CAPITAL | _DIGITS | _SIGNS | OWN
+LETTERS: Final[dict[str, Letter]] = _KNOWN | {each: _KNOWN[other] for each, other in ALIKE.items()}
 
 
 def accented(base: str, marks: str) -> list[tuple[float, str]] | None:
