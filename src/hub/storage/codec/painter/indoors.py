@@ -14,7 +14,7 @@ _LAMP = colour("ffdf9e")
 def room(sheet: Sheet, view: View, chance: Chance) -> None:
     """A wall with a window, pictures, a plant and a lamp."""
     wall = _wall(sheet, view, chance)
-    left = chance.happens(0.5)
+    left = view.from_left
     _window(sheet, view, chance, at=0.2 if left else 0.8)
     for step in range(2):
         _picture(sheet, view, chance, (0.84 if left else 0.16, 0.2 + 0.22 * step), wall)
@@ -26,10 +26,9 @@ def kitchen(sheet: Sheet, view: View, chance: Chance) -> None:
     """Tiles, shelves with pots and cups, lamps over the table."""
     wall = _wall(sheet, view, chance)
     _tiles(sheet, view, wall)
-    left = chance.happens(0.5)
-    _window(sheet, view, chance, at=0.2 if left else 0.8)
+    _window(sheet, view, chance, at=0.2 if view.from_left else 0.8)
     for level in (0.26, 0.46):
-        _shelf(sheet, view, chance, level, left=not left)
+        _shelf(sheet, view, chance, level, left=not view.from_left)
     for at in (0.2, 0.8):
         _hanging_lamp(sheet, view, at, chance.between(0.1, 0.16), chance)
 
@@ -50,7 +49,7 @@ def library(sheet: Sheet, view: View, chance: Chance) -> None:
         down += high + view.unit * 1.6
     for at in (0.34, 0.66):
         sheet.rect((view.width * at - view.unit, 0), (view.unit * 2, view.height), wood.darker(0.1))
-    _lamplight(sheet, view, chance)
+    _lamplight(sheet, view)
 
 
 def cafe(sheet: Sheet, view: View, chance: Chance) -> None:
@@ -229,7 +228,7 @@ def _books(sheet: Sheet, view: View, chance: Chance, down: float, high: float) -
         at += wide
 
 
-def _lamplight(sheet: Sheet, view: View, chance: Chance) -> None:
-    at = chance.one_of((0.18, 0.82))
+def _lamplight(sheet: Sheet, view: View) -> None:
+    at = 0.18 if view.from_left else 0.82
     strength = 0.75 if is_night(view.light) else 0.5
     sheet.glow((view.width * at, view.seen * 0.42), view.unit * 62, _LAMP, strength=strength)

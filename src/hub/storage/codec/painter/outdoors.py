@@ -140,7 +140,7 @@ def space(sheet: Sheet, view: View, chance: Chance) -> None:
         sheet.glow(place, view.unit * chance.between(30, 50), low.lighter(0.35), strength=0.35)
     tint = chance.one_of((colour("e9a36b"), colour("7fb8c9"), colour("d98aa8")))
     size = view.unit * chance.between(11, 16)
-    middle = (view.width * chance.one_of((0.2, 0.8)), view.seen * chance.between(0.2, 0.32))
+    middle = (view.width * (0.8 if view.from_left else 0.2), view.seen * chance.between(0.2, 0.32))
     with sheet.moved(f"translate({middle[0]:.1f} {middle[1]:.1f}) rotate(-18) scale({size:.2f})"):
         ring = tint.lighter(0.6)
         sheet.line("M-1.75 0A1.75 .42 0 0 1 1.75 0", ring, 0.1, opacity=0.6)
