@@ -41,8 +41,8 @@ class Painter:
             if not SMALLEST_CARD <= side <= LARGEST_CARD:
                 raise ImageServerError(
                     "image_bad_request",
-                    f"The built-in painter makes pictures of {SMALLEST_CARD} to {LARGEST_CARD:,} pixels a side. "
-                    "Ask for another size.",
+                    f"The built-in painter makes pictures of {SMALLEST_CARD} to {LARGEST_CARD:,} pixels "
+                    "a side. Ask for another size.",
                     transient=False,
                 )
         progress.tell(0.0)

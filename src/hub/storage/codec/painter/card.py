@@ -8,10 +8,11 @@ from typing import Final
 from msgspec import Struct
 
 from hub.storage.codec.painter import indoors, outdoors
-from hub.storage.codec.painter.bust import bust, looks_of
+from hub.storage.codec.painter.bust import bust
 from hub.storage.codec.painter.chance import Chance
 from hub.storage.codec.painter.colours import INK, SHADOW, WARM_WHITE, colour
 from hub.storage.codec.painter.light import View, light_of
+from hub.storage.codec.painter.looks import looks_of
 from hub.storage.codec.painter.sheet import Point, Sheet
 from hub.storage.codec.painter.typesetting import descent, legible, strokes, width, wrapped
 from hub.storage.codec.painter.words import Mood, mood_of
@@ -23,6 +24,7 @@ EXPLANATION: Final = "no image server is set up"
 _SMALLEST_WITH_WORDS: Final = 200  # pixels of the shorter side; below, nobody could read them
 _WIDE: Final = 1.15  # from this ratio on the words stand beside the person, not below
 _MOST_CAPTIONS: Final = 4
+_ACCENT_ROOM: Final = 0.14  # above a title, as a share of its size
 _ACCENT: Final = colour("e0623f")
 _BAND: Final = colour("2a2140")
 
@@ -69,9 +71,10 @@ class _Words(Struct, frozen=True, kw_only=True):
     @property
     def height(self) -> float:
         """Of all of it, with the spaces between."""
+        accents = self.title.size * _ACCENT_ROOM if self.title.lines else 0.0
         parts = [each.height for each in (self.title, *self.captions) if each.lines]
         rule = bool(self.title.lines and self.captions)
-        return sum(parts) + self.space * (len(parts) - 1 + rule)
+        return accents + sum(parts) + self.space * (len(parts) - 1 + rule)
 
 
 def card(*, seed: int, width: int, height: int, title: str, captions: tuple[str, ...]) -> str:
@@ -91,8 +94,8 @@ def card(*, seed: int, width: int, height: int, title: str, captions: tuple[str,
 
 
 def _picture(sheet: Sheet, title: str, mood: Mood, chance: Chance, *, seen: float, beside: bool) -> None:
-    light = light_of(mood.time, chance)
-    view = View(width=sheet.width, seen=seen, height=sheet.height, light=light)
+    light, from_left = light_of(mood.time, chance), chance.happens(0.5)
+    view = View(width=sheet.width, seen=seen, height=sheet.height, light=light, from_left=from_left)
     _SCENES[mood.place](sheet, view, chance)
     middle = sheet.width * (0.3 if beside else 0.5)
     room = sheet.width * (0.56 if beside else 1.0)
@@ -102,7 +105,7 @@ def _picture(sheet: Sheet, title: str, mood: Mood, chance: Chance, *, seen: floa
         (middle, head[1] + size * 0.4), size * 4.6, light.lamp.lighter(0.2), strength=0.5 - light.dark * 0.3
     )
     looks = looks_of(title, mood.cut, mood.dye, light)
-    bust(sheet, looks, head, size, lit_from_left=chance.happens(0.5))
+    bust(sheet, looks, head, size, lit_from_left=from_left)
     veil = [(0.0, SHADOW, 0.0), (0.5, SHADOW, 0.0), (1.0, SHADOW, 0.45)]
     sheet.rect((0, 0), (sheet.width, sheet.height), sheet.down_fade(veil))
 
@@ -161,7 +164,7 @@ def _panel(sheet: Sheet, words: _Words, *, bottom: float, below: float) -> None:
 def _set(sheet: Sheet, words: _Words, corner: Point) -> None:
     left, top = corner
     if words.title.lines:
-        top = _lines(sheet, words.title, (left, top), INK.css)
+        top = _lines(sheet, words.title, (left, top + words.title.size * _ACCENT_ROOM), INK.css)
     if words.title.lines and words.captions:
         rule = words.space * 0.22
         sheet.rect((left, top + words.space * 0.55), (words.title.size * 2.2, rule), _ACCENT, radius=rule / 2)

@@ -14,7 +14,7 @@ _LAMP = colour("ffdf9e")
 def room(sheet: Sheet, view: View, chance: Chance) -> None:
     """A wall with a window, pictures, a plant and a lamp."""
     wall = _wall(sheet, view, chance)
-    left = chance.happens(0.5)
+    left = view.from_left
     _window(sheet, view, chance, at=0.2 if left else 0.8)
     for step in range(2):
         _picture(sheet, view, chance, (0.84 if left else 0.16, 0.2 + 0.22 * step), wall)
@@ -26,10 +26,9 @@ def kitchen(sheet: Sheet, view: View, chance: Chance) -> None:
     """Tiles, shelves with pots and cups, lamps over the table."""
     wall = _wall(sheet, view, chance)
     _tiles(sheet, view, wall)
-    left = chance.happens(0.5)
-    _window(sheet, view, chance, at=0.2 if left else 0.8)
+    _window(sheet, view, chance, at=0.2 if view.from_left else 0.8)
     for level in (0.26, 0.46):
-        _shelf(sheet, view, chance, level, left=not left)
+        _shelf(sheet, view, chance, level, left=not view.from_left)
     for at in (0.2, 0.8):
         _hanging_lamp(sheet, view, at, chance.between(0.1, 0.16), chance)
 
@@ -50,7 +49,7 @@ def library(sheet: Sheet, view: View, chance: Chance) -> None:
         down += high + view.unit * 1.6
     for at in (0.34, 0.66):
         sheet.rect((view.width * at - view.unit, 0), (view.unit * 2, view.height), wood.darker(0.1))
-    _lamplight(sheet, view, chance)
+    _lamplight(sheet, view)
 
 
 def cafe(sheet: Sheet, view: View, chance: Chance) -> None:
@@ -139,18 +138,15 @@ def _picture(sheet: Sheet, view: View, chance: Chance, place: tuple[float, float
 
 def _plant(sheet: Sheet, view: View, chance: Chance, *, at: float) -> None:
     middle, foot = view.width * at, view.seen * 0.93
-    green = view.light.on(colour("4f8a63"))
-    for leaf in range(7):
-        reach = (leaf - 3) * view.unit * 4.2
-        high = view.unit * (34 - abs(leaf - 3) * 5) * chance.between(0.85, 1.1)
-        tip = (middle + reach, foot - high)
-        bend = view.unit * 3.4
-        tint = green.lighter(0.12) if leaf % 2 else green
+    green, root = view.light.on(colour("4f8a63")), foot - view.unit * 9
+    for leaf in range(-3, 4):
+        reach, bend = leaf * view.unit * 4.2, view.unit * 3.4
+        high = view.unit * (34 - abs(leaf) * 5) * chance.between(0.85, 1.1)
+        left, right, top = middle + reach * 0.2 - bend, middle + reach * 0.7 + bend, foot - high
         sheet.path(
-            f"M{middle:.1f} {foot - view.unit * 9:.1f}Q{middle + reach * 0.2 - bend:.1f} {tip[1] + high * 0.35:.1f} "
-            f"{tip[0]:.1f} {tip[1]:.1f}Q{middle + reach * 0.7 + bend:.1f} {tip[1] + high * 0.5:.1f} {middle:.1f} "
-            f"{foot - view.unit * 9:.1f}Z",
-            tint,
+            f"M{middle:.1f} {root:.1f}Q{left:.1f} {top + high * 0.35:.1f} {middle + reach:.1f} {top:.1f}"
+            f"Q{right:.1f} {top + high * 0.5:.1f} {middle:.1f} {root:.1f}Z",
+            green if leaf % 2 else green.lighter(0.12),
         )
     pot = view.light.on(colour("c8775a"))
     wide = view.unit * 6
@@ -232,7 +228,7 @@ def _books(sheet: Sheet, view: View, chance: Chance, down: float, high: float) -
         at += wide
 
 
-def _lamplight(sheet: Sheet, view: View, chance: Chance) -> None:
-    at = chance.one_of((0.18, 0.82))
+def _lamplight(sheet: Sheet, view: View) -> None:
+    at = 0.18 if view.from_left else 0.82
     strength = 0.75 if is_night(view.light) else 0.5
     sheet.glow((view.width * at, view.seen * 0.42), view.unit * 62, _LAMP, strength=strength)

@@ -12,7 +12,7 @@ from hub.storage.codec.painter.sheet import Sheet
 
 
 class Light(Struct, frozen=True, kw_only=True):
-    """Three colours of the sky from top to bottom, that of sun or moon, and how much of all is in the dark."""
+    """Three colours of the sky, downwards, that of sun or moon, and how much of all is in the dark."""
 
     high: Colour
     middle: Colour
@@ -26,12 +26,16 @@ class Light(Struct, frozen=True, kw_only=True):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What of the picture is seen: its width, its height down to where text begins, and the whole height."""
+    """What of the picture is seen: its width, its height down to where text begins, and the whole height.
+
+    ``from_left`` is where the light comes from, on things and on people.
+    """
 
     width: float
     seen: float
     height: float
     light: Light
+    from_left: bool
 
     @property
     def unit(self) -> float:
@@ -62,8 +66,11 @@ _LIGHTS: Final = {
         _light("0b2238", "1c4763", "4f7f8f", "eef3e0", 0.52),
         _light("1c1140", "41286f", "8a5590", "f8e9d6", 0.5),
     ),
-    "grey": (_light("66788d", "9db0bd", "dadfda", "f4f4ea", 0.12), _light("5d6f80", "8fa5a8", "d5d8cf", "f2f2e6", 0.15)),
-}  # fmt: skip
+    "grey": (
+        _light("66788d", "9db0bd", "dadfda", "f4f4ea", 0.12),
+        _light("5d6f80", "8fa5a8", "d5d8cf", "f2f2e6", 0.15),
+    ),
+}
 
 
 def light_of(time: str, chance: Chance) -> Light:
@@ -77,7 +84,7 @@ def sky(sheet: Sheet, view: View, chance: Chance) -> float:
     fade = [(0.0, light.high, 1.0), (0.5, light.middle, 1.0), (0.85, light.low, 1.0), (1.0, light.low, 1.0)]
     sheet.rect((0, 0), (view.width, view.seen), sheet.down_fade(fade))
     sheet.rect((0, view.seen - 1), (view.width, view.height - view.seen + 1), light.low)
-    left = view.width * chance.one_of((chance.between(0.14, 0.3), chance.between(0.7, 0.86)))
+    left = view.width * (chance.between(0.14, 0.3) + (0.0 if view.from_left else 0.56))
     top = view.seen * chance.between(0.14, 0.3)
     size = unit * chance.between(6, 9)
     if light.dark > _NIGHT:

@@ -122,7 +122,7 @@ def city(sheet: Sheet, view: View, chance: Chance) -> None:
             wide = view.unit * chance.between(8, 15)
             top = view.seen * (0.42 + 0.13 * layer) + view.unit * chance.between(-12, 14)
             sheet.rect((left, top), (wide, view.height - top), tint)
-            _windows(sheet, view, chance, (left, top), wide, near)
+            _windows(sheet, view, chance, (left, top), wide=wide, near=near)
             left += wide + view.unit * chance.between(-1.5, 1.2) * (1 - near)
 
 
@@ -140,15 +140,14 @@ def space(sheet: Sheet, view: View, chance: Chance) -> None:
         sheet.glow(place, view.unit * chance.between(30, 50), low.lighter(0.35), strength=0.35)
     tint = chance.one_of((colour("e9a36b"), colour("7fb8c9"), colour("d98aa8")))
     size = view.unit * chance.between(11, 16)
-    middle = (view.width * chance.one_of((0.2, 0.8)), view.seen * chance.between(0.2, 0.32))
-    sheet.add(f'<g transform="translate({middle[0]:.1f} {middle[1]:.1f}) rotate(-18) scale({size:.2f})">')
-    ring = tint.lighter(0.6)
-    sheet.line("M-1.75 0A1.75 .42 0 0 1 1.75 0", ring, 0.1, opacity=0.6)
-    sheet.oval(
-        (0, 0), 1, sheet.down_fade([(0, tint.lighter(0.4), 1), (1, tint.darker(0.4), 1)], sideways=0.6)
-    )
-    sheet.line("M-1.75 0A1.75 .42 0 0 0 1.75 0", ring, 0.12, opacity=0.9)
-    sheet.add("</g>")
+    middle = (view.width * (0.8 if view.from_left else 0.2), view.seen * chance.between(0.2, 0.32))
+    with sheet.moved(f"translate({middle[0]:.1f} {middle[1]:.1f}) rotate(-18) scale({size:.2f})"):
+        ring = tint.lighter(0.6)
+        sheet.line("M-1.75 0A1.75 .42 0 0 1 1.75 0", ring, 0.1, opacity=0.6)
+        sheet.oval(
+            (0, 0), 1, sheet.down_fade([(0, tint.lighter(0.4), 1), (1, tint.darker(0.4), 1)], sideways=0.6)
+        )
+        sheet.line("M-1.75 0A1.75 .42 0 0 0 1.75 0", ring, 0.12, opacity=0.9)
 
 
 def _waves(sheet: Sheet, view: View, chance: Chance, tints: list[Colour], *, top: float) -> None:
@@ -215,7 +214,7 @@ def _peak(
 
 
 def _windows(
-    sheet: Sheet, view: View, chance: Chance, corner: tuple[float, float], wide: float, near: float
+    sheet: Sheet, view: View, chance: Chance, corner: tuple[float, float], *, wide: float, near: float
 ) -> None:
     lit = 0.5 if view.light.dark > 0.1 else 0.25  # noqa: PLR2004 - more lamps from dusk on
     pane, step = view.unit * 1.1, view.unit * 2.7

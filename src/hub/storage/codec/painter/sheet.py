@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from hub.storage.codec.painter.colours import Colour
 
 Point = tuple[float, float]
 Stop = tuple[float, Colour, float]  # where (0 to 1), colour, opacity
+_FADING: Final = ((0.0, 1.0), (0.2, 0.72), (0.45, 0.32), (0.7, 0.09), (1.0, 0.0))  # without a visible rim
 _HEAD: Final = '<svg xmlns="http://www.w3.org/2000/svg" '
 
 
@@ -24,6 +26,13 @@ class Sheet:
     def add(self, shape: str) -> None:
         """Put a piece of SVG of our own on top."""
         self._shapes.append(shape)
+
+    @contextmanager
+    def moved(self, how: str) -> Iterator[None]:
+        """Put what is painted meanwhile elsewhere, as SVG's ``transform`` says."""
+        self.add(f'<g transform="{how}">')
+        yield
+        self.add("</g>")
 
     def path(self, way: str, fill: Colour | str, *, opacity: float = 1.0) -> None:
         """Fill an outline, given as SVG's path."""
@@ -62,7 +71,7 @@ class Sheet:
         self, middle: Point, radius: float, light: Colour, *, strength: float, tall: float = 1.0
     ) -> None:
         """Put a light there that fades towards its rim."""
-        fade = [(0.0, light, strength), (0.35, light, strength * 0.55), (1.0, light, 0.0)]
+        fade = [(at, light, strength * share) for at, share in _FADING]
         self.oval(middle, radius, self.round_fade(fade), tall=tall)
 
     def down_fade(self, stops: Iterable[Stop], *, sideways: float = 0.0) -> str:

@@ -19,7 +19,7 @@ _ELLIPSIS: Final = "…"
 def legible(text: str) -> str:
     """Return what can be drawn of a text, on one line; empty where that is less than half of its letters.
 
-    There are letters for the languages that are written in Latin script. Signs without one (emoji, controls,
+    There are letters for languages in Latin, Cyrillic and Greek script. Signs without one (emoji, controls,
     other scripts) are left out, and so is all that would only change the meaning of other signs.
     """
     kept: list[str] = []
@@ -48,11 +48,11 @@ def wrapped(text: str, room: float, size: float, most: int) -> list[str]:
         if width(text, size) <= room:
             return [*lines, text]
         last = len(lines) == most - 1
-        fitting = _fitting(text, room - (width(_ELLIPSIS, size) if last else 0.0), size)
+        fitting = _fitting(text, room - (_end_width(size) if last else 0.0), size)
         at_word = text.rfind(" ", 0, fitting + 1)
         cut = at_word if at_word > fitting * _TORN else fitting
         line, text = text[:cut].rstrip(), text[cut:].lstrip()
-        lines.append(line.rstrip(",;:.-–—") + _ELLIPSIS if last else line)
+        lines.append(line.rstrip(",;:.-\u2013\u2014") + _ELLIPSIS if last else line)
     return lines
 
 
@@ -61,9 +61,7 @@ def strokes(
 ) -> str:
     """Return a legible text as SVG; its base line begins at (x, y).
 
-    Args:
-        size: height of a capital.
-        weight: of a stroke, as a share of ``size``.
+    ``size`` is the height of a capital, ``weight`` that of a stroke as a share of it.
     """
     pen, drawn = 0.0, []
     for character in text:
@@ -104,7 +102,7 @@ def _known(character: str) -> str:
         return " "
     if _drawable(character):
         return character
-    simpler = unicodedata.normalize("NFKC", character)
+    simpler = unicodedata.normalize("NFKC", character).replace("\u2044", "/")  # of fractions
     return simpler if simpler != character and all(_drawable(each) for each in simpler) else ""
 
 
@@ -117,6 +115,10 @@ def _drawable(character: str) -> bool:
 
 def _letter(character: str) -> tuple[float, str]:
     return LETTERS[character] if character in LETTERS else LETTERS[taken_apart(character)[0]]
+
+
+def _end_width(size: float) -> float:
+    return width(_ELLIPSIS, size) + _GAP * size / CAPITAL
 
 
 def _fitting(text: str, room: float, size: float) -> int:

@@ -20,8 +20,8 @@ _PLACES: Final = {
     "mountains": "mountain mountains hill hills peak summit cliff valley alps hike hiking castle",
     "city": "city street streets downtown rooftop skyline town alley bridge subway station market plaza "
     "apartment balcony skyscraper traffic tower urban",
-    "meadow": "park garden gardens meadow field fields grass picnic flowers orchard farm lawn vineyard countryside "
-    "outside outdoors village",
+    "meadow": "park garden gardens meadow field fields grass picnic flowers orchard farm lawn vineyard "
+    "countryside outside outdoors village",
     "desert": "desert dune dunes sand oasis canyon savanna savannah mars",
     "snow": "snow snowy winter ski skiing ice icy glacier christmas frozen sled",
     "space": "space stars spaceship starship galaxy planet orbit moon cosmos rocket astronaut",
@@ -31,7 +31,8 @@ _PLACES: Final = {
     "library": "library bookshop bookstore study office desk school classroom university studying bookshelf "
     "archive museum lab laboratory workshop studio",
     "cafe": "cafe café coffeehouse bar pub restaurant tavern bistro inn diner teahouse",
-    "stage": "stage club concert party dance dancing dancefloor disco theater theatre festival karaoke cinema",
+    "stage": "stage club concert party dance dancing dancefloor disco theater theatre festival "
+    "karaoke cinema",
 }
 _ALWAYS_DARK: Final = ("space", "stage")
 _TIMES: Final = {
@@ -43,7 +44,8 @@ _TIMES: Final = {
 }
 _CUTS: Final = {
     "hood": "hoodie hooded sweatshirt tracksuit cloak robe bathrobe parka",
-    "collar": "shirt blouse uniform suit jacket blazer coat vest waistcoat pajamas pyjamas lab-coat tuxedo denim",
+    "collar": "shirt blouse uniform suit jacket blazer coat vest waistcoat pajamas pyjamas lab-coat "
+    "tuxedo denim",
     "straps": "dress gown top tank swimsuit bikini sundress nightgown camisole apron dungarees overalls",
     "high": "sweater turtleneck jumper pullover cardigan scarf armor armour spacesuit wool",
     "round": "t-shirt tshirt tee shirtless tunic jersey kimono",
