@@ -34,13 +34,16 @@ EXPECTED = {
     "idempotency_keys_message": "(message_id)",
     "image_removals_due": "(removed_at)",
     "image_removals_family": "(companion_id, sha256)",
+    "image_requests_companion": "(companion_id)",
+    "image_requests_conversation": "(conversation_id) WHERE (conversation_id IS NOT NULL)",
+    "image_requests_response": "(response_id) WHERE (response_id IS NOT NULL)",
     "images_family": "(companion_id, sha256)",
     "images_gallery": "(companion_id, created_at DESC, id DESC)",
     "images_header": "UNIQUE INDEX images_header ON public.images USING btree (companion_id) WHERE ((kind)",
     "images_owner": "(user_id) INCLUDE (bytes, thumb_bytes)",
     "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
     "jobs_ended": "(completed_at) WHERE (completed_at IS NOT NULL)",
-    "jobs_lane_order": "(lane, sequence) WHERE ((status)::text = ANY",
+    "jobs_lane_order": "(lane, rank, sequence) WHERE ((status)::text = ANY",
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
     "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_subject": "(subject_id)",
@@ -52,6 +55,7 @@ EXPECTED = {
     "responses_conversation": "(conversation_id)",
     "responses_job": "(job_id)",
     "responses_request": "(request_message_id)",
+    "scenes_current": "(companion_id, sequence DESC)",
     "tokens_expiry": "(expires_at)",
     "tokens_user": "(user_id)",
     "users_email": "UNIQUE INDEX users_email ON public.users USING btree (lower((email)::text))",
@@ -60,6 +64,7 @@ EXPECTED = {
     "messages_position": '(conversation_id, "position")',
     "idempotency_keys_key": "(user_id, key)",
     "rate_limits_bucket": "(action, subject)",
+    "scenes_message_id_key": "(message_id)",
 }
 
 # 2,000 conversations of 20 messages, and a job for each answer; 200 of 5,000 users have all of it.

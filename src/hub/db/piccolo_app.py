@@ -17,6 +17,8 @@ APP_CONFIG = AppConfig(
             "hub.domain.chat.tables",
             "hub.domain.images.tables",
             "hub.domain.limits.tables",
+            "hub.domain.painting.tables",
+            "hub.domain.scenes.tables",
             "hub.jobs.tables",
             "hub.legacy.tables",
         ]

@@ -13,6 +13,8 @@ class JobKind(StrEnum):
     """The kinds of jobs; each has an actor and a queue of its own."""
 
     REPLY = "reply"
+    SCENE = "scene"
+    IMAGE = "image"
     MAINTENANCE = "maintenance"
 
 
@@ -48,7 +50,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
     ``subject_id`` is what it works on (a reply's response, a maintenance's schedule). ``user_id`` is None
     for work that is nobody's, ``request_id`` the request that asked for it, which the logs of the work name
-    too.
+    too. ``shares_lane``: its lane serves its users in turn, not in the order in which they asked.
+    ``wait`` is the pause in seconds before it is due.
     """
 
     id: UUID
@@ -58,6 +61,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     subject_id: UUID
     request_id: str
     attempt: int = 0
+    shares_lane: bool = False
+    wait: float = 0.0
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -10,9 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from hub.db.engine import ENGINE
+from hub.jobs.store import IS_HEAD
 
-_IS_HEAD = """NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane
-        AND ahead.sequence < jobs.sequence AND ahead.status IN ('queued', 'in_progress'))"""
 _RUNNING = """(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs.user_id
         AND running.kind = jobs.kind AND running.status = 'in_progress')"""
 
@@ -22,7 +21,7 @@ UPDATE jobs SET published_at = now() FROM (
     WHERE status = 'queued' AND due_at <= now()
     AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
          OR published_at < now() - $3::float8 * interval '1 second')
-    AND {_IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
+    AND {IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
 WHERE id = job_id RETURNING id, kind, was_published
 """  # noqa: S608 - constants
@@ -88,14 +87,12 @@ async def forget_published(job_ids: list[UUID] | None = None) -> None:
 
 
 _NEXT = f"""
-SELECT id, kind FROM (
-    SELECT id, kind, status, due_at FROM jobs
-    WHERE lane = $1 AND status IN ('queued', 'in_progress') ORDER BY sequence LIMIT 1
-) AS head WHERE status = 'queued' AND due_at <= now()
+(SELECT id, kind FROM jobs WHERE lane = $1 AND status = 'queued' AND due_at <= now() AND {IS_HEAD}
+ORDER BY rank, sequence LIMIT 1)
 UNION
 (SELECT id, kind FROM jobs
 WHERE $4::int IS NOT NULL AND kind = $2 AND user_id = $3 AND status = 'queued' AND due_at <= now()
-AND {_IS_HEAD}
+AND {IS_HEAD}
 ORDER BY sequence LIMIT GREATEST($4 - (
     SELECT count(*) FROM jobs WHERE kind = $2 AND user_id = $3 AND status = 'in_progress'), 0))
 """  # noqa: S608 - constants

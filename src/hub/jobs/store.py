@@ -25,7 +25,7 @@ from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Claim, JobStatus, NewJob, Re
 
 
 async def insert(job: NewJob) -> None:
-    """Store a job that is due at once."""
+    """Store a job."""
     async with ENGINE.connection() as connection:
         await connection.execute(insertion(first=1), *insertion_values(job))
 
@@ -37,12 +37,24 @@ def insertion(*, first: int, source: str = "") -> str:
         first: number of the first of its parameters, which are :func:`insertion_values`.
         source: what stands behind the SELECT of the job's values: it is stored if this gives a row.
     """
-    types = ("uuid", "text", "text", "uuid", "uuid", "int", "int", "text")
-    values = ", ".join(f"${first + at}::{each}" for at, each in enumerate(types))
+    types = ("uuid", "text", "text", "uuid", "uuid", "int", "int", "text", "bool", "float8")
+    numbers = [f"${first + at}::{each}" for at, each in enumerate(types)]
+    lane, user_id, shares_lane, wait = numbers[2], numbers[3], numbers[8], numbers[9]
+    rank = _RANK.format(lane=lane, user_id=user_id, shares_lane=shares_lane)
     return (
-        "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id)"
-        f" SELECT {values} {source}"
+        "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id, rank,"
+        f" due_at) SELECT {', '.join(numbers[:8])}, {rank}, now() + {wait} * interval '1 second' {source}"
     )
+
+
+# Start-time fair queuing: a user's job comes behind their own, and a newcomer's first beside the first that
+# waits or runs. Of equal ranks the older goes first. Two that are stored at the same instant may get the
+# same rank, which costs one turn at most. After Goyal, Vin, Cheng: Start-time Fair Queueing, SIGCOMM 1996.
+_RANK = """CASE WHEN {shares_lane} THEN 1 + GREATEST(
+    COALESCE((SELECT max(rank) FROM jobs WHERE lane = {lane} AND user_id = {user_id}
+        AND status IN ('queued', 'in_progress')), 0),
+    COALESCE((SELECT min(rank) FROM jobs WHERE lane = {lane}
+        AND status IN ('queued', 'in_progress')), 1) - 1) ELSE 0 END"""
 
 
 def insertion_values(job: NewJob) -> tuple[object, ...]:
@@ -56,13 +68,23 @@ def insertion_values(job: NewJob) -> tuple[object, ...]:
         job.attempt,
         job.attempt + MAX_ATTEMPTS,
         job.request_id,
+        job.shares_lane,
+        job.wait,
     )
+
+
+#: Whether a row of ``jobs`` that waits may run as far as its lane goes: nothing of it runs, and what is
+#: before it has ended, or, where the lane is shared, is not due yet.
+IS_HEAD = """NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.id <> jobs.id
+    AND ahead.status IN ('queued', 'in_progress') AND (ahead.status = 'in_progress'
+    OR (ahead.rank, ahead.sequence) < (jobs.rank, jobs.sequence)
+    AND (jobs.rank = 0 OR ahead.due_at <= now())))"""
 
 
 #: The claim as a part of a larger statement. Its parameters are the job's id, the worker, the lease, the cap
 #: on what a user has running at once, and the slot to try first. Slots from 1 to the cap make it exact: of
 #: two claims that take the same one at the same instant, the unique index refuses the second.
-CLAIM = """
+CLAIM = f"""
 UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = $2, started_at = now(),
        lease_until = now() + $3 * interval '1 second', slot = NULLIF(free.slot, 0)
 FROM (
@@ -74,12 +96,10 @@ FROM (
         LIMIT 1) END AS slot
     FROM jobs AS waiting WHERE id = $1
 ) AS free
-WHERE id = $1 AND status = 'queued' AND due_at <= now() AND free.slot IS NOT NULL AND NOT EXISTS (
-    SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.sequence < jobs.sequence
-    AND ahead.status IN ('queued', 'in_progress'))
+WHERE id = $1 AND status = 'queued' AND due_at <= now() AND free.slot IS NOT NULL AND {IS_HEAD}
 RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, request_id,
     created_at
-"""
+"""  # noqa: S608 - a constant
 _SLOT_INDEX = "jobs_user_slot"
 
 
@@ -136,7 +156,7 @@ def _fences(claims: Sequence[Claim]) -> tuple[list[UUID], list[int]]:
     return [claim.job_id for claim in claims], [claim.attempt for claim in claims]
 
 
-async def complete(claim: Claim, *, result: Mapping[str, int] | None = None) -> bool:
+async def complete(claim: Claim, *, result: Mapping[str, int | str] | None = None) -> bool:
     """End the job well, with what came of it; False when it is no longer the caller's."""
     return await _end(claim, JobStatus.COMPLETED, None, None, result)
 
@@ -151,7 +171,7 @@ async def _end(
     status: JobStatus,
     code: str | None,
     message: str | None,
-    result: Mapping[str, int] | None = None,
+    result: Mapping[str, int | str] | None = None,
 ) -> bool:
     async with ENGINE.connection() as connection:
         done = await connection.execute(

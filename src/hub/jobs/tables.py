@@ -9,7 +9,9 @@ from hub.db.engine import ENGINE
 class Job(Table, db=ENGINE, tablename="jobs"):
     """Work to do once. ``(id, attempt)`` is the fence that every write of a worker is checked against.
 
-    ``sequence`` orders the jobs of a ``lane``, of which one runs at a time. ``lease_until`` is when a
+    ``rank`` and then ``sequence`` order the jobs of a ``lane``, of which one runs at a time. In a lane that
+    keeps its order ``rank`` is 0; in one that is shared fairly each user's jobs have ranks of their own, and
+    one that is not due yet keeps nobody waiting. ``lease_until`` is when a
     worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next. ``slot``
     is which of the places that its user may have running it took; null where there is no such cap.
     ``request_id`` is the request that asked for it, for the logs.
@@ -17,6 +19,7 @@ class Job(Table, db=ENGINE, tablename="jobs"):
 
     id = UUID(primary_key=True, default=None)
     sequence = BigInt(default=0)
+    rank = BigInt(default=0)
     kind = Varchar(length=20)
     lane = Varchar(length=60)
     user_id = UUID(null=True, default=None)

@@ -21,6 +21,7 @@ _EXPECTED: dict[Form, str] = {
     "text": "text",
     "host": "an IP address or a host name",
     "folder": "the path of a folder",
+    "file": "the path of a file",
     "secret": "32 random characters or more",
     "key": "a key of visible ASCII characters, no spaces",
     "database": "postgresql://user:password@host:5432/database",
@@ -45,6 +46,8 @@ def expected(field: Field) -> str:
         return "on or off"
     low, above, high = field.meta.ge, field.meta.gt, field.meta.le
     number = "a whole number" if base is int else "a number"
+    if field.meta.multiple_of is not None:
+        number = f"a multiple of {field.meta.multiple_of}"
     return f"{number} from {low} to {high}" if above is None else f"{number} above {above}, at most {high}"
 
 
@@ -115,7 +118,7 @@ def _host(value: str) -> str:
     return value
 
 
-def _folder(value: str) -> Path:
+def _path(value: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -172,7 +175,8 @@ def _origin(value: object, field: Field) -> str:
 _READERS: dict[Form, Callable[[str], object]] = {
     "text": _text,
     "host": _host,
-    "folder": _folder,
+    "folder": _path,
+    "file": _path,
     "secret": _text,
     "key": _key,
     "database": _url("database", "postgresql", "postgres"),

@@ -9,7 +9,9 @@ from msgspec import Meta, Struct
 
 from hub.core.settings.addresses import Secret, SecretUrl
 
-Form = Literal["plain", "text", "host", "folder", "secret", "key", "database", "broker", "http", "origins"]
+Form = Literal[
+    "plain", "text", "host", "folder", "file", "secret", "key", "database", "broker", "http", "origins"
+]
 """How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
 
 _SECRET_FORMS = {"secret": Secret, "key": Secret}
@@ -100,6 +102,59 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="A Stable Diffusion server for pictures. Absent: the built-in painter.",
             extra=_is("http"),
         ),
+    ] = None
+    sd_kind: Annotated[
+        Literal["auto", "a1111", "comfyui", "openai"],
+        Meta(description="What answers there: auto finds out. a1111 is Forge too."),
+    ] = "auto"
+    sd_key: Annotated[
+        str | None,
+        Meta(description="The key for that server, or user:password, if it wants one.", extra=_is("key")),
+    ] = None
+    sd_model: Annotated[
+        str | None,
+        Meta(description="The model or checkpoint to paint with. Absent: its own.", extra=_is("text")),
+    ] = None
+    sd_sampler: Annotated[
+        str, Meta(description="The sampler, as AUTOMATIC1111 names it.", extra=_is("text"))
+    ] = "DPM++ 2M Karras"
+    sd_steps: Annotated[int, Meta(ge=1, le=150, description="Steps that the sampler takes.")] = 28
+    sd_cfg_scale: Annotated[
+        float, Meta(ge=1, le=30, description="How closely a picture follows its prompt.")
+    ] = 6.0
+    sd_timeout: Annotated[float, Meta(gt=0, le=86_400, description="Seconds that one picture may take.")] = (
+        300.0
+    )
+    sd_workflow: Annotated[
+        Path | None,
+        Meta(description="ComfyUI: a workflow of your own, saved in API format.", extra=_is("file")),
+    ] = None
+    image_width: Annotated[
+        int, Meta(ge=64, le=2048, multiple_of=8, description="The width of a painted picture, in pixels.")
+    ] = 832
+    image_height: Annotated[
+        int, Meta(ge=64, le=2048, multiple_of=8, description="The height of a painted picture, in pixels.")
+    ] = 1216
+    images_per_hour: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many pictures one user may ask for in an hour.")
+    ] = 10
+    scene_analysis: Annotated[
+        Literal["auto", "both", "after", "off"],
+        Meta(
+            description="When the model is asked for the scene: before and after a reply, after it, never. "
+            "auto: what suits the model."
+        ),
+    ] = "auto"
+    scene_timeout: Annotated[
+        float, Meta(gt=0, le=600, description="Seconds that reading the scene may take.")
+    ] = 10.0
+    content_policy: Annotated[
+        str,
+        Meta(description="What everything said and painted has to be, in a few words.", extra=_is("text")),
+    ] = "suitable for everyone"
+    prompts_dir: Annotated[
+        Path | None,
+        Meta(description="A folder whose templates replace the hub's own.", extra=_is("folder")),
     ] = None
     image_format: Annotated[
         Literal["avif", "webp", "jpeg"], Meta(description="How pictures are stored. avif is the smallest.")

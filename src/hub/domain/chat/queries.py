@@ -187,7 +187,7 @@ WITH conversation AS (
 _RESPONSE_PARTS = f"""
 , response AS (
     INSERT INTO responses (id, conversation_id, request_message_id, generate_image, job_id)
-    SELECT $9, id, $3, $13, $5 FROM conversation
+    SELECT $9, id, $3, $15, $5 FROM conversation
 ), job AS ({store.insertion(first=5, source="FROM conversation")})
 """  # noqa: S608 - constants
 _STORED = "SELECT position, created_at, companion_id FROM message, conversation"

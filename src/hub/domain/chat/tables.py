@@ -12,13 +12,17 @@ from hub.domain.images.tables import Image
 
 
 class Conversation(Table, db=ENGINE, tablename="conversations"):
-    """A talk with one companion; ``last_position`` is the position of its newest message, 0 when empty."""
+    """A talk with one companion; ``last_position`` is the position of its newest message, 0 when empty.
+
+    ``epoch`` counts how often messages were taken out of it: who has seen others has to read it anew.
+    """
 
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
     companion_id = ForeignKey(Companion, null=False, on_delete=OnDelete.cascade)
     title = Varchar(length=200)
     last_position = Integer(default=0)
+    epoch = Integer(default=0)
     created_at = Timestamptz()
     updated_at = Timestamptz()
 

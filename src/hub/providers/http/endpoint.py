@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -11,21 +12,24 @@ import httpcore2
 class Endpoint:
     """Makes the URL and the headers of each request."""
 
-    def __init__(self, *, scheme: str, host: str, port: int | None, path: str, query: str, key: str) -> None:
+    def __init__(
+        self, *, scheme: str, host: str, port: int | None, path: str, query: str, authorization: str
+    ) -> None:
         self._scheme = scheme.encode()
         self._host = host.encode("ascii")
         self._port = port
         self._path = path
-        self._query = f"?{query}" if query else ""
+        self._query = query
         named = f"[{host}]" if ":" in host else host
         self._name = (f"{named}:{port}" if port is not None else named).encode("ascii")
-        self._authorization = f"Bearer {key}".encode("ascii") if key else b""
+        self._authorization = authorization.encode("ascii")
 
     @classmethod
-    def parse(cls, base_url: str, key: str | None, *, whose: str) -> Self:
+    def parse(cls, base_url: str, key: str | None, *, whose: str, basic: bool = False) -> Self:
         """Check both; raises ``ValueError`` with a sentence that never holds the key.
 
-        ``whose`` names the server in it: f"{whose}".
+        ``whose`` names the server in it: f"{whose}". ``basic``: a key with a colon is a user's name and
+        password, for HTTP's Basic authentication; any other is a bearer's.
         """
         key = (key or "").strip()
         if not (key.isascii() and (key + "x").isprintable()):
@@ -43,11 +47,21 @@ class Endpoint:
         path = parts.path.rstrip("/")
         if not (path + parts.query).isascii() or not (path + parts.query).isprintable() or " " in path:
             raise ValueError(f"{whose} address holds characters that have to be percent-encoded")
-        return cls(scheme=parts.scheme, host=host, port=port, path=path, query=parts.query, key=key)
+        authorization = f"Bearer {key}" if key else ""
+        if basic and ":" in key:
+            authorization = f"Basic {base64.b64encode(key.encode('ascii')).decode()}"
+        return cls(
+            scheme=parts.scheme,
+            host=host,
+            port=port,
+            path=path,
+            query=parts.query,
+            authorization=authorization,
+        )
 
     def url(self, path: str) -> httpcore2.URL:
-        """Return the URL of ``path`` below the base address; it may bring a query of its own."""
-        query = self._query.replace("?", "&", 1) if "?" in path else self._query
+        """Return the URL of ``path``, which may have a query of its own, below the base address."""
+        query = f"{'&' if '?' in path else '?'}{self._query}" if self._query else ""
         target = f"{self._path}{path}{query}".encode("ascii")
         return httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
 

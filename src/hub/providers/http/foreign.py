@@ -157,7 +157,7 @@ class ForeignFetcher:
         self._network = network or AsyncioBackend()
         self._seconds = seconds
         self._max_bytes = max_bytes
-        self._ssl_context: ssl.SSLContext | None = None
+        self._no_trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the network has its own
 
     async def get(self, url: str) -> bytes:
         """Return what is there, whole; raises ``ForeignError``."""
@@ -203,9 +203,7 @@ class ForeignFetcher:
             headers=_headers(target, own),
             extensions={"timeout": {"connect": _CONNECT_SECONDS}},
         )
-        async with httpcore2.AsyncConnectionPool(
-            ssl_context=self._trusted() if target.scheme == "https" else None, network_backend=network
-        ) as pool:
+        async with httpcore2.AsyncConnectionPool(ssl_context=self._no_trust, network_backend=network) as pool:
             response = await pool.handle_async_request(request)
             try:
                 self._look_at(response)
@@ -233,11 +231,6 @@ class ForeignFetcher:
                 if len(content) > self._max_bytes:
                     raise ForeignError("it is too large")
         return bytes(content)
-
-    def _trusted(self) -> ssl.SSLContext:
-        if self._ssl_context is None:
-            self._ssl_context = httpcore2.default_ssl_context()
-        return self._ssl_context
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):

@@ -138,9 +138,9 @@ def failure_of_words(words: str, *, detail: str = "") -> ImageServerError:
 
 
 def failure_of_transport(error: Exception, *, answering: bool) -> ImageServerError:
-    """Say what a broken connection means; ``answering``: the answer had begun."""
+    """Say what one of ``TRANSPORT_ERRORS`` means; ``answering``: the answer had begun."""
     trouble, detail = transport_trouble(error, answering=answering)
-    return failure(f"image_{trouble}", detail=detail)
+    return failure("image_server_down" if trouble == "down" else f"image_{trouble}", detail=detail)
 
 
 def _code_of_words(status: int, words: str) -> str | None:
