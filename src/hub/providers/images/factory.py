@@ -89,7 +89,9 @@ def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
         return maker.a1111()
     if kind == "comfyui":
         return maker.comfyui()
-    return DetectedServer(HttpClient(endpoint, pool, maker.breaker), comfyui=maker.comfyui(), a1111=maker.a1111())
+    return DetectedServer(
+        HttpClient(endpoint, pool, maker.breaker), comfyui=maker.comfyui(), a1111=maker.a1111()
+    )
 
 
 class _Maker:
