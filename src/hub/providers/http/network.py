@@ -8,6 +8,7 @@ one lazy timer for each connection watches the silence.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Iterable
 from typing import Any, cast
@@ -128,8 +129,7 @@ class _Protocol(asyncio.Protocol):
 
     async def read(self, max_bytes: int, patience: float | None) -> bytes:
         if not self._buffer and not self._eof:
-            if patience is not None:
-                self._watch(patience)
+            self._watch(math.inf if patience is None else patience)
             self._reader = self._loop.create_future()
             try:
                 await self._reader
@@ -178,7 +178,7 @@ class _Protocol(asyncio.Protocol):
     def _watch(self, patience: float) -> None:
         """Set the deadline; a timer that is already armed for an earlier one moves itself on."""
         self._give_up_at = self._loop.time() + patience
-        if self._timer is None or self._timer.when() > self._give_up_at:
+        if self._give_up_at < math.inf and (self._timer is None or self._timer.when() > self._give_up_at):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._give_up_at, self._look)
@@ -189,7 +189,7 @@ class _Protocol(asyncio.Protocol):
             return
         if self._loop.time() >= self._give_up_at:
             self._reader.set_exception(httpcore2.ReadTimeout("silence"))
-        else:
+        elif self._give_up_at < math.inf:
             self._timer = self._loop.call_at(self._give_up_at, self._look)
 
 
