@@ -8,6 +8,7 @@ one lazy timer for each connection watches the silence.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import math
 import ssl
 from collections.abc import Iterable
@@ -231,11 +232,13 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         """Connect to the first of the host's addresses that answers."""
         del local_address, socket_options  # the pool is made without them
         loop = asyncio.get_running_loop()
-        if isinstance(loop, asyncio.BaseEventLoop):
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
             connecting = loop.create_connection(
                 lambda: _Protocol(loop), host, port, happy_eyeballs_delay=0.25
             )
-        else:  # uvloop tries the addresses one after the other
+        else:
+            # One address needs no race, which loses a socket now and then if it is cancelled. uvloop knows
+            # no race: it tries a name's addresses one after the other.
             connecting = loop.create_connection(lambda: _Protocol(loop), host, port)
         try:
             async with asyncio.timeout(timeout):
@@ -263,6 +266,14 @@ def open_pool() -> Pool:
         keepalive_expiry=_IDLE_SECONDS,
         network_backend=AsyncioBackend(),
     )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
