@@ -17,14 +17,14 @@ from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
 from hub.providers.images.content import plain, read_base64
-from hub.providers.images.exchange import exchange
+from hub.providers.images.exchange import MAX_BYTES, exchange
 from hub.providers.images.failures import failure
 from hub.providers.images.options import Options
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress
 from hub.providers.images.samplers import SamplerName, is_about_samplers, ways_to_name
 
 POLL_SECONDS = 1.0
-_INTERRUPT_SECONDS = 2.0
+STOP_SECONDS = 2.0
 _CHECK_SECONDS = 5.0
 _SMALL = 4 * 1024 * 1024  # bytes of an answer that is neither a picture nor an error
 _LARGE = 256 * 1024  # a body from here on is read beside the event loop
@@ -46,8 +46,9 @@ class _Done(Struct):
 class A1111:
     """An ``ImageServer``. Its key is "user:password" (``--api-auth``) or a bearer's, for a proxy before it.
 
-    ``timeout`` is in seconds for a whole picture; when it is over the server is told to stop. ``options``'s
-    model is loaded and stays loaded. Tickets are neither given nor heeded.
+    ``timeout`` is in seconds for a whole picture; when it is over, or the call is cancelled, the server is
+    told to stop and has ``stop_seconds`` to do so. ``options``'s model is loaded and stays loaded. Tickets
+    are neither given nor heeded.
     """
 
     provider = "a1111"
@@ -61,11 +62,15 @@ class A1111:
         timeout: float,
         breaker: Breaker,
         poll_seconds: float = POLL_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._client = HttpClient(endpoint, pool, breaker)
         self._options = options
         self._timeout = timeout
         self._poll_seconds = poll_seconds
+        self._stop_seconds = stop_seconds
+        self._max_bytes = max_bytes
         self._samplers = ways_to_name(options.sampler)
 
     async def make(self, order: PictureOrder, *, progress: Progress, ticket: str | None = None) -> Picture:
@@ -107,7 +112,12 @@ class A1111:
         for number, name in enumerate(self._samplers):
             body = msgspec.json.encode(self._request(order, name))
             answer = await exchange(
-                self._client, "POST", "/sdapi/v1/txt2img", body, seconds=self._timeout + _INTERRUPT_SECONDS
+                self._client,
+                "POST",
+                "/sdapi/v1/txt2img",
+                body,
+                seconds=self._timeout + self._stop_seconds,  # ``make`` gives up, and says so to the server
+                max_bytes=self._max_bytes,
             )
             if answer.ok:
                 self._samplers = self._samplers[number:]  # only what worked is remembered
@@ -183,13 +193,13 @@ class A1111:
     async def _interrupt(self, working: asyncio.Future[Picture]) -> None:
         """Tell the server to stop, and give it a moment to do so: the next call must not overlap."""
         with contextlib.suppress(ImageServerError, TimeoutError):
-            async with asyncio.timeout(_INTERRUPT_SECONDS):
+            async with asyncio.timeout(self._stop_seconds):
                 answer = await exchange(
                     self._client,
                     "POST",
                     "/sdapi/v1/interrupt",
                     b"{}",
-                    seconds=_INTERRUPT_SECONDS,
+                    seconds=self._stop_seconds,
                     max_bytes=_SMALL,
                     looking=True,
                 )

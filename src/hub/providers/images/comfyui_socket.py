@@ -131,10 +131,12 @@ class Socket:
     async def _listen(self, follower: Follower, client_id: str, tried: asyncio.Event) -> None:
         path = f"/ws?clientId={quote(client_id, safe='')}"
         for _ in range(_CONNECTIONS):
+            opened = False
             try:
                 async with open_socket(
                     self._pool, self._endpoint, path, patience=self._patience, max_bytes=_MAX_FRAME
                 ) as messages:
+                    opened = True
                     tried.set()
                     async for message in messages:
                         follower.hear(message)
@@ -142,6 +144,8 @@ class Socket:
                 pass  # the history tells the end
             finally:
                 tried.set()
+            if not opened:  # a server that refuses it once will do so again
+                return
             await asyncio.sleep(self._pause)
 
 
