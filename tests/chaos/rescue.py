@@ -193,9 +193,9 @@ async def _kill_who_asks(world: World, poisoned: asyncio.Future[str], kills: lis
     pid = worker.pid
     await worker.kill()
     kills.append(pid)
-    if size is Size.SHORT:
-        await world.end_leases(pid)
     await worker.start()
+    if size is Size.SHORT:  # a lease outlasts a start, so that the poison meets two workers again
+        await world.end_leases(pid)
 
 
 async def _talk(client: Client, conversations: list[str], turns: int) -> list[str]:
