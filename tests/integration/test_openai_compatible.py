@@ -494,7 +494,7 @@ async def test_one_pool_serves_http_and_https(
 
 
 async def test_a_certificate_that_nobody_vouches_for(tls_fake: FakeLLM) -> None:
-    async with model_at(tls_fake.url, breaker=Breaker(threshold=1)) as model:
+    async with model_at(tls_fake.url, breaker=Breaker(threshold=1, span=0)) as model:
         await failure(model)
         caught = await failure(model)  # no server that is down: it says so each time
     assert (caught.code, caught.transient, caught.detail) == ("llm_certificate", False, "ConnectError")

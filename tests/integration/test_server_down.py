@@ -41,7 +41,7 @@ async def fake() -> AsyncIterator[FakeLLM]:
 
 @pytest.fixture
 async def model(fake: FakeLLM, clock: Clock) -> AsyncIterator[OpenAICompatible]:
-    async with model_at(fake.url, silence_seconds=5, breaker=Breaker(now=clock)) as model:
+    async with model_at(fake.url, silence_seconds=5, breaker=Breaker(now=clock, span=0)) as model:
         yield model
 
 
@@ -130,10 +130,12 @@ async def test_a_server_that_answers_anything_is_not_down(model: OpenAICompatibl
 
 
 async def test_silence_and_cancelled_calls_do_not_count(fake: FakeLLM, clock: Clock) -> None:
-    async with model_at(fake.url, silence_seconds=0.05, breaker=Breaker(now=clock, threshold=2)) as model:
+    async with model_at(
+        fake.url, silence_seconds=0.05, breaker=Breaker(now=clock, threshold=2, span=0)
+    ) as model:
         fake.script(*[silence()] * 4)
         assert [await outcome(model) for _ in range(4)] == ["llm_timeout"] * 4
-    async with model_at(fake.url, breaker=Breaker(now=clock, threshold=2)) as model:
+    async with model_at(fake.url, breaker=Breaker(now=clock, threshold=2, span=0)) as model:
         fake.script(*[silence()] * 4)
         asked = len(fake.requests)
         asking = [asyncio.create_task(outcome(model)) for _ in range(4)]

@@ -24,7 +24,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def breaker(clock: Clock) -> Breaker:
-    return Breaker(threshold=3, pause=5.0, now=clock)
+    return Breaker(threshold=3, span=0.0, pause=5.0, now=clock)
 
 
 def is_let_through(breaker: Breaker) -> bool:
@@ -47,6 +47,26 @@ def test_it_opens_after_calls_in_vain_in_a_row(breaker: Breaker) -> None:
     miss(breaker, 1)
     assert breaker.is_open
     assert not is_let_through(breaker)
+
+
+def test_many_calls_at_one_moment_open_nothing(clock: Clock) -> None:
+    breaker = Breaker(threshold=3, span=2.0, now=clock)
+    miss(breaker, 100)
+    clock.seconds += 1.9
+    miss(breaker, 1)
+    assert is_let_through(breaker)
+    clock.seconds += 0.1
+    miss(breaker, 1)
+    assert not is_let_through(breaker)
+
+
+def test_a_row_begins_after_an_answer(clock: Clock) -> None:
+    breaker = Breaker(threshold=3, span=2.0, now=clock)
+    miss(breaker, 3)
+    breaker.answered()
+    clock.seconds += 5
+    miss(breaker, 3)
+    assert is_let_through(breaker)
 
 
 def test_an_answer_ends_the_row(breaker: Breaker) -> None:
