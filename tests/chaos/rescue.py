@@ -156,7 +156,9 @@ async def poison(world: World, size: Size, progress: Progress) -> list[Finding]:
     async with answering(world, answer), progress.of(_CLAIMS, "workers killed by a poison"):
         poisoned.set_result((await client.send(where, _POISON))["response"]["id"])
         response_id = poisoned.result()
-        talking = asyncio.create_task(_talk(client, others, size.of(3, 10)))
+        # A turn bears two lost workers, not three: one that shared all three with the poison would fail too.
+        await eventually(lambda: bool(kills), seconds=_PATIENCE)
+        talking = asyncio.create_task(_talk(client, others, kills, every=size.of(1, 6)))
         failed = await client.ended(response_id, within=_PATIENCE + 60)
         progress.done = len(kills)
         statuses = await world.ended(await talking, within=_PATIENCE)
@@ -193,18 +195,21 @@ async def _kill_who_asks(world: World, poisoned: asyncio.Future[str], kills: lis
     pid = worker.pid
     await worker.kill()
     kills.append(pid)
-    if size is Size.SHORT:
-        await world.end_leases(pid)
     await worker.start()
+    if size is Size.SHORT:  # a lease outlasts a start, so that the poison meets two workers again
+        await world.end_leases(pid)
 
 
-async def _talk(client: Client, conversations: list[str], turns: int) -> list[str]:
-    """Say several things in each conversation and return the responses' ids."""
-    sent = []
-    for number in range(turns):
-        sent += [await client.send(each, f"Message {number}") for each in conversations]
-        await asyncio.sleep(0.2)
-    return [each["response"]["id"] for each in sent]
+async def _talk(client: Client, conversations: list[str], kills: list[int], *, every: float) -> list[str]:
+    """Say something in each conversation again and again until the last kill; return the responses' ids."""
+    sent: list[str] = []
+    deadline = time.monotonic() + _PATIENCE
+    while len(kills) < _CLAIMS and time.monotonic() < deadline:
+        number = len(sent) // len(conversations)
+        answers = [await client.send(each, f"Message {number}") for each in conversations]
+        sent += [each["response"]["id"] for each in answers]
+        await asyncio.sleep(every)
+    return sent
 
 
 def _busiest(world: World, by_worker: dict[str, list[str]]) -> tuple[HubServer, list[str]]:

@@ -93,6 +93,7 @@ class FakeComfyUI:
         self.always: dict[str, Answer] = {}  # by path
         self.sockets_refused = False
         self.sockets_opened = 0
+        self.loses_next_answer = False  # what is asked for is done, but the answer never comes
         self.takes_wished_id = True  # older servers choose their own
         self._sockets: dict[str, tuple[ServerProtocol, asyncio.StreamWriter]] = {}
         self._stopping = asyncio.Event()  # the work that runs
@@ -132,6 +133,11 @@ class FakeComfyUI:
         """Wait until so many requests for this path have come in."""
         async with asyncio.timeout(5), self._changed:
             await self._changed.wait_for(lambda: self.count(path) >= count)
+
+    async def wait_for_sockets(self, count: int) -> None:
+        """Wait until so many sockets have been opened, one after the other."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: self.sockets_opened >= count)
 
     async def wait_until_running(self) -> None:
         """Wait until a piece of work has begun."""
@@ -259,6 +265,9 @@ class FakeComfyUI:
             return False
         if answer is None:
             answer = await self._answer(asked)
+        if self.loses_next_answer and kind == "/prompt":
+            self.loses_next_answer = False
+            answer = Answer(-1)
         if answer.status == 0:
             await asyncio.Event().wait()
         if answer.status < 0:
@@ -277,15 +286,17 @@ class FakeComfyUI:
         assert isinstance(request, Request)
         protocol.send_response(protocol.accept(request))
         client_id = asked.query["clientId"]
-        self._sockets[client_id] = (protocol, writer)
-        self.sockets_opened += 1
+        self._sockets[client_id] = socket = (protocol, writer)
         await _flush(protocol, writer)
+        self.sockets_opened += 1
+        await self._tell()
         try:
             while data := await reader.read(1024):
                 protocol.receive_data(data)
                 await _flush(protocol, writer)
         finally:
-            del self._sockets[client_id]
+            if self._sockets[client_id] is socket:
+                del self._sockets[client_id]
 
     async def _answer(self, asked: Asked) -> Answer:
         match asked.method, asked.path.split("/")[1:]:

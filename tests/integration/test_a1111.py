@@ -371,7 +371,7 @@ async def test_what_fails_by_itself_is_not_interrupted(fake: FakeA1111) -> None:
 async def test_a_server_that_is_down_is_left_alone_for_a_while(fake: FakeA1111) -> None:
     await fake.stop()
     now = 0.0
-    breaker = Breaker(threshold=2, pause=5.0, now=lambda: now)
+    breaker = Breaker(threshold=2, span=0.0, pause=5.0, now=lambda: now)
     async with server_at(fake.url, breaker=breaker) as server:
         assert [(await failing(server)).code for _ in range(3)] == [
             "image_unreachable",

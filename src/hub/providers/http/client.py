@@ -33,7 +33,8 @@ class HttpClient:
             path: the path below the endpoint's address.
             body: JSON, or nothing.
             patience: seconds of silence, also before the first byte.
-            looking: ask a server that is known to be down too; for who wants to know whether it still is.
+            looking: ask a server that is known to be down too, and count nothing against it; for who wants to
+                know whether it still is.
 
         Raises:
             ServerDownError: the server could not be reached just before; nothing was sent.
@@ -44,7 +45,7 @@ class HttpClient:
         try:
             response = await self._send(method, path, body, patience)
         except TRANSPORT_ERRORS as error:
-            if _did_not_reach(error):
+            if _did_not_reach(error) and not looking:
                 self._breaker.missed()
             raise
         self._breaker.answered()

@@ -8,9 +8,10 @@ one lazy timer for each connection watches the silence.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import math
 import ssl
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore2
@@ -129,8 +130,7 @@ class _Protocol(asyncio.Protocol):
 
     async def read(self, max_bytes: int, patience: float | None) -> bytes:
         if not self._buffer and not self._eof:
-            if patience is not None:
-                self._watch(patience)
+            self._watch(math.inf if patience is None else patience)
             self._reader = self._loop.create_future()
             try:
                 await self._reader
@@ -179,7 +179,7 @@ class _Protocol(asyncio.Protocol):
     def _watch(self, patience: float) -> None:
         """Set the deadline; a timer that is already armed for an earlier one moves itself on."""
         self._give_up_at = self._loop.time() + patience
-        if self._timer is None or self._timer.when() > self._give_up_at:
+        if self._give_up_at < math.inf and (self._timer is None or self._timer.when() > self._give_up_at):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._give_up_at, self._look)
@@ -190,7 +190,7 @@ class _Protocol(asyncio.Protocol):
             return
         if self._loop.time() >= self._give_up_at:
             self._reader.set_exception(httpcore2.ReadTimeout("silence"))
-        else:
+        elif self._give_up_at < math.inf:
             self._timer = self._loop.call_at(self._give_up_at, self._look)
 
 
@@ -232,13 +232,13 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         """Connect to the first of the host's addresses that answers."""
         del local_address, socket_options  # the pool is made without them
         loop = asyncio.get_running_loop()
-        if isinstance(loop, asyncio.BaseEventLoop):
-            # An address of its own needs no race, which drops its socket unclosed if cancelled at its end.
-            delay = None if _is_address(host) else 0.25
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
             connecting = loop.create_connection(
-                lambda: _Protocol(loop), host, port, happy_eyeballs_delay=delay
+                lambda: _Protocol(loop), host, port, happy_eyeballs_delay=0.25
             )
-        else:  # uvloop tries the addresses one after the other
+        else:
+            # One address needs no race, which loses a socket now and then if it is cancelled. uvloop knows
+            # no race: it tries a name's addresses one after the other.
             connecting = loop.create_connection(lambda: _Protocol(loop), host, port)
         try:
             async with asyncio.timeout(timeout):
@@ -270,7 +270,7 @@ def open_pool() -> Pool:
 
 def _is_address(host: str) -> bool:
     try:
-        ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True

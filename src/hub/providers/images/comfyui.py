@@ -11,7 +11,7 @@ from hub.providers.http.breaker import Breaker
 from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
-from hub.providers.images.comfyui_api import MAX_PICTURE, Api, Ended
+from hub.providers.images.comfyui_api import Api, Ended
 from hub.providers.images.comfyui_graph import (
     Graph,
     Nodes,
@@ -22,6 +22,8 @@ from hub.providers.images.comfyui_graph import (
     weights,
 )
 from hub.providers.images.comfyui_socket import Follower, Share, Socket
+from hub.providers.images.content import plain
+from hub.providers.images.exchange import MAX_BYTES
 from hub.providers.images.failures import failure
 from hub.providers.images.options import Options
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress
@@ -32,14 +34,25 @@ _STOP_SECONDS = 2.0
 _LOOKS_FOR_QUEUE = 5  # looks into the history between two into the queue, which is a longer answer
 _FIRST_LOOK = 2
 _MISSES = 3  # looks in a row that may fail: the server may be busy, or be restarted
+_LONGEST_NAME = 200
+_HIGHEST_SEED = 2**32 - 1
+_MOST_STEPS = 10_000
 
 
 class _Work:
     """One call of ``make``: whom it tells, and what to stop if it is cancelled."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.keep_ticket = progress.keep_ticket
         self.prompt_id = ""
+        self._tell = progress.tell
+        self._told = 0.0
+
+    def tell(self, share: float) -> None:
+        """Tell the share that is done, if it is more than was told."""
+        if share > self._told:
+            self._told = share
+            self._tell(share)
 
 
 class ComfyUI:
@@ -51,6 +64,8 @@ class ComfyUI:
     that is not ready after ``timeout`` seconds goes on at the server, for the next attempt to find.
     """
 
+    provider = "comfyui"
+
     def __init__(
         self,
         endpoint: Endpoint,
@@ -61,7 +76,7 @@ class ComfyUI:
         breaker: Breaker,
         workflow: Path | None = None,
         poll_seconds: float = 1.0,
-        max_bytes: int = MAX_PICTURE,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         """Raises ``ValueError`` in one sentence for a ``workflow`` that cannot be used."""
         self._graph = Graph.built_in() if workflow is None else Graph.read(workflow)
@@ -72,11 +87,6 @@ class ComfyUI:
         client = HttpClient(endpoint, pool, breaker)
         self._api = Api(client, patience=min(timeout, _SILENCE_SECONDS), max_picture=max_bytes)
         self._socket = Socket(endpoint, pool, patience=min(timeout / 2, _SOCKET_SECONDS), pause=poll_seconds)
-
-    @property
-    def provider(self) -> str:
-        """Its kind, as recipes name it."""
-        return "comfyui"
 
     async def make(self, order: PictureOrder, *, progress: Progress, ticket: str | None = None) -> Picture:
         """Make a picture; see ``ImageServer.make``."""
@@ -98,7 +108,7 @@ class ComfyUI:
             if not error.transient:
                 self._found_model = ""  # it may be gone from the server
             raise
-        progress.tell(1.0)
+        work.tell(1.0)
         return self._picture(content, order, nodes)
 
     async def check(self) -> None:
@@ -135,7 +145,7 @@ class ComfyUI:
                 ended = await self._api.ended(ticket)  # it may have ended between the two looks
             else:
                 work.prompt_id = ticket
-                follower = Follower(Share(weights(nodes), work.progress.tell), ticket)
+                follower = Follower(Share(weights(nodes), work.tell), ticket)
                 async with self._socket.heard_by(follower, place.client_id or str(uuid.uuid4())):
                     return await self._fetched(await self._end(follower))
         if ended is None or ended.failure is not None or not ended.files:
@@ -145,14 +155,14 @@ class ComfyUI:
     async def _new(self, nodes: Nodes, work: _Work) -> Ended:
         """Ask for the picture and wait for its end."""
         client_id, chosen = str(uuid.uuid4()), str(uuid.uuid4())
-        await work.progress.keep_ticket(chosen)
-        follower = Follower(Share(weights(nodes), work.progress.tell), chosen)
+        await work.keep_ticket(chosen)
+        follower = Follower(Share(weights(nodes), work.tell), chosen)
         async with self._socket.heard_by(follower, client_id):
             work.prompt_id = chosen
             named = await self._api.post(nodes, client_id=client_id, prompt_id=chosen)
             if named != chosen:
                 work.prompt_id = follower.prompt_id = named
-                await work.progress.keep_ticket(named)
+                await work.keep_ticket(named)
             return await self._end(follower)
 
     async def _end(self, follower: Follower) -> Ended:
@@ -210,12 +220,13 @@ class ComfyUI:
         sampler, _ = comfy_sampler(self._options.sampler)
         used = first_text(nodes, "sampler_name")
         seed = first_number(nodes, "seed", "noise_seed")
+        steps = first_number(nodes, "steps")
         return Picture(
             content=content,
-            seed=order.seed if seed is None else seed,
-            model=first_text(nodes, "ckpt_name", "unet_name"),
-            sampler=self._options.sampler if used == sampler else used,
-            steps=first_number(nodes, "steps") or 0,
+            seed=seed if seed is not None and 0 <= seed <= _HIGHEST_SEED else order.seed,
+            model=plain(first_text(nodes, "ckpt_name", "unet_name"), longest=_LONGEST_NAME),
+            sampler=self._options.sampler if used == sampler else plain(used, longest=_LONGEST_NAME),
+            steps=steps if steps is not None and 0 <= steps <= _MOST_STEPS else 0,
         )
 
 

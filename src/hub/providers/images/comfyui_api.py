@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
-import httpcore2
 from msgspec import Struct
 
-from hub.providers.http.answers import TRANSPORT_ERRORS, read_body
 from hub.providers.http.client import HttpClient
 from hub.providers.images.comfyui_graph import Nodes
 from hub.providers.images.comfyui_socket import failure_of_message
-from hub.providers.images.failures import failure, failure_of_answer, failure_of_transport
+from hub.providers.images.content import checked
+from hub.providers.images.exchange import MAX_BYTES, Answer, exchange
+from hub.providers.images.failures import failure
 from hub.providers.images.protocol import ImageServerError
 
-MAX_PICTURE = 64 * 1024 * 1024
 _MAX_JSON = 16 * 1024 * 1024  # the queue repeats the graphs of everybody in it
-_OK, _BAD_REQUEST, _NOT_FOUND = 200, 400, 404
+_BAD_REQUEST, _NOT_FOUND = 400, 404
 _LOADER = "CheckpointLoaderSimple"
 _WORK_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # a UUID at ComfyUI's own; nothing that a path could mean
 _ERROR_TYPE = re.compile(r"[a-z_]{1,60}")
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # PNG, JPEG
 
 
 class File(Struct, frozen=True):
@@ -52,21 +49,21 @@ class Place(Struct, frozen=True):
 class Api:
     """The requests to one server; each raises ``ImageServerError``."""
 
-    def __init__(self, client: HttpClient, *, patience: float, max_picture: int = MAX_PICTURE) -> None:
-        """``patience`` is in seconds of silence, ``max_picture`` in bytes."""
+    def __init__(self, client: HttpClient, *, patience: float, max_picture: int = MAX_BYTES) -> None:
+        """``patience`` is in seconds for a whole answer, ``max_picture`` in bytes."""
         self._client = client
         self._patience = patience
         self._max_picture = max_picture
 
     async def look(self) -> None:
         """Return if the server is there and is a ComfyUI."""
-        answer = await self._json("GET", "/system_stats", looking=True)
+        answer = await self._json("/system_stats", looking=True)
         if not (isinstance(answer, dict) and "system" in answer):
             raise failure("image_bad_answer", detail="no ComfyUI: /system_stats says nothing of a system")
 
     async def first_checkpoint(self) -> str:
         """Return the name of the first model that the server has."""
-        answer = await self._json("GET", f"/object_info/{_LOADER}")
+        answer = await self._json(f"/object_info/{_LOADER}")
         choices = _at(answer, _LOADER, "input", "required", "ckpt_name")
         if isinstance(choices, list) and choices:
             names = choices[0] if isinstance(choices[0], list) else _at(choices[-1], "options")
@@ -78,12 +75,10 @@ class Api:
     async def post(self, nodes: Nodes, *, client_id: str, prompt_id: str) -> str:
         """Ask for work; returns its id at the server: ``prompt_id``, or what an older server chose."""
         body = {"prompt": nodes, "client_id": client_id, "prompt_id": prompt_id}
-        response = await self._send("POST", "/prompt", json.dumps(body).encode("ascii"))
-        if response.status == _BAD_REQUEST:
-            told = await read_body(response)
-            raise _refusal(told, nodes) or failure_of_answer(response.status, response.headers, told)
-        answer = await self._read_json(response)
-        named = _at(answer, "prompt_id")
+        answer = await self._ask("POST", "/prompt", body)
+        if answer.status == _BAD_REQUEST:
+            raise _refusal(answer.body, nodes) or answer.failure()
+        named = _at(_read(answer), "prompt_id")
         if not isinstance(named, str) or not _WORK_ID.fullmatch(named):
             raise failure("image_bad_answer", detail="no prompt_id")
         return named
@@ -92,12 +87,12 @@ class Api:
         """Return the end of this work, None if the server knows of none (yet)."""
         if not _WORK_ID.fullmatch(prompt_id):
             return None
-        entry = _at(await self._json("GET", f"/history/{prompt_id}"), prompt_id)
+        entry = _at(await self._json(f"/history/{prompt_id}"), prompt_id)
         return _end(entry) if isinstance(entry, dict) else None
 
     async def place(self, prompt_id: str) -> Place | None:
         """Return where this work waits or runs, None if it does neither."""
-        queue = await self._json("GET", "/queue")
+        queue = await self._json("/queue")
         for name in ("queue_running", "queue_pending"):
             entries = _at(queue, name)
             for entry in entries if isinstance(entries, list) else ():
@@ -119,53 +114,45 @@ class Api:
     async def view(self, file: File) -> bytes | None:
         """Return the file's bytes, None if it is there no more."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        response = await self._send("GET", f"/view?{urlencode(query, errors='replace')}")
-        if response.status == _NOT_FOUND:
-            await response.aclose()
+        path = f"/view?{urlencode(query, errors='replace')}"
+        answer = await self._ask("GET", path, max_bytes=self._max_picture)
+        if answer.status == _NOT_FOUND:
             return None
-        content = await self._read(response, self._max_picture)
-        if not content.startswith(_SIGNATURES) and content[8:12] != b"WEBP":
-            raise failure("image_bad_answer", detail="the file is no PNG, JPEG or WebP")
-        return content
+        return checked(_good(answer).body)
 
     async def _tell(self, path: str, body: Mapping[str, object]) -> None:
-        await self._read(await self._send("POST", path, json.dumps(body).encode("ascii")), _MAX_JSON)
+        _good(await self._ask("POST", path, body))
 
-    async def _json(self, method: str, path: str, *, looking: bool = False) -> object:
-        return await self._read_json(await self._send(method, path, looking=looking))
+    async def _json(self, path: str, *, looking: bool = False) -> object:
+        return _read(await self._ask("GET", path, looking=looking))
 
-    async def _read_json(self, response: httpcore2.Response) -> object:
-        content = await self._read(response, _MAX_JSON)
-        try:
-            answer: object = json.loads(content)  # the standard one: nodes put NaN into the history
-        except (ValueError, RecursionError):
-            raise failure("image_bad_answer", detail="no JSON") from None
-        return answer
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        max_bytes: int = _MAX_JSON,
+        looking: bool = False,
+    ) -> Answer:
+        content = b"" if body is None else json.dumps(body).encode("ascii")
+        return await exchange(
+            self._client, method, path, content, seconds=self._patience, max_bytes=max_bytes, looking=looking
+        )
 
-    async def _send(
-        self, method: str, path: str, body: bytes = b"", *, looking: bool = False
-    ) -> httpcore2.Response:
-        try:
-            return await self._client.send(method, path, body, patience=self._patience, looking=looking)
-        except TRANSPORT_ERRORS as error:
-            raise failure_of_transport(error, answering=False) from None
 
-    async def _read(self, response: httpcore2.Response, max_bytes: int) -> bytes:
-        """Return the whole body of a good answer."""
-        if response.status != _OK:
-            raise failure_of_answer(response.status, response.headers, await read_body(response))
-        body = bytearray()
-        try:
-            async with contextlib.aclosing(response.aiter_stream()) as pieces:
-                async for piece in pieces:
-                    body += piece
-                    if len(body) > max_bytes:
-                        raise failure("image_bad_answer", detail=f"more than {max_bytes} bytes")
-        except TRANSPORT_ERRORS as error:
-            raise failure_of_transport(error, answering=True) from None
-        finally:
-            await response.aclose()
-        return bytes(body)
+def _good(answer: Answer) -> Answer:
+    if not answer.ok:
+        raise answer.failure()
+    return answer
+
+
+def _read(answer: Answer) -> object:
+    try:
+        told: object = json.loads(_good(answer).body)  # the standard one: nodes put NaN into the history
+    except (ValueError, RecursionError):
+        raise failure("image_bad_answer", detail="no JSON") from None
+    return told
 
 
 def _refusal(body: bytes, nodes: Nodes) -> ImageServerError | None:

@@ -24,7 +24,7 @@ _CLASS_NAME = re.compile(r"[\w.]{1,80}")  # an exception's: it cannot be a promp
 class Share:
     """How much of a graph is done, 0 to 1, never backwards.
 
-    ``weights`` says how much of the work each node is, ``tell`` is called with each new share.
+    ``weights`` says how much of the work each node is, ``tell`` is called with each share.
     """
 
     def __init__(self, weights: Mapping[str, int], tell: Callable[[float], None]) -> None:
@@ -32,17 +32,13 @@ class Share:
         self._total = sum(weights.values()) or 1
         self._parts: dict[str, float] = {}
         self._tell = tell
-        self._told = 0.0
 
     def set(self, node: object, part: float = 1.0) -> None:
         """Note that ``part`` of a node is done; nodes that the graph does not have count nothing."""
         if not isinstance(node, str) or node not in self._weights:
             return
         self._parts[node] = max(self._parts.get(node, 0.0), min(part, 1.0))
-        share = sum(self._weights[name] * part for name, part in self._parts.items()) / self._total
-        if share > self._told:
-            self._told = share
-            self._tell(share)
+        self._tell(sum(self._weights[name] * done for name, done in self._parts.items()) / self._total)
 
 
 class Follower:
@@ -135,10 +131,12 @@ class Socket:
     async def _listen(self, follower: Follower, client_id: str, tried: asyncio.Event) -> None:
         path = f"/ws?clientId={quote(client_id, safe='')}"
         for _ in range(_CONNECTIONS):
+            opened = False
             try:
                 async with open_socket(
                     self._pool, self._endpoint, path, patience=self._patience, max_bytes=_MAX_FRAME
                 ) as messages:
+                    opened = True
                     tried.set()
                     async for message in messages:
                         follower.hear(message)
@@ -146,6 +144,8 @@ class Socket:
                 pass  # the history tells the end
             finally:
                 tried.set()
+            if not opened:  # a server that refuses it once will do so again
+                return
             await asyncio.sleep(self._pause)
 
 
