@@ -22,6 +22,7 @@ from hub.domain.chat.schemas import CreateConversation, Message
 from hub.domain.companions import service as companions
 from hub.domain.companions.schemas import CreateCompanion
 from hub.process import Process, open_process
+from hub.providers.http.network import open_pool
 from hub.web.app import create_app
 
 GOAL = 1.5
@@ -100,7 +101,10 @@ async def measure(world: World) -> list[Figure]:
     with (world.folder() / "log").open("w") as log:
         configure_logging(settings, stream=log)
         await migrate(dsn)
-        async with open_process(settings, dsn=dsn, publisher=None, language_model=None) as process:
+        async with (
+            open_pool() as pool,
+            open_process(settings, dsn=dsn, publisher=None, language_model=None, pool=pool) as process,
+        ):
             token, conversation_id = await _fill(process)
             history = History(create_app(process), token, conversation_id)
             page = msgspec.json.decode(await history.endpoint())

@@ -37,6 +37,7 @@ from hub.domain.companions.schemas import CreateCompanion
 from hub.domain.images.schemas import Image
 from hub.domain.images.service import NewImage
 from hub.process import Process, open_process
+from hub.providers.http.network import open_pool
 from hub.storage.layout import UPLOADS, Family, prepare
 
 FILES_GOAL, DATABASE_GOAL, BACKUP_GOAL = 0.12, 0.02, 0.015
@@ -134,7 +135,10 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
         configure_logging(settings, stream=log)
         await migrate(dsn)
         prepare(data)
-        async with open_process(settings, dsn=dsn, publisher=None, language_model=None) as process:
+        async with (
+            open_pool() as pool,
+            open_process(settings, dsn=dsn, publisher=None, language_model=None, pool=pool) as process,
+        ):
             images = await _store(process, sources)
             for number in range(IMAGES - len(images)):
                 await _copy(data, images[number % len(images)], number)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing, suppress
-from enum import Enum, auto
-from typing import TypeVar
 from uuid import UUID
 
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from msgspec import structs
 
+from actors.attempts import Attempt, Attempts, Stop, insist
 from actors.keeper import Keeper
+from actors.scene import SceneReader
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import prompt, turns
 from hub.domain.chat.reply_text import ReplyText
-from hub.domain.chat.turns import Turn, TurnLostError
-from hub.jobs import queue
-from hub.jobs.contracts import LEASE
+from hub.domain.chat.turns import After, Turn, TurnLostError
+from hub.domain.scenes import reading
+from hub.domain.scenes.analysis import Findings, applied
+from hub.domain.scenes.schemas import SceneDetails
 from hub.live.events import Begun, Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
@@ -27,109 +27,63 @@ from hub.providers.llm.protocol import ChatRequest, Finish, LanguageModel, Langu
 
 logger = get_logger(__name__)
 
-T = TypeVar("T")
-
-#: Seconds between two attempts at a write that ends an attempt, while the database is away.
-WRITE_AGAIN = 0.5
 #: Seconds between two saves of the text so far.
 SAVE_EVERY = 0.5
 #: Seconds that one attempt may take in all.
 ATTEMPT_LIMIT = 600.0
+#: Seconds beyond the patience for reading a scene, after which a picture no longer waits for it.
+IMAGE_WAITS = 20.0
 #: How often the prompt is halved when the model's server finds it too long.
 SHORTENINGS = 3
 
 
-class Stop(Enum):
-    """Why an attempt is stopped from outside."""
-
-    LOST = auto()
-    SHUTDOWN = auto()
-
-
-class Replies:
+class Replies(Attempts["ReplyAttempt"]):
     """The replies that this process is writing."""
 
-    def __init__(self, process: Process, keeper: Keeper, model: LanguageModel) -> None:
-        self._process = process
-        self._keeper = keeper
+    def __init__(self, process: Process, keeper: Keeper, model: LanguageModel, reader: SceneReader) -> None:
+        super().__init__(process, keeper)
         self._model = model
-        self._running: set[Attempt] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._reader = reader
 
-    @property
-    def running(self) -> int:
-        """How many replies this process is writing."""
-        return len(self._running)
-
-    async def run(self, job_id: UUID) -> None:
-        """Do the job if it is there to be done; safe to call any number of times, from anywhere."""
-        if self._process.is_stopping:
-            await queue.forget_published([job_id])
-            return
-        try:
-            cap = self._process.settings.turn_cap
-            turn = await turns.begin(job_id, worker=self._process.name, cap=cap)
-        except UNAVAILABLE as error:
-            logger.warning("job not claimed, the sweep rings again", reason=type(error).__name__)
-            return
-        if turn is None:
-            return
-        clear_contextvars()
-        bind_contextvars(
-            request_id=turn.claim.request_id,
-            job_id=str(job_id),
-            user_id=str(turn.claim.user_id),
-            attempt=turn.claim.attempt,
-            conversation_id=str(turn.conversation_id),
-            companion_id=str(turn.companion_id),
-        )
-        attempt = Attempt(self._process, self._model, turn)
-        self._running.add(attempt)
-        self._idle.clear()
-        try:
-            with self._keeper.keeping(turn.claim, lambda: attempt.stop(Stop.LOST)):
-                await attempt.run()
-        finally:
-            self._running.discard(attempt)
-            if not self._running:
-                self._idle.set()
-            clear_contextvars()
-        if not self._process.is_stopping:
-            with suppress(*UNAVAILABLE):  # the sweep finds it too
-                await self._process.relay.ring_next(
-                    turn.claim.lane, kind=turn.claim.kind, user_id=turn.claim.user_id
-                )
-
-    async def hand_over(self) -> None:
-        """Give every running reply back to its queue, for a process that stops."""
-        for attempt in tuple(self._running):
-            attempt.stop(Stop.SHUTDOWN)
-        await self._idle.wait()
+    async def begin(self, job_id: UUID) -> ReplyAttempt | None:
+        """Claim the job; None when there is nothing to do."""
+        cap = self.process.settings.turn_cap
+        turn = await turns.begin(job_id, worker=self.process.name, cap=cap)
+        return ReplyAttempt(self.process, self._model, self._reader, turn) if turn is not None else None
 
 
-class Attempt:
+class ReplyAttempt(Attempt):
     """One attempt at one reply: two tasks that end together.
 
     The writer asks the model and publishes what it says at once; the saver stores the text so far, at most
     every half second. When the turn is found lost, by the saver or by the process's keeper, the writer stops.
     """
 
-    def __init__(self, process: Process, model: LanguageModel, turn: Turn) -> None:
+    def __init__(self, process: Process, model: LanguageModel, reader: SceneReader, turn: Turn) -> None:
+        super().__init__(turn.claim)
         self._process = process
         self._model = model
+        self._reader = reader
         self._turn = turn
+        self._persona = turn.persona
+        self._findings: Findings | None = None
         self._text = ReplyText()
         self._unsaved = asyncio.Event()
         self._saved = asyncio.Event()
         self._saved.set()
-        self._stopped: Stop | None = None
         self._writer: asyncio.Task[Finish] | None = None
-        self._started = time.perf_counter()
+
+    @property
+    def context(self) -> Mapping[str, str]:
+        """The ids for the log."""
+        return {
+            "conversation_id": str(self._turn.conversation_id),
+            "companion_id": str(self._turn.companion_id),
+        }
 
     def stop(self, why: Stop) -> None:
         """Close the upstream and write nothing more but, at a shutdown, the hand-over."""
-        self._stopped = self._stopped or why
+        self.stopped = self.stopped or why
         if self._writer is not None:
             self._writer.cancel()
 
@@ -138,7 +92,7 @@ class Attempt:
         try:
             await self._attempt()
         except TurnLostError:
-            if self._stopped is not Stop.SHUTDOWN:
+            if self.stopped is not Stop.SHUTDOWN:
                 logger.info("reply dropped, its job was taken away")
                 with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
                     await turns.keep(self._turn, str(self._text))
@@ -179,7 +133,7 @@ class Attempt:
 
     async def _write(self, writer: asyncio.Task[Finish]) -> Finish:
         saver = asyncio.create_task(self._save_forever())
-        if self._stopped is not None:
+        if self.stopped is not None:
             writer.cancel()
         try:
             async with asyncio.timeout(ATTEMPT_LIMIT):
@@ -187,9 +141,9 @@ class Attempt:
             await self._saved.wait()  # cutting a write short would cost a connection
             return finish  # noqa: TRY300 - an else would be read after the finally
         except asyncio.CancelledError:
-            if self._stopped is not Stop.LOST:
+            if self.stopped is not Stop.LOST:
                 await self._release()
-            if self._stopped is None:
+            if self.stopped is None:
                 raise
             raise TurnLostError from None
         finally:
@@ -199,12 +153,14 @@ class Attempt:
 
     async def _ask(self) -> Finish:
         """Stream one answer; a prompt that the server finds too long is asked again, shorter."""
+        await self._read_scene()
         settings = self._process.settings
         budget = max(self._model.context_tokens - settings.llm_max_tokens, self._model.context_tokens // 2)
         for shortening in range(SHORTENINGS + 1):
             request = ChatRequest(
                 messages=prompt.build(
-                    self._turn.persona,
+                    self._process.prompts,
+                    self._persona,
                     self._turn.talk,
                     budget=budget >> shortening,
                     first=self._turn.first_position,
@@ -219,6 +175,22 @@ class Attempt:
                 if error.code != "llm_context_exceeded" or shortening == SHORTENINGS:
                     raise
         raise AssertionError("the loop returns or raises")
+
+    async def _read_scene(self) -> None:
+        """Have the reply know what the user's message changes; only once, since they wait."""
+        if not (self._reader.reads_before and self.claim.is_first):
+            return
+        persona = self._persona
+        self._findings = await self._reader.read(
+            "before",
+            name=persona.name,
+            user_name=persona.user_name,
+            scene=persona.scene,
+            talk=self._turn.talk,
+        )
+        if self._findings is not None:
+            scene, _ = applied(persona.scene, SceneDetails(), self._findings)
+            self._persona = structs.replace(persona, scene=scene)
 
     async def _stream(self, request: ChatRequest) -> Finish:
         async with aclosing(self._model.stream(request)) as answer:
@@ -241,7 +213,7 @@ class Attempt:
                 self._unsaved.set()
                 if offset == 0:
                     await asyncio.sleep(0)  # the first text goes out before it is logged
-                    logger.info("first token", duration_ms=self._elapsed_ms())
+                    logger.info("first token", duration_ms=self.elapsed_ms())
         raise failure("llm_truncated")
 
     async def _save_forever(self) -> None:
@@ -266,12 +238,42 @@ class Attempt:
             )
             await self._fail(error)
             return
-        await _insist(lambda: turns.complete(self._turn, text, finish.usage))
+        after = self._after()
+        await insist(lambda: turns.complete(self._turn, text, finish.usage, after))
+        if after.scene_job is not None:
+            self._process.relay.ring(after.scene_job.id, after.scene_job.kind)
+        elif after.image is not None:
+            self._process.relay.ring(after.image.job.id, after.image.job.kind)
         logger.info(
-            "reply completed",
-            duration_ms=self._elapsed_ms(),
+            "LLM response generation completed",
+            duration_ms=self.elapsed_ms(),
             length=len(text),
             completion_tokens=finish.usage.completion_tokens if finish.usage else None,
+        )
+
+    def _after(self) -> After:
+        """Return what comes next: the scene is read, and then the picture painted that was asked for."""
+        turn, user_id = self._turn, self.claim.user_id
+        reads = self._reader.reads_after
+        scene_job = reading.new_job(
+            companion_id=turn.companion_id,
+            response_id=turn.response_id,
+            user_id=user_id,
+            request_id=self.claim.request_id,
+        )
+        image = None
+        if turn.generate_image and user_id is not None:
+            image = self._process.painting.for_reply(
+                user_id=user_id,
+                companion_id=turn.companion_id,
+                conversation_id=turn.conversation_id,
+                response_id=turn.response_id,
+                wait=self._reader.patience + IMAGE_WAITS if reads else 0.0,
+            )
+        return After(
+            findings=(self._findings or Findings()) if reads else None,
+            scene_job=scene_job if reads else None,
+            image=image,
         )
 
     async def _fail(self, error: LanguageModelError) -> None:
@@ -281,13 +283,13 @@ class Attempt:
             code=error.code,
             detail=error.detail,
             will_retry=again,
-            duration_ms=self._elapsed_ms(),
+            duration_ms=self.elapsed_ms(),
         )
         if not again:
             text = str(self._text)
-            await _insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
+            await insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
             return
-        delay = await _insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
+        delay = await insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
         self._process.relay.ring_later(self._turn.claim.job_id, self._turn.claim.kind, delay)
 
     async def _release(self) -> None:
@@ -298,26 +300,6 @@ class Attempt:
             logger.debug("nothing to hand over")
         except UNAVAILABLE as error:
             logger.warning("reply not handed over, its lease will end", reason=type(error).__name__)
-
-    def _elapsed_ms(self) -> float:
-        return round((time.perf_counter() - self._started) * 1000, 1)
-
-
-async def _insist(write: Callable[[], Awaitable[T]]) -> T:
-    """Do a write that must not be lost, again and again while the database is away, up to a lease's length.
-
-    A write whose answer was lost finds at its repetition that the turn is no longer its own, and is dropped.
-    """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + LEASE
-    while True:
-        try:
-            return await write()
-        except UNAVAILABLE as error:
-            if loop.time() > give_up:
-                raise
-            logger.warning("database unavailable while replying", reason=type(error).__name__)
-        await asyncio.sleep(WRITE_AGAIN)
 
 
 async def _survive(write: Awaitable[bool]) -> bool:

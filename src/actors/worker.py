@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
+from actors.images import Images
 from actors.keeper import Keeper
 from actors.maintenance import Maintenance
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
+from actors.scene import SceneReader, Scenes
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import turns
-from hub.domain.chat.service import lane_of
 from hub.jobs import queue
 from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
@@ -37,10 +38,15 @@ class Worker:
         self._process = process
         self._broker = broker
         self._keeper = Keeper(process.bus)
-        self._replies = Replies(process, self._keeper, model)
+        reader = SceneReader(process, model)
+        self._replies = Replies(process, self._keeper, model, reader)
+        self._scenes = Scenes(process, self._keeper, reader)
+        self._images = Images(process, self._keeper)
         self._maintenance = Maintenance(process, self._keeper)
         self._actors: dict[str, Callable[[UUID], Coroutine[Any, Any, None]]] = {
             JobKind.REPLY: self._replies.run,
+            JobKind.SCENE: self._scenes.run,
+            JobKind.IMAGE: self._images.run,
             JobKind.MAINTENANCE: self._maintenance.run,
         }
         for kind, actor in self._actors.items():
@@ -86,7 +92,11 @@ class Worker:
             async with asyncio.timeout(STOP_TIMEOUT):
                 # This process's own sweep must not take what is handed over: nobody here would run it.
                 await asyncio.gather(
-                    self._process.relay.stop(), self._replies.hand_over(), self._maintenance.hand_over()
+                    self._process.relay.stop(),
+                    self._replies.hand_over(),
+                    self._scenes.hand_over(),
+                    self._images.hand_over(),
+                    self._maintenance.hand_over(),
                 )
         except TimeoutError:
             logger.warning("some work could not be handed over in time; its leases will end")
@@ -117,14 +127,14 @@ class Worker:
                 logger.exception("a rescue failed")  # the next one may not
 
     async def _rescue(self, *, everything: bool = False) -> None:
-        rescued = await turns.rescue(everything=everything)
-        for conversation_id, response_id in rescued:
-            logger.warning(
-                "reply rescued", conversation_id=str(conversation_id), response_id=str(response_id)
-            )
+        rescued, turns_of = await turns.rescue(everything=everything)
+        for conversation_id, response_id in turns_of:
             self._process.bus.publish(Changed(conversation_id, response_id))
-        for conversation_id, _ in rescued:
-            await self._process.relay.ring_next(lane_of(conversation_id), kind=JobKind.REPLY, user_id=None)
+        for each in rescued:
+            logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
+            if each.kind == JobKind.IMAGE:
+                await self._process.painting.tell(each.job_id, lane=each.lane)
+            await self._process.relay.ring_next(each.lane, kind=each.kind, user_id=None)
 
 
 async def _log_failure(actor: Awaitable[None]) -> None:

@@ -9,17 +9,26 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
+from hub.core.errors import StartError
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
 from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
+from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
 from hub.domain.images.delivery import Delivery
 from hub.domain.images.links import Links
 from hub.domain.images.service import ImageService, open_images
+from hub.domain.limits.service import Limits
+from hub.domain.painting.builtin import Painter
+from hub.domain.painting.service import PaintingService
+from hub.domain.prompts.prompts import Prompts
 from hub.jobs.messages import JobPublisher
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
+from hub.providers.http.network import Pool
+from hub.providers.images.factory import open_image_server
+from hub.providers.images.protocol import ImageServer
 from hub.providers.llm.protocol import LanguageModel
 from hub.storage.secret import read_or_make
 
@@ -45,8 +54,14 @@ class Process:
         relay: Relay,
         language_model: LanguageModel | None,
         images: ImageService,
+        image_server: ImageServer,
+        prompts: Prompts,
     ) -> None:
         self.settings = settings
+        self.prompts = prompts
+        self.scene_analysis = settings.scene_analysis
+        if self.scene_analysis == "auto":  # the embedded model spoils more of a scene than it reads
+            self.scene_analysis = "both" if settings.llm_url else "off"
         self.publisher = publisher
         self.bus = bus
         self.relay = relay
@@ -55,14 +70,30 @@ class Process:
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
         self.accounts = AccountService(token_life=timedelta(days=settings.token_days))
         self.images = images
+        self.image_server = image_server
         self.delivery = Delivery(images)
         self.links = Links(settings.secret_key or read_or_make(settings.data_dir))
-        self.chat = ChatService(relay=relay, bus=bus, message_max_length=settings.message_max_length)
+        limits = Limits(settings)
+        self.chat = ChatService(
+            relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
+        )
+        self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
+        self.clearing = Clearing(relay=relay, bus=bus)
+
+
+def load_prompts(settings: Settings) -> Prompts:
+    """Read the prompts that the settings name; raises ``StartError``."""
+    return Prompts.load(settings.prompts_dir, policy=settings.content_policy)
 
 
 @asynccontextmanager
 async def open_process(
-    settings: Settings, *, dsn: str, publisher: JobPublisher | None, language_model: LanguageModel | None
+    settings: Settings,
+    *,
+    dsn: str,
+    publisher: JobPublisher | None,
+    language_model: LanguageModel | None,
+    pool: Pool,
 ) -> AsyncIterator[Process]:
     """Open what a process needs on the running event loop, and close it in reverse order.
 
@@ -71,7 +102,12 @@ async def open_process(
         dsn: the database, migrated.
         publisher: rings for jobs; closed by its owner. None leaves that to the workers.
         language_model: for a process that talks to one; closed by its owner.
+        pool: the process's connections to servers, for the image server; closed by its owner.
+
+    Raises:
+        StartError: the operator's prompts, or what is set of the image server, cannot be used.
     """
+    prompts = load_prompts(settings)
     async with AsyncExitStack() as stack:
         await _open_engine(dsn, pool_size=settings.database_pool_size)
         stack.push_async_callback(ENGINE.close)
@@ -82,6 +118,8 @@ async def open_process(
         relay.start()
         stack.push_async_callback(relay.stop)
         images = await stack.enter_async_context(open_images(settings))
+        image_server = _open_image_server(settings, images, pool)
+        stack.push_async_callback(image_server.close)
         yield Process(
             settings,
             publisher=publisher,
@@ -89,7 +127,19 @@ async def open_process(
             relay=relay,
             language_model=language_model,
             images=images,
+            image_server=image_server,
+            prompts=prompts,
         )
+
+
+def _open_image_server(settings: Settings, images: ImageService, pool: Pool) -> ImageServer:
+    """Take the image server that is set up, else the painter that is built in."""
+    if settings.sd_url is None:
+        return Painter(images.files, images.processes)
+    try:
+        return open_image_server(settings, pool)
+    except ValueError as error:
+        raise StartError(f"The image server cannot be used: {error}.") from None
 
 
 async def _open_engine(dsn: str, *, pool_size: int) -> None:

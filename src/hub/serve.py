@@ -22,7 +22,7 @@ from hub.core.settings import Settings
 from hub.db.engine import UNAVAILABLE
 from hub.db.provision import Database, keeping, migrate_database, open_database
 from hub.jobs.broker import Broker, make_broker, make_publisher
-from hub.process import ASK_AGAIN, Process, open_process
+from hub.process import ASK_AGAIN, Process, load_prompts, open_process
 from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
@@ -57,6 +57,7 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     """
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare_data_folder(settings)
+    load_prompts(settings)  # a mistake in them is told before anything is begun
     listener = listen(settings) if roles.web else None
     try:
         with (
@@ -92,7 +93,7 @@ async def _run(
         if publisher is not None:
             stack.callback(publisher.close)
         process = await stack.enter_async_context(
-            open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model)
+            open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model, pool=pool)
         )
         if roles.worker and model is not None:
             await stack.enter_async_context(_working(process, broker, model, alone=database.exclusive))

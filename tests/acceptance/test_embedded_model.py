@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from hub.providers.http.network import open_pool
-from hub.providers.llm import ChatMessage, ChatRequest, Delta, Finish, LanguageModelError, embedded_process
+from hub.providers.llm import (
+    ChatMessage,
+    ChatRequest,
+    Delta,
+    Finish,
+    JsonSchema,
+    LanguageModelError,
+    embedded_process,
+)
 from hub.providers.llm.embedded import EmbeddedModel
 from hub.providers.llm.embedded_process import EmbeddedServer
 
@@ -86,6 +95,45 @@ async def test_it_stops_where_it_is_told(model: EmbeddedModel) -> None:
     texts, finish = await answer(model, ask("Tell me about bread.", stop=(word,)))
     assert "".join(texts) == whole[: whole.index(word)]
     assert finish.reason == "stop"
+
+
+async def test_it_holds_an_answer_to_a_schema(model: EmbeddedModel) -> None:
+    moods = ["radiant", "grumpy"]  # words that a model this small would never hit upon
+    properties = {"mood": {"enum": moods}, "is_user_present": {"type": "boolean"}}
+    schema = JsonSchema(
+        name="mood",
+        schema={
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        },
+    )
+    text = await model.answer(ask("How are you?", max_tokens=60), schema=schema, patience=60)
+    said = json.loads(text)
+    assert said.keys() == properties.keys()
+    assert said["mood"] in moods
+    assert isinstance(said["is_user_present"], bool)
+
+
+async def test_an_answer_that_takes_too_long_frees_the_model(model: EmbeddedModel) -> None:
+    numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 400, "maxItems": 500}
+    schema = JsonSchema(name="numbers", schema=numbers)
+    with pytest.raises(LanguageModelError) as caught:
+        await model.answer(ask("Count to 500.", max_tokens=900), schema=schema, patience=0.5)
+    assert caught.value.code == "llm_timeout"
+    began = time.monotonic()
+    await answer(model, ask("Hi", max_tokens=1))
+    assert time.monotonic() - began < 4  # 900 tokens would take 10 s and more
+
+
+async def test_an_answer_does_not_wait_for_its_turn_beyond_its_patience(model: EmbeddedModel) -> None:
+    schema = JsonSchema(name="any", schema={"type": "object"})
+    async with contextlib.aclosing(model.stream(ask("Tell me a very long story.", max_tokens=900))) as stream:
+        await anext(stream)
+        with pytest.raises(LanguageModelError) as caught:
+            await model.answer(ask("Hi"), schema=schema, patience=0.1)
+    assert caught.value.code == "llm_timeout"
 
 
 async def test_a_prompt_beyond_the_context_is_a_clear_error(model: EmbeddedModel) -> None:

@@ -64,6 +64,16 @@ async def test_a_data_folder_that_cannot_be_written(tmp_path: Path, role: str) -
     one_line(await refused(tmp_path, role), str(data), "HUB_DATA_DIR")
 
 
+@pytest.mark.parametrize("role", ["up", "worker"])
+async def test_a_mistake_in_the_prompts(tmp_path: Path, role: str) -> None:
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "rules.txt").write_text("Be kind, $polcy.")
+    done = await refused(tmp_path, role, HUB_PROMPTS_DIR=str(prompts))
+    one_line(done, "HUB_PROMPTS_DIR", str(prompts / "rules.txt"), "$polcy", "$policy")
+    assert not (tmp_path / "data/postgres").exists(), "nothing was begun"
+
+
 async def test_a_damaged_settings_file(tmp_path: Path) -> None:
     config = tmp_path / "hub.toml"
     config.write_text('port = 8000\nllm_url = "http://127.0.0.1:1/v1\n')

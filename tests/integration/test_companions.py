@@ -86,7 +86,7 @@ async def test_bounds_are_inside(client: Client, fields: dict[str, str]) -> None
         ("appearance", ["green"]),
         ("id", "018f0000-0000-7000-8000-000000000000"),
         ("user_id", "018f0000-0000-7000-8000-000000000000"),
-        ("scene", {"outfit": "x"}),
+        ("scene", {"mood": "x"}),
     ],
 )
 async def test_what_no_companion_has_is_refused(client: Client, field: str, value: Any) -> None:

@@ -27,6 +27,7 @@ RESPONSE = {
     "usage",
     "created_at",
     "completed_at",
+    "image_job_id",
 }
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.providers.http.breaker import Breaker
 from hub.providers.http.network import open_pool
-from hub.providers.llm import ChatMessage, ChatRequest, Delta, Finish, LanguageModelError, Usage
+from hub.providers.llm import ChatRequest, Delta, Finish, LanguageModelError, Usage
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import (
@@ -35,8 +36,8 @@ from tests.fakes.llm_script import (
     status,
     stream,
 )
+from tests.services.outside_model import KEY, ask, model_at
 
-KEY = "sk-canary-5f1c9e"
 HELLO = line(chunk("Hello"))
 STOP = line(chunk(finish="stop"))
 
@@ -45,38 +46,6 @@ STOP = line(chunk(finish="stop"))
 async def fake() -> AsyncIterator[FakeLLM]:
     async with FakeLLM() as server:
         yield server
-
-
-@contextlib.asynccontextmanager
-async def model_at(
-    url: str,
-    *,
-    silence_seconds: float = 10,
-    key: str | None = KEY,
-    total_seconds: float = 60,
-    max_characters: int = 64_000,
-) -> AsyncIterator[OpenAICompatible]:
-    pool = open_pool()
-    model = OpenAICompatible(
-        base_url=url,
-        key=key,
-        model="test-model",
-        timeout=silence_seconds,
-        context_tokens=4096,
-        total_seconds=total_seconds,
-        max_characters=max_characters,
-        pool=pool,
-    )
-    try:
-        yield model
-    finally:
-        await model.close()
-        await pool.aclose()
-
-
-def ask(text: str = "How are you?", *, stop: tuple[str, ...] = ()) -> ChatRequest:
-    messages = (ChatMessage(role="system", content="Be kind."), ChatMessage(role="user", content=text))
-    return ChatRequest(messages=messages, max_tokens=50, temperature=0.7, top_p=0.9, stop=stop)
 
 
 async def answer(model: OpenAICompatible, request: ChatRequest | None = None) -> tuple[str, Finish]:
@@ -509,9 +478,25 @@ async def test_tls(tls_fake: FakeLLM, certificate: Path, monkeypatch: pytest.Mon
         assert tls_fake.connections == 1
 
 
+async def test_one_pool_serves_http_and_https(
+    fake: FakeLLM, tls_fake: FakeLLM, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    pool = open_pool()
+    models = [
+        OpenAICompatible(base_url=url, key=None, model="m", timeout=5, context_tokens=4096, pool=pool)
+        for url in (fake.url, tls_fake.url)
+    ]
+    for _ in range(2):
+        await asyncio.gather(*(answer(model) for model in models))
+    await pool.aclose()
+    assert (fake.connections, tls_fake.connections) == (1, 1)
+
+
 async def test_a_certificate_that_nobody_vouches_for(tls_fake: FakeLLM) -> None:
-    async with model_at(tls_fake.url) as model:
-        caught = await failure(model)
+    async with model_at(tls_fake.url, breaker=Breaker(threshold=1)) as model:
+        await failure(model)
+        caught = await failure(model)  # no server that is down: it says so each time
     assert (caught.code, caught.transient, caught.detail) == ("llm_certificate", False, "ConnectError")
 
 

@@ -26,11 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from hub.core.settings import Settings
 from hub.db.engine import ENGINE
 from hub.db.migrate import migrate
 from hub.domain.chat import service, turns
+from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
 from hub.domain.chat.turns import Turn
+from hub.domain.limits.service import Limits
 from hub.jobs import queue, store
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
@@ -233,7 +236,7 @@ class Talks(People):
         self.rescue(self.running(), everything=True)
 
     def rescue(self, silent: list[Reply], *, everything: bool) -> None:
-        told = self.world.run(turns.rescue(everything=everything))
+        _, told = self.world.run(turns.rescue(everything=everything))
         assert set(told) == {(reply.talk.id, reply.id) for reply in silent}
         for reply in silent:
             if reply.attempt < reply.last_attempt:
@@ -335,8 +338,9 @@ def world(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 async def make_world(runner: asyncio.Runner, watcher: asyncpg.Connection, dsn: str) -> World:
     bus = Bus(dsn)  # not started: what is published stays in this process
-    chat = ChatService(relay=Relay(None, cap=None), bus=bus, message_max_length=100)
-    world = World(runner, watcher, chat, bus)
+    relay, limits = Relay(None, cap=None), Limits(Settings(limits=False))
+    chat = ChatService(relay=relay, bus=bus, limits=limits, message_max_length=100)
+    world = World(runner, watcher, chat, Clearing(relay=relay, bus=bus), bus)
     bus.on_job_cancelled(world.cancelled)
     return world
 

@@ -161,10 +161,45 @@ class Client:
 
     async def send(self, conversation_id: str, content: str, **headers: str) -> dict[str, Any]:
         """Say something over HTTP."""
+        return await self._send(conversation_id, {"content": content}, headers)
+
+    async def send_for_image(self, conversation_id: str, content: str, **headers: str) -> dict[str, Any]:
+        """Say something over HTTP, and ask for a picture of the moment."""
+        return await self._send(conversation_id, {"content": content, "generate_image": True}, headers)
+
+    async def _send(
+        self, conversation_id: str, body: dict[str, Any], headers: dict[str, str]
+    ) -> dict[str, Any]:
         path = f"/api/conversations/{conversation_id}/messages"
-        answer = await self.http.post(path, json={"content": content}, headers=headers)
+        answer = await self.http.post(path, json=body, headers=headers)
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job as it stands."""
+        answer = await self.http.get(f"/api/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def done(self, job_id: str, *, within: float = 30.0) -> dict[str, Any]:
+        """Wait until a job has ended, by asking."""
+        deadline = time.monotonic() + within
+        while (job := await self.job(job_id))["status"] in ("queued", "in_progress"):
+            assert time.monotonic() < deadline, job
+            await asyncio.sleep(0.02)
+        return job
+
+    async def ask_image(self, companion_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for a picture and return its job."""
+        answer = await self.http.post(f"/api/companions/{companion_id}/images", json=fields)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    async def paint(self, companion_id: str, **fields: Any) -> dict[str, Any]:
+        """Ask for a picture and wait until it is there; return its job."""
+        job = await self.done((await self.ask_image(companion_id, **fields))["id"])
+        assert job["status"] == "completed", job
+        return job
 
     async def messages(self, conversation_id: str) -> list[dict[str, Any]]:
         """Return the conversation's messages, oldest first."""
@@ -283,5 +318,11 @@ def base_environment(folder: Path) -> Mapping[str, str]:
 
 
 def llm_settings(url: str, **more: str) -> Mapping[str, str]:
-    """Return the settings that point a hub at a language model's server."""
-    return {"HUB_LLM_URL": url, "HUB_LLM_MODEL": "fake", "HUB_LLM_TIMEOUT": "5", **more}
+    """Return the settings that point a hub at a language model's server, which is asked for replies only."""
+    return {
+        "HUB_LLM_URL": url,
+        "HUB_LLM_MODEL": "fake",
+        "HUB_LLM_TIMEOUT": "5",
+        "HUB_SCENE_ANALYSIS": "off",
+        **more,
+    }

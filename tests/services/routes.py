@@ -89,15 +89,26 @@ ROUTES = (
             "user_appearance": "a grey coat",
             "default_outfit": "an apron",
             "greeting": "Hello!",
+            "scene": {"outfit": "a coat", "location": "a garden", "action": "digging", "expression": "joy"},
         },
     ),
     Route("deleteCompanion", "DELETE", "/api/companions/{companion_id}"),
+    Route("wipeCompanion", "POST", "/api/companions/{companion_id}/wipe"),
+    Route(
+        "createImage",
+        "POST",
+        "/api/companions/{companion_id}/images",
+        {"prompt": "moss", "negative_prompt": "rain", "seed": 7, "width": 64, "height": 96},
+    ),
     Route("setHeaderImage", "PUT", "/api/companions/{companion_id}/header-image", upload=True),
     Route("deleteHeaderImage", "DELETE", "/api/companions/{companion_id}/header-image"),
     Route("listImages", "GET", "/api/companions/{companion_id}/images"),
     Route("getImage", "GET", "/api/images/{image_id}"),
     Route("getSignedImage", "GET", "/api/images/{image_id}/signed", public=True),
     Route("createImageLink", "POST", "/api/images/{image_id}/links"),
+    Route("repeatImage", "POST", "/api/images/{image_id}/again", {"seed": 8}),
+    Route("getJob", "GET", "/api/jobs/{job_id}"),
+    Route("cancelJob", "POST", "/api/jobs/{job_id}/cancel"),
     Route("deleteImage", "DELETE", "/api/images/{image_id}"),
     Route("listConversations", "GET", "/api/conversations"),
     Route(
@@ -129,7 +140,7 @@ ROUTES = (
 
 
 class Home:
-    """One user's companion with a picture, and conversation with a finished reply; their ids by name."""
+    """One user's companion with pictures, and conversation with a finished reply; their ids by name."""
 
     def __init__(self, owner: Client, ids: dict[str, str]) -> None:
         self.owner = owner
@@ -139,15 +150,17 @@ class Home:
     async def of(cls, owner: Client) -> Home:
         """Let the user make one of each."""
         companion = await owner.companion()
-        image = await owner.set_header_image(companion["id"], PICTURE)
+        await owner.set_header_image(companion["id"], PICTURE)
         conversation = await owner.conversation(companion["id"])
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])
+        job = await owner.paint(companion["id"], width=64, height=64)
         return cls(
             owner,
             {
                 "companion_id": companion["id"],
-                "image_id": image["id"],
+                "image_id": job["result"]["id"],
+                "job_id": job["id"],
                 "conversation_id": conversation["id"],
                 "response_id": sent["response"]["id"],
             },

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
 from hub.domain.chat.turns import Turn, TurnLostError
 from hub.jobs.contracts import MAX_ATTEMPTS
@@ -71,6 +72,7 @@ class World:
     runner: asyncio.Runner
     watcher: asyncpg.Connection
     chat: ChatService
+    clearing: Clearing
     bus: Bus
     on_cancel: Callable[[UUID], None] | None = None
 

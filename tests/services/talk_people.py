@@ -188,7 +188,7 @@ class People(RuleBasedStateMachine):
         if not really:
             return
         talk = self.talk(which)
-        deleting = self.world.chat.delete(talk.id, user_id=self.user_id)
+        deleting = self.world.clearing.delete_conversation(talk.id, user_id=self.user_id)
         if talk.deleted:
             with pytest.raises(ConversationNotFoundError):
                 self.world.run(deleting)

@@ -257,7 +257,8 @@ class World:
     ) -> ConversationState:
         messages = self.messages(after)
         told = not self.row.has_ended or RESPONSE in response_ids or (with_ended and bool(messages))
-        return ConversationState(messages=messages, responses=[self.row] if told else [])
+        responses = [self.row] if told else []
+        return ConversationState(epoch=0, scene=None, messages=messages, responses=responses, image_calls=[])
 
     def live(self) -> Iterator[None]:
         """Let it happen, step by step."""
@@ -388,7 +389,7 @@ def test_a_reply_that_came_and_went_while_the_bus_was_away(monkeypatch: pytest.M
             world.ending = "completed" if ending == "completed" else "failed"
             monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
             feed = ConversationFeed(CONVERSATION, after=0, wake=lambda: None)
-            nothing = ConversationState(messages=[], responses=[])
+            nothing = ConversationState(epoch=0, scene=None, messages=[], responses=[], image_calls=[])
 
             async def quiet(
                 *_: object, nothing: ConversationState = nothing, **__: object

@@ -16,11 +16,15 @@ from hub.core.pages import TimeCursor, decode_position, encode_position
 from hub.domain.chat import prompt
 from hub.domain.chat.prompt import Persona
 from hub.domain.chat.reply_text import ReplyText
+from hub.domain.prompts.budget import MESSAGE_OVERHEAD, tokens
+from hub.domain.prompts.prompts import Prompts
 from hub.domain.scenes.schemas import Scene
 from hub.jobs.contracts import MAX_ATTEMPTS, retry_delay
 from hub.live import bus
 from hub.live.events import Changed, Delta, Event, JobCancelled, UserSignedOut, decoder
 from hub.providers.llm.protocol import ChatMessage
+
+PROMPTS = Prompts.load()
 
 SCRIPTS = {
     "english": "The moss is soft and the lamp is warm. ",
@@ -83,25 +87,29 @@ def talk(*texts: str) -> list[ChatMessage]:
 
 
 def size(messages: tuple[ChatMessage, ...]) -> int:
-    return sum(prompt.tokens(message.content) for message in messages)
+    return sum(tokens(message.content) for message in messages)
 
 
 class TestPrompt:
     def test_a_short_talk_is_told_whole_and_in_order(self) -> None:
         said = talk("Hi", "Hello!", "How are you?")
-        built = prompt.build(persona(), said, budget=2000)
+        built = prompt.build(PROMPTS, persona(), said, budget=2000)
         assert list(built[1:]) == said
         assert built[0].role == "system"
         for word in ("Mira", "botanist", "Sam", "a coat", "a garden", "watering", "a smile"):
             assert word in built[0].content
 
     def test_appearances_are_told_where_there_are_any(self) -> None:
-        built = prompt.build(persona(appearance="red hair", user_appearance="tall"), talk("Hi"), budget=2000)
+        built = prompt.build(
+            PROMPTS, persona(appearance="red hair", user_appearance="tall"), talk("Hi"), budget=2000
+        )
         assert "red hair" in built[0].content
         assert "tall" in built[0].content
 
     def test_braces_in_what_people_write_are_only_text(self) -> None:
-        built = prompt.build(persona(name="{user}", description="{name} {0} %s"), talk("{x}"), budget=2000)
+        built = prompt.build(
+            PROMPTS, persona(name="{user}", description="{name} {0} %s"), talk("{x}"), budget=2000
+        )
         assert "{name} {0} %s" in built[0].content
         assert built[-1].content == "{x}"
 
@@ -110,7 +118,7 @@ class TestPrompt:
     def test_it_keeps_its_budget_in_every_script(self, script: str, budget: int) -> None:
         text = SCRIPTS[script]
         said = talk(*(text * 10 for _ in range(200)))
-        built = prompt.build(persona(description=text * 400), said, budget=budget)
+        built = prompt.build(PROMPTS, persona(description=text * 400), said, budget=budget)
         assert size(built) <= budget + 2 * 64, "but for the least that a system message and a question get"
         assert built[-1].role == "user"
         assert built[-1].content
@@ -118,25 +126,27 @@ class TestPrompt:
 
     def test_the_newest_messages_stay(self) -> None:
         said = talk(*(f"message {number} " + "word " * 30 for number in range(101)))
-        built = prompt.build(persona(), said, budget=1500)
+        built = prompt.build(PROMPTS, persona(), said, budget=1500)
         assert 1 < len(built) - 1 < 101
         assert list(built[1:]) == said[-(len(built) - 1) :]
 
     @pytest.mark.parametrize("budget", [1, 100, 300])
     def test_the_last_message_is_in_whatever_the_budget(self, budget: int) -> None:
         built = prompt.build(
-            persona(description="long " * 1000), talk("a", "b", "My question?"), budget=budget
+            PROMPTS, persona(description="long " * 1000), talk("a", "b", "My question?"), budget=budget
         )
         assert built[-1].content == "My question?"
 
     def test_a_last_message_that_is_too_long_keeps_its_beginning(self) -> None:
-        built = prompt.build(persona(), talk("word " * 5000), budget=1000)
+        built = prompt.build(PROMPTS, persona(), talk("word " * 5000), budget=1000)
         assert built[-1].content.startswith("word word")
         assert size(built) <= 1000
 
     def test_a_long_description_leaves_room_and_the_rules(self) -> None:
-        built = prompt.build(persona(description="d" * 8000), talk("Hello", "Hi", "So?"), budget=1000)
-        assert prompt.tokens(built[0].content) <= 600 + prompt.MESSAGE_OVERHEAD
+        built = prompt.build(
+            PROMPTS, persona(description="d" * 8000), talk("Hello", "Hi", "So?"), budget=1000
+        )
+        assert tokens(built[0].content) <= 600 + MESSAGE_OVERHEAD
         assert "Stay Mira" in built[0].content
         assert built[-1].content == "So?"
 

@@ -18,6 +18,8 @@ class HubError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong"
+    #: Seconds after which it is worth trying again, where that is known.
+    retry_after: int | None = None
 
 
 class InvalidPart(Struct, frozen=True):

@@ -79,6 +79,11 @@ class Claim(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
     @property
+    def is_first(self) -> bool:
+        """Whether it has not been tried before, but for those who handed it over."""
+        return self.attempt <= self.max_attempts - MAX_ATTEMPTS + 1
+
+    @property
     def is_last(self) -> bool:
         """Whether no further attempt would follow."""
         return self.attempt >= self.max_attempts
@@ -89,5 +94,14 @@ class Rescued(Struct, frozen=True, kw_only=True):
 
     job_id: UUID
     kind: str
+    lane: str
     subject_id: UUID
     status: str
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """A job that was ended together with what it was about."""
+
+    job_id: UUID
+    kind: str
+    lane: str

@@ -21,7 +21,7 @@ from asyncpg import Record
 
 from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
-from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Claim, JobStatus, NewJob, Rescued, retry_delay
+from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Cancelled, Claim, JobStatus, NewJob, Rescued, retry_delay
 
 
 async def insert(job: NewJob) -> None:
@@ -189,6 +189,18 @@ async def _end(
     return bool(done == "UPDATE 1")
 
 
+async def note_progress(claim: Claim, share: float) -> bool:
+    """Store how far a job is, 0 to 1; False when it is no longer the caller's."""
+    async with ENGINE.connection() as connection:
+        done = await connection.execute(
+            "UPDATE jobs SET progress = $3 WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
+            claim.job_id,
+            claim.attempt,
+            share,
+        )
+    return bool(done == "UPDATE 1")
+
+
 async def retry_later(claim: Claim, *, retry_after: float | None = None) -> float | None:
     """Put the job back in its queue, due after the pause of its attempt.
 
@@ -213,8 +225,8 @@ async def _requeue(claim: Claim, *, pause: float, more_attempts: int) -> bool:
     async with ENGINE.connection() as connection:
         result = await connection.execute(
             "UPDATE jobs SET status = 'queued', due_at = now() + $3 * interval '1 second',"
-            " max_attempts = max_attempts + $4, published_at = NULL, lease_until = NULL, worker = NULL,"
-            " slot = NULL"
+            " max_attempts = max_attempts + $4, progress = 0, published_at = NULL, lease_until = NULL,"
+            " worker = NULL, slot = NULL"
             " WHERE id = $1 AND attempt = $2 AND status = 'in_progress'",
             claim.job_id,
             claim.attempt,
@@ -236,21 +248,39 @@ async def cancel(job_id: UUID) -> str | None:
     return status
 
 
-async def cancel_lanes(lanes: list[str]) -> list[UUID]:
-    """End every job of some lanes that has not ended yet; return their ids."""
+# In the order of ids, so that two such calls cannot wait for each other.
+_CANCEL = """
+UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL WHERE id IN (
+    SELECT id FROM jobs WHERE ({which}) AND status IN ('queued', 'in_progress') ORDER BY id FOR UPDATE)
+RETURNING id AS job_id, kind, lane
+"""
+
+
+async def cancel_lanes(lanes: list[str]) -> list[Cancelled]:
+    """End every job of some lanes that has not ended yet."""
+    return await _cancel("lane = ANY($1)", lanes)
+
+
+async def cancel_many(job_ids: list[UUID]) -> list[Cancelled]:
+    """End those of some jobs that have not ended yet."""
+    return await _cancel("id = ANY($1)", job_ids)
+
+
+async def cancel_user(user_id: UUID) -> list[Cancelled]:
+    """End every job of a user that has not ended yet."""
+    # Two arms, since each of them has an index.
+    which = "user_id = $1 AND status = 'queued' OR user_id = $1 AND status = 'in_progress'"
+    return await _cancel(which, user_id)
+
+
+async def _cancel(which: str, *values: object) -> list[Cancelled]:
     async with ENGINE.connection() as connection:
-        # In the order of ids, so that two such calls cannot wait for each other.
-        rows = await connection.fetch(
-            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL WHERE id IN ("
-            "SELECT id FROM jobs WHERE lane = ANY($1) AND status IN ('queued', 'in_progress')"
-            " ORDER BY id FOR UPDATE) RETURNING id",
-            lanes,
-        )
-    return [row["id"] for row in rows]
+        rows = await connection.fetch(_CANCEL.format(which=which), *values)
+    return [Cancelled(**row) for row in rows]
 
 
 _RESCUE = """
-UPDATE jobs SET lease_until = NULL, worker = NULL, slot = NULL, published_at = NULL,
+UPDATE jobs SET lease_until = NULL, worker = NULL, slot = NULL, published_at = NULL, progress = 0,
     status = CASE WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
     due_at = now(),
     completed_at = CASE WHEN attempt < max_attempts THEN NULL ELSE now() END,
@@ -258,7 +288,7 @@ UPDATE jobs SET lease_until = NULL, worker = NULL, slot = NULL, published_at = N
     error_message = CASE WHEN attempt < max_attempts THEN NULL
         ELSE 'It was interrupted several times. Ask for it again.' END
 WHERE id IN (SELECT id FROM jobs WHERE status = 'in_progress' {which} FOR UPDATE SKIP LOCKED)
-RETURNING id AS job_id, kind, subject_id, status
+RETURNING id AS job_id, kind, lane, subject_id, status
 """
 _RESCUE_EXPIRED = _RESCUE.format(which="AND lease_until < now()")
 _RESCUE_ALL = _RESCUE.format(which="")

@@ -21,6 +21,7 @@ from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
 from hub.web.api.images import CompanionImageController, ImageController
+from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
@@ -61,6 +62,7 @@ def create_app(process: Process) -> ASGIApp:
             ConversationController,
             ResponseController,
             ImageController,
+            JobController,
             StatsController,
             HealthController,
             socket_route,

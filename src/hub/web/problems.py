@@ -89,7 +89,9 @@ def render(
 def handle_hub_error(_request: Request[Any, Any, Any], error: HubError) -> Response[bytes]:
     """Render a business fact."""
     errors = error.errors if isinstance(error, InvalidRequestError) else None
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     return render(error.status, error.code, error.title, str(error), errors=errors, headers=headers)
 
 

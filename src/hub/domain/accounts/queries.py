@@ -103,6 +103,12 @@ async def update_user(user_id: UUID, **columns: str) -> User:
     return _user(row)
 
 
+async def lock_user(user_id: UUID) -> None:
+    """Keep others from storing this user's pictures while the user goes."""
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+
+
 async def delete_user(user_id: UUID) -> list[UUID]:
     """Remove a user with everything that is theirs; return the ids of the sign-ins that ended."""
     async with ENGINE.connection() as connection:

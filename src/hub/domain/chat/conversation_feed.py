@@ -9,9 +9,11 @@ from uuid import UUID
 from hub.domain.chat import queries
 from hub.domain.chat.cursor import ResponseCursor
 from hub.domain.chat.feed import Feed
-from hub.domain.chat.frames import Frame, ItemAdded, Resync, Subscribed
+from hub.domain.chat.frames import Frame, ItemAdded, Resync, SceneChanged, Subscribed
+from hub.domain.chat.image_calls import ImageCalls
 from hub.domain.chat.schemas import Message, Response
-from hub.domain.chat.state import read_state
+from hub.domain.chat.state import ConversationState, read_state
+from hub.domain.scenes.schemas import Scene
 from hub.live.events import Begun, Delta, Said
 
 #: Missing messages that a subscription sends itself; beyond it the client reads them with GET.
@@ -33,6 +35,9 @@ class ConversationFeed(Feed):
         self._cursors: dict[UUID, ResponseCursor] = {}
         self._ended: dict[UUID, _End] = {}
         self._event_ids: dict[UUID, str] = {}
+        self._images = ImageCalls(conversation_id)
+        self._scene: Scene | None = None
+        self._epoch: int | None = None
         self._is_open = False
 
     async def open(self, *, last_position: int) -> list[Frame]:
@@ -61,7 +66,7 @@ class ConversationFeed(Feed):
             state = await read_state(
                 self.conversation_id,
                 after=self._position,
-                response_ids=list(asked | self._cursors.keys()),
+                response_ids=list(asked | self._cursors.keys() | self._images.response_ids),
                 # Once open, a reply that came and ended unnoticed is told of like any other.
                 with_ended=self._is_open,
                 limit=REPLAY_LIMIT,
@@ -70,13 +75,32 @@ class ConversationFeed(Feed):
             self._asked |= asked
             raise
         self._stale = self._stale or len(state.messages) == REPLAY_LIMIT
+        return [*self._tell_setting(state), *self._tell_talk(state)]
+
+    def _tell_talk(self, state: ConversationState) -> list[Frame]:
         responses = {response.id: response for response in state.responses}
         frames: list[Frame] = []
+        ended_now: set[UUID] = set()
         for message in state.messages:
             response = responses.pop(message.response_id, None) if message.response_id else None
             frames += self._tell_message(message, response)
+            ended_now |= {response.id} if response is not None else set()
         for response in responses.values():
             frames += self._tell_response(response)
+        self._images.keep_only({call.response_id for call in state.image_calls})
+        for call in state.image_calls:
+            frames += self._images.tell(call, is_new=call.response_id in ended_now)
+        return frames
+
+    def _tell_setting(self, state: ConversationState) -> list[Frame]:
+        """Tell of another scene, and of messages that were taken out."""
+        frames: list[Frame] = []
+        if self._is_open and state.epoch != self._epoch:  # wiped, or deleted
+            self._cursors.clear()
+            frames.append(Resync(conversation_id=self.conversation_id, last_position=self._position))
+        if self._is_open and state.scene is not None and state.scene != self._scene:
+            frames.append(SceneChanged(conversation_id=self.conversation_id, scene=state.scene))
+        self._epoch, self._scene = state.epoch, state.scene
         return frames
 
     def _tell_said(self, said: Said) -> list[Frame]:
@@ -147,4 +171,4 @@ class ConversationFeed(Feed):
         return cursor
 
     def _is_active(self) -> bool:
-        return bool(self._cursors)
+        return bool(self._cursors or self._images.response_ids)

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from hub.domain.chat.schemas import Message, Response
+from hub.domain.chat.schemas import Message, Response, ResponseError
+from hub.domain.images.schemas import Image
+from hub.domain.scenes.schemas import Scene
 
 
 class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -77,3 +79,32 @@ class ResponseCancelled(Frame, frozen=True, kw_only=True, tag="response.cancelle
     """Somebody stopped the reply; what was said until then stays on the response."""
 
     response: Response
+
+
+class SceneChanged(Frame, frozen=True, kw_only=True, tag="companion_hub.scene"):
+    """The companion's scene is another one now."""
+
+    scene: Scene
+
+
+class ImageInProgress(Frame, frozen=True, kw_only=True, tag="response.image_generation_call.in_progress"):
+    """A picture is on its way: ``progress`` is 0 to 1, ``position`` how many are before it while it waits."""
+
+    response_id: UUID
+    job_id: UUID
+    progress: float
+    position: int | None
+
+
+class ImageCompleted(Frame, frozen=True, kw_only=True, tag="response.image_generation_call.completed"):
+    """The picture is there, and goes with the message that the response became."""
+
+    response_id: UUID
+    image: Image
+
+
+class ImageFailed(Frame, frozen=True, kw_only=True, tag="response.image_generation_call.failed"):
+    """There will be no picture; the message stays."""
+
+    response_id: UUID
+    error: ResponseError

@@ -26,7 +26,8 @@ _CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at"
 _MESSAGE = "id, conversation_id, position, role, content, response_id, created_at"
 _RESPONSE = (
     "responses.id, responses.conversation_id, status, output_text, message_id, attempt, error_code,"
-    " error_message, usage, responses.created_at, completed_at"
+    " error_message, usage, responses.created_at, completed_at,"
+    " (SELECT max(id::text)::uuid FROM image_requests WHERE response_id = responses.id) AS image_job_id"
 )
 
 
@@ -44,6 +45,7 @@ def response_of(row: Mapping[str, Any]) -> Response:
         usage=msgspec.json.decode(usage, type=Usage) if usage else None,
         created_at=row["created_at"],
         completed_at=row["completed_at"],
+        image_job_id=row["image_job_id"],
     )
 
 
@@ -133,15 +135,35 @@ async def delete_conversation(conversation_id: UUID, *, user_id: UUID) -> bool:
     return bool(status == "DELETE 1")
 
 
-async def conversations_of(user_id: UUID, *, companion_id: UUID | None) -> list[UUID]:
-    """Return the ids of the owner's conversations, all or those with one companion."""
+async def conversations_of(companion_id: UUID) -> list[UUID]:
+    """Return the ids of all conversations with a companion."""
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT id FROM conversations WHERE user_id = $1 AND ($2::uuid IS NULL OR companion_id = $2)",
-            user_id,
-            companion_id,
-        )
+        rows = await connection.fetch("SELECT id FROM conversations WHERE companion_id = $1", companion_id)
     return [row["id"] for row in rows]
+
+
+async def lock_conversation(conversation_id: UUID) -> None:
+    """Keep messages from coming to a conversation that is about to go."""
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", conversation_id)
+
+
+async def begin_epoch(conversation_ids: list[UUID]) -> None:
+    """Have everyone read these conversations anew who has seen messages that are about to go."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE conversations SET epoch = epoch + 1, updated_at = now() WHERE id = ANY($1)",
+            conversation_ids,
+        )
+
+
+async def delete_messages(conversation_ids: list[UUID]) -> int:
+    """Remove all messages of conversations, with the responses to them; return how many."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "DELETE FROM messages WHERE conversation_id = ANY($1)", conversation_ids
+        )
+    return int(status.removeprefix("DELETE "))
 
 
 # Messages

@@ -60,7 +60,11 @@ class ResponseError(Struct, frozen=True, kw_only=True):
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """A reply on its way, or how it ended. ``attempt`` counts how often the model was asked, from 1."""
+    """A reply on its way, or how it ended. ``attempt`` counts how often the model was asked, from 1.
+
+    ``image_job_id`` names the job that paints the picture which was asked for with the message, once the
+    reply is there.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -72,6 +76,7 @@ class Response(Struct, frozen=True, kw_only=True):
     usage: Usage | None
     created_at: datetime
     completed_at: datetime | None
+    image_job_id: UUID | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -15,7 +15,6 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
-from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
@@ -31,8 +30,8 @@ from hub.domain.chat.schemas import (
     Sent,
     UpdateConversation,
 )
-from hub.domain.companions import service as companions
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.limits.service import Limits
 from hub.jobs import store
 from hub.jobs.contracts import JobKind, JobStatus, NewJob
 from hub.jobs.relay import Relay
@@ -73,9 +72,10 @@ class _Watch:
 class ChatService:
     """What people do in conversations. Each call checks that what it touches is the user's."""
 
-    def __init__(self, *, relay: Relay, bus: Bus, message_max_length: int) -> None:
+    def __init__(self, *, relay: Relay, bus: Bus, limits: Limits, message_max_length: int) -> None:
         self._relay = relay
         self._bus = bus
+        self._limits = limits
         self._message_max_length = message_max_length
 
     # Conversations
@@ -109,6 +109,11 @@ class ChatService:
         )
         return by_time(items, limit=limit)
 
+    async def tell_scene(self, companion_id: UUID) -> None:
+        """Have those who follow conversations with a companion look at its scene."""
+        for conversation_id in await queries.conversations_of(companion_id):
+            self._bus.publish(Changed(conversation_id))
+
     async def rename(
         self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID
     ) -> Conversation:
@@ -121,37 +126,6 @@ class ChatService:
         if conversation is None:
             raise ConversationNotFoundError
         return conversation
-
-    async def delete(self, conversation_id: UUID, *, user_id: UUID) -> None:
-        """Remove a conversation; a reply under way is cancelled."""
-        await self.get(conversation_id, user_id=user_id)
-        async with ENGINE.transaction():
-            cancelled = await store.cancel_lanes([lane_of(conversation_id)])
-            if not await queries.delete_conversation(conversation_id, user_id=user_id):
-                raise ConversationNotFoundError
-        self._tell_cancelled(cancelled)
-
-    async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
-        """Remove a companion with its conversations; replies under way are cancelled."""
-        async with ENGINE.transaction():
-            conversations = await queries.conversations_of(user_id, companion_id=companion_id)
-            cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
-            await companions.delete(companion_id, user_id=user_id)
-        self._tell_cancelled(cancelled)
-
-    async def delete_account(self, user_id: UUID) -> list[UUID]:
-        """Remove a user with all they have; replies under way are cancelled.
-
-        Returns:
-            The ids of the sign-ins that ended.
-        """
-        async with ENGINE.transaction():
-            conversations = await queries.conversations_of(user_id, companion_id=None)
-            cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
-            ended = await accounts.delete_user(user_id)
-        self._tell_cancelled(cancelled)
-        logger.info("account deleted", user_id=str(user_id))
-        return ended
 
     # Messages
 
@@ -176,6 +150,7 @@ class ChatService:
             ConversationNotFoundError: not the user's.
             FieldError: longer than this server allows.
             IdempotencyKeyReusedError: the key stands for something else.
+            TooManyRequestsError: a picture is asked for, and there were too many in this hour.
         """
         self._check_length(sending.command.content)
         if (before := await recall(sending)) is not None:
@@ -208,11 +183,14 @@ class ChatService:
             job=job,
             generate_image=sending.command.generate_image,
         )
-        if sending.key is None:
+        paints = job is not None and new.generate_image
+        if sending.key is None and not paints:
             return _found(await queries.store_message(new))
         async with ENGINE.transaction():
             stored = _found(await queries.store_message(new))
             await remember(sending, stored[0])
+            if paints:
+                await self._limits.take_image(sending.user_id)
         return stored
 
     def _check_length(self, content: str) -> None:
@@ -274,10 +252,6 @@ class ChatService:
             self._bus.publish(Changed(response.conversation_id, response.id))
         finally:
             self._bus.unsubscribe(response.conversation_id, watch)
-
-    def _tell_cancelled(self, job_ids: list[UUID]) -> None:
-        for job_id in job_ids:
-            self._bus.publish(JobCancelled(job_id))
 
 
 def lane_of(conversation_id: UUID) -> str:

@@ -10,21 +10,47 @@ from msgspec import Struct
 
 from hub.db.engine import ENGINE
 from hub.domain.chat.queries import response_of
-from hub.domain.chat.schemas import Message, Response
+from hub.domain.chat.schemas import Message, Response, ResponseError
 from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
+from hub.domain.painting.queries import POSITION, image_id_of
+from hub.domain.scenes.queries import SETTING, setting_of
+from hub.domain.scenes.schemas import Scene
+
+
+class ImageCall(Struct, frozen=True, kw_only=True):
+    """A picture that was asked for with a message: its job, and what came of it."""
+
+    response_id: UUID
+    job_id: UUID
+    status: str
+    progress: float
+    position: int | None
+    error: ResponseError | None
+    image: Image | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status not in ("queued", "in_progress")
 
 
 class ConversationState(Struct, frozen=True, kw_only=True):
-    """Where a conversation stands: messages after a position, and the responses asked about or under way."""
+    """Where a conversation stands: messages after a position, what is under way or asked about, the scene.
 
+    ``epoch`` is another one when messages were taken out; None when there is no such conversation any more.
+    """
+
+    epoch: int | None
+    scene: Scene | None
     messages: list[Message]
     responses: list[Response]
+    image_calls: list[ImageCall]
 
 
 # One statement, so that a completed response is never seen without its message or the other way round.
-# Which responses is asked in three arms, each with an index of its own.
-_STATE = """
+# Which responses is asked in several arms, each with an index of its own.
+_STATE = f"""
 WITH news AS (
     SELECT id, conversation_id, position, role, content, response_id, created_at, image_id
     FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4
@@ -33,16 +59,35 @@ WITH news AS (
     WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
     UNION SELECT response_id FROM news WHERE $5 AND response_id IS NOT NULL
     UNION SELECT responses.id FROM news JOIN responses ON request_message_id = news.id WHERE $5
+), calls AS (
+    SELECT jobs.id, response_id, status, progress, {POSITION} AS call_position, error_code, error_message,
+        result
+    FROM image_requests JOIN jobs USING (id) WHERE conversation_id = $1
+    AND (status IN ('queued', 'in_progress') OR response_id IN (SELECT id FROM told))
 )
-(SELECT true AS is_message, id, conversation_id, position, role, content AS text, response_id AS other_id,
-    created_at, NULL AS status, NULL AS attempt, NULL AS error_code, NULL AS error_message, NULL AS usage,
-    NULL AS completed_at, image_id
+(SELECT 'conversation' AS what, conversations.id, NULL::uuid AS conversation_id, epoch AS position,
+    NULL AS role, NULL AS text, NULL::uuid AS other_id, NULL::timestamptz AS created_at, NULL AS status,
+    NULL::int AS attempt, NULL AS error_code, NULL AS error_message, NULL::jsonb AS usage,
+    NULL::timestamptz AS completed_at, NULL::uuid AS image_id, NULL::uuid AS image_job_id,
+    NULL::float8 AS progress, setting.*
+FROM conversations JOIN companions ON companions.id = companion_id, {SETTING} WHERE conversations.id = $1)
+UNION ALL
+(SELECT 'message', id, conversation_id, position, role, content, response_id,
+    created_at, NULL, NULL, NULL, NULL, NULL, NULL, image_id, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM news ORDER BY position)
 UNION ALL
-(SELECT false, id, conversation_id, NULL, NULL, output_text, message_id,
-    created_at, status, attempt, error_code, error_message, usage, completed_at, NULL
-FROM responses JOIN told USING (id) ORDER BY created_at, id)
-"""
+(SELECT 'response', responses.id, conversation_id, NULL, NULL, output_text, message_id,
+    created_at, responses.status, attempt, responses.error_code, responses.error_message, usage, completed_at,
+    NULL, (SELECT max(calls.id::text)::uuid FROM calls WHERE response_id = responses.id), NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM responses JOIN told USING (id) ORDER BY created_at, responses.id)
+UNION ALL
+(SELECT 'call', id, NULL, call_position, NULL, NULL, response_id,
+    NULL, status, NULL, error_code, error_message, result, NULL, NULL, NULL, progress,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM calls ORDER BY id)
+"""  # noqa: S608 - constants
 
 
 async def read_state(
@@ -53,16 +98,27 @@ async def read_state(
     Args:
         conversation_id: whose state.
         after: position of the last message that the subscriber has.
-        response_ids: responses to return whatever their status.
+        response_ids: responses to return whatever their status, and the pictures that go with them.
         with_ended: return the responses of new messages too, also those that have ended.
         limit: most messages returned.
     """
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit, with_ended)
-    pictures = await images.by_ids(ids) if (ids := {row["image_id"] for row in rows} - {None}) else {}
+    parts: dict[str, list[Record]] = {"conversation": [], "message": [], "response": [], "call": []}
+    for row in rows:
+        parts[row["what"]].append(row)
+    named = [row["image_id"] for row in parts["message"]] + [
+        image_id_of(row["usage"]) for row in parts["call"]
+    ]
+    ids = {each for each in named if each is not None}
+    pictures = await images.by_ids(ids) if ids else {}
+    own = parts["conversation"][0] if parts["conversation"] else None
     return ConversationState(
-        messages=[_message_of_state(row, pictures) for row in rows if row["is_message"]],
-        responses=[_response_of_state(row) for row in rows if not row["is_message"]],
+        epoch=own["position"] if own else None,
+        scene=setting_of(own).scene if own else None,
+        messages=[_message_of_state(row, pictures) for row in parts["message"]],
+        responses=[_response_of_state(row) for row in parts["response"]],
+        image_calls=[_call_of_state(row, pictures) for row in parts["call"]],
     )
 
 
@@ -81,3 +137,16 @@ def _message_of_state(row: Record, pictures: Mapping[UUID, Image]) -> Message:
 
 def _response_of_state(row: Record) -> Response:
     return response_of({**row, "output_text": row["text"], "message_id": row["other_id"]})
+
+
+def _call_of_state(row: Record, pictures: Mapping[UUID, Image]) -> ImageCall:
+    code, image_id = row["error_code"], image_id_of(row["usage"])
+    return ImageCall(
+        response_id=row["other_id"],
+        job_id=row["id"],
+        status=row["status"],
+        progress=row["progress"],
+        position=row["position"],
+        error=ResponseError(code=code, message=row["error_message"]) if code else None,
+        image=pictures.get(image_id) if image_id else None,
+    )

@@ -18,9 +18,12 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
-from hub.domain.scenes.schemas import Scene
+from hub.domain.painting import queries as painting
+from hub.domain.painting.queries import NewRequest
+from hub.domain.scenes import queries as scenes
+from hub.domain.scenes.analysis import Findings
 from hub.jobs import queue, store
-from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
+from hub.jobs.contracts import Claim, JobKind, JobStatus, NewJob, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage
 
 logger = get_logger(__name__)
@@ -52,6 +55,19 @@ class Turn(Struct, frozen=True, kw_only=True):
     persona: Persona
     talk: list[ChatMessage]
     first_position: int
+    generate_image: bool
+
+
+class After(Struct, frozen=True, kw_only=True):
+    """What a reply brings with it, to be stored together with it.
+
+    ``findings`` is what was read of the scene before it, None where scenes are not read at all;
+    ``scene_job`` reads it after it, ``image`` paints it.
+    """
+
+    findings: Findings | None = None
+    scene_job: NewJob | None = None
+    image: NewRequest | None = None
 
 
 # One statement, so that there is one commit before the model is asked. Its snapshot is the claim's: when no
@@ -62,15 +78,14 @@ class Turn(Struct, frozen=True, kw_only=True):
 _BEGIN = f"""
 WITH claimed AS ({store.CLAIM}), begun AS (
     UPDATE responses SET status = 'in_progress', attempt = claimed.attempt, output_text = ''
-    FROM claimed, messages, conversations, companions, users
+    FROM claimed, messages, conversations, companions, users, {scenes.SETTING}
     WHERE responses.id = claimed.subject_id AND responses.status IN ('queued', 'in_progress')
     AND responses.attempt <= claimed.attempt AND messages.id = request_message_id
     AND conversations.id = responses.conversation_id AND companions.id = companion_id
     AND users.id = conversations.user_id
     RETURNING responses.conversation_id, companion_id, responses.created_at AS asked_at,
-        messages.position AS request_position,
-        users.display_name, companions.name, description, appearance, user_appearance,
-        outfit, location, action, expression
+        messages.position AS request_position, generate_image,
+        users.display_name, companions.name, description, appearance, user_appearance, setting.*
 )
 SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN LATERAL (
     SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
@@ -128,15 +143,11 @@ def _turn(claim: Claim, row: Record) -> Turn:
             appearance=row["appearance"],
             user_appearance=row["user_appearance"],
             user_name=row["display_name"],
-            scene=Scene(
-                outfit=row["outfit"],
-                location=row["location"],
-                action=row["action"],
-                expression=row["expression"],
-            ),
+            scene=scenes.setting_of(row).scene,
         ),
         talk=_talk(row),
         first_position=min(row["positions"]),
+        generate_image=row["generate_image"],
     )
 
 
@@ -191,12 +202,14 @@ SELECT $4, conversation.id, last_position, 'assistant', $5, response.id FROM con
 """
 
 
-async def complete(turn: Turn, text: str, usage: Usage | None) -> None:
-    """End the turn well: job, response and the companion's message, all or nothing.
+async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> None:
+    """End the turn well: job, response, the companion's message and what follows it, all or nothing.
 
     Raises:
         TurnLostError: somebody else ended it first.
     """
+    message_id = new_id()
+    after = after or After()
     async with ENGINE.transaction():
         if not await store.complete(turn.claim):
             raise TurnLostError
@@ -206,12 +219,18 @@ async def complete(turn: Turn, text: str, usage: Usage | None) -> None:
                 turn.conversation_id,
                 turn.response_id,
                 turn.claim.attempt,
-                new_id(),
+                message_id,
                 text,
                 msgspec.json.encode(usage).decode() if usage else None,
             )
         if status != "INSERT 0 1":
             raise TurnLostError
+        if after.image is not None:
+            await painting.insert(after.image)
+        if after.scene_job is not None:
+            await store.insert(after.scene_job)
+        if after.findings is not None:
+            await scenes.record(turn.companion_id, message_id, after.findings)
 
 
 async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:
@@ -255,22 +274,19 @@ async def release(turn: Turn) -> None:
         await _requeue_response(turn.response_id)
 
 
-async def rescue(*, everything: bool = False) -> list[tuple[UUID, UUID]]:
+async def rescue(*, everything: bool = False) -> tuple[list[Rescued], list[tuple[UUID, UUID]]]:
     """Take back jobs whose worker fell silent; of those, turns are more than their job.
 
     Args:
         everything: take back every running one; only for a start at which no worker can be alive.
 
     Returns:
-        (conversation id, response id) of each turn, for whoever tells the subscribers.
+        All of them, and (conversation id, response id) of the turns, for whoever tells the subscribers.
     """
     async with ENGINE.transaction():
         rescued = await store.rescue(everything=everything)
         turns = [pair for each in rescued if each.kind == JobKind.REPLY and (pair := await _settle(each))]
-    for each in rescued:
-        if each.kind != JobKind.REPLY:
-            logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
-    return turns
+    return rescued, turns
 
 
 async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:

@@ -6,28 +6,41 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from piccolo.columns import Column
 from piccolo.columns.combination import WhereRaw
 from piccolo.query.methods.select import Select
 
 from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
-from hub.domain.companions.schemas import Companion
+from hub.db.engine import ENGINE
+from hub.domain.companions.schemas import (
+    DEFAULT_ACTION,
+    DEFAULT_EXPRESSION,
+    DEFAULT_LOCATION,
+    Companion,
+)
 from hub.domain.companions.tables import Companion as CompanionRow
 from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
+from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.schemas import Scene
+
+_NOT_SHOWN = {"user_id", *Scene.__struct_fields__}
 
 
 async def _companions(rows: list[dict[str, Any]]) -> list[Companion]:
-    headers = await images.headers_of([row["id"] for row in rows]) if rows else {}
-    return [_companion(row, headers) for row in rows]
+    if not rows:
+        return []
+    ids = [row["id"] for row in rows]
+    headers, settings = await images.headers_of(ids), await scenes.settings_of(ids)
+    # One that was deleted in between is left out.
+    return [_companion(row, headers, settings[row["id"]].scene) for row in rows if row["id"] in settings]
 
 
-def _companion(row: dict[str, Any], headers: Mapping[UUID, Image]) -> Companion:
-    scene = Scene(**{name: str(row.pop(name)) for name in ("outfit", "location", "action", "expression")})
-    row.pop("user_id")
-    return Companion(**row, scene=scene, header_image=headers.get(row["id"]))
+def _companion(row: dict[str, Any], headers: Mapping[UUID, Image], scene: Scene) -> Companion:
+    own = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
+    return Companion(**own, scene=scene, header_image=headers.get(row["id"]))
 
 
 async def insert(companion: Companion, *, user_id: UUID) -> None:
@@ -80,6 +93,39 @@ async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) 
         (CompanionRow.id == companion_id) & (CompanionRow.user_id == user_id)
     )
     return await get(companion_id, user_id=user_id)
+
+
+async def lock(companion_id: UUID, *, user_id: UUID) -> bool:
+    """Keep others from changing the owner's companion in this transaction; False when there is none."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT FROM companions WHERE id = $1 AND user_id = $2 FOR NO KEY UPDATE", companion_id, user_id
+        )
+    return row is not None
+
+
+async def set_scene(companion_id: UUID, scene: Scene) -> None:
+    """Make this the scene that holds until a talk changes it."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE companions SET outfit = $2, location = $3, action = $4, expression = $5,"
+            " updated_at = now() WHERE id = $1",
+            companion_id,
+            *msgspec.structs.astuple(scene),
+        )
+
+
+async def reset_scene(companion_id: UUID) -> None:
+    """Put a companion back into its first scene, in its usual outfit."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE companions SET outfit = default_outfit, location = $2, action = $3, expression = $4,"
+            " updated_at = now() WHERE id = $1",
+            companion_id,
+            DEFAULT_LOCATION,
+            DEFAULT_ACTION,
+            DEFAULT_EXPRESSION,
+        )
 
 
 async def delete(companion_id: UUID, *, user_id: UUID) -> bool:

@@ -15,7 +15,7 @@ from hub.domain.scenes.schemas import Scene
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 Description = Annotated[str, Meta(min_length=10, max_length=8000, pattern=NOT_BLANK)]
 Detail = Annotated[str, Meta(max_length=4000, pattern=NO_NUL)]
-Outfit = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+SceneText = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
 Greeting = Annotated[str, Meta(max_length=4000, pattern=NO_NUL)]
 
 DEFAULT_OUTFIT = "casual clothes"
@@ -47,8 +47,17 @@ class CreateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):
     description: Description
     appearance: Detail = ""
     user_appearance: Detail = ""
-    default_outfit: Outfit = DEFAULT_OUTFIT
+    default_outfit: SceneText = DEFAULT_OUTFIT
     greeting: Greeting = ""
+
+
+class UpdateScene(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Change the scene; what is left out stays, and what is empty goes back to how it was at first."""
+
+    outfit: SceneText | UnsetType = UNSET
+    location: SceneText | UnsetType = UNSET
+    action: SceneText | UnsetType = UNSET
+    expression: SceneText | UnsetType = UNSET
 
 
 class UpdateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,5 +67,6 @@ class UpdateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
     appearance: Detail | UnsetType = UNSET
     user_appearance: Detail | UnsetType = UNSET
-    default_outfit: Outfit | UnsetType = UNSET
+    default_outfit: SceneText | UnsetType = UNSET
     greeting: Greeting | UnsetType = UNSET
+    scene: UpdateScene | UnsetType = UNSET

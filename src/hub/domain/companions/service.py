@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
+from hub.db.engine import ENGINE
 from hub.domain.companions import queries
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.schemas import (
@@ -21,6 +23,7 @@ from hub.domain.companions.schemas import (
     CreateCompanion,
     UpdateCompanion,
 )
+from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.schemas import Scene
 
 logger = get_logger(__name__)
@@ -78,24 +81,34 @@ async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID)
     Raises:
         CompanionNotFoundError: there is none.
     """
-    changes: dict[str, str] = msgspec.to_builtins(command)  # leaves out what is unset
+    changes = msgspec.to_builtins(command)  # leaves out what is unset
+    new_scene: dict[str, str] = changes.pop("scene", {})
     if "default_outfit" in changes:
         changes["default_outfit"] = changes["default_outfit"].strip() or DEFAULT_OUTFIT
-    companion = await queries.update(companion_id, user_id=user_id, changes=changes)
-    if companion is None:
-        raise _not_found()
-    return companion
+    async with ENGINE.transaction():
+        if not await queries.lock(companion_id, user_id=user_id):
+            raise _not_found()
+        companion = await queries.update(companion_id, user_id=user_id, changes=changes)
+        if companion is None:
+            raise _not_found()
+        if not new_scene:
+            return companion
+        scene = _scene(new_scene, companion)
+        await scenes.forget(companion_id)  # what the talk says from now on comes on top of it
+        await queries.set_scene(companion_id, scene)
+    return await get(companion_id, user_id=user_id)
 
 
-async def delete(companion_id: UUID, *, user_id: UUID) -> None:
-    """Remove the owner's companion with its conversations.
-
-    Raises:
-        CompanionNotFoundError: there is none.
-    """
-    if not await queries.delete(companion_id, user_id=user_id):
-        raise _not_found()
-    logger.info("companion deleted", companion_id=str(companion_id))
+def _scene(changes: Mapping[str, str], companion: Companion) -> Scene:
+    first = {
+        "outfit": companion.default_outfit,
+        "location": DEFAULT_LOCATION,
+        "action": DEFAULT_ACTION,
+        "expression": DEFAULT_EXPRESSION,
+    }
+    return msgspec.structs.replace(
+        companion.scene, **{name: value.strip() or first[name] for name, value in changes.items()}
+    )
 
 
 def _not_found() -> CompanionNotFoundError:

@@ -132,6 +132,15 @@ async def delete_header(companion_id: UUID, *, user_id: UUID) -> bool:
     return bool(status != "DELETE 0")
 
 
+async def delete_generated(companion_id: UUID) -> int:
+    """Remove the rows of all pictures that were painted of a companion; return how many."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "DELETE FROM images WHERE companion_id = $1 AND kind = 'generated'", companion_id
+        )
+    return int(status.removeprefix("DELETE "))
+
+
 async def delete(image_id: UUID, *, user_id: UUID) -> bool:
     """Remove a picture's row; False when there is none."""
     async with ENGINE.connection() as connection:
@@ -186,6 +195,25 @@ async def stored(image_id: UUID, *, user_id: UUID | None) -> StoredImage | None:
         return None
     family = Family(row["companion_id"], row["kind"], row["sha256"])
     return StoredImage(family, row["media_type"], row["thumb_sha256"])
+
+
+class PaintedImage(Struct, frozen=True):
+    """Whose picture it is, and how it was made; a header has no recipe."""
+
+    companion_id: UUID
+    recipe: Recipe | None
+
+
+async def painted(image_id: UUID, *, user_id: UUID) -> PaintedImage | None:
+    """Return how one of the owner's pictures was made, or None when there is no such picture."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT companion_id, recipe FROM images WHERE id = $1 AND user_id = $2", image_id, user_id
+        )
+    if row is None:
+        return None
+    recipe = msgspec.json.decode(row["recipe"], type=Recipe) if row["recipe"] else None
+    return PaintedImage(row["companion_id"], recipe)
 
 
 async def page(

@@ -1,0 +1,1 @@
+"""Pictures of companions: asked for, painted, stored."""

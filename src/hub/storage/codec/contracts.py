@@ -50,7 +50,18 @@ class ConvertOrder(Struct, frozen=True, kw_only=True, tag="convert"):
     encoding: Encoding
 
 
-Order = EncodeOrder | ConvertOrder
+class PaintOrder(Struct, frozen=True, kw_only=True, tag="paint"):
+    """Paint a card and write it as PNG; ``seed``, ``title`` and ``captions`` decide on what is seen."""
+
+    target: bytes
+    seed: int
+    width: int
+    height: int
+    title: str
+    captions: tuple[str, ...]
+
+
+Order = EncodeOrder | ConvertOrder | PaintOrder
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -63,6 +74,10 @@ class Begun(Struct, frozen=True, tag="begun"):
 
 class Converted(Struct, frozen=True, tag="converted"):
     """The file is written, in the other type."""
+
+
+class Painted(Struct, frozen=True, tag="painted"):
+    """The card is written."""
 
 
 class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
@@ -79,5 +94,5 @@ class DiskFailed(Struct, frozen=True, kw_only=True, tag="disk_failed"):
     text: str
 
 
-Result = Encoded | Converted | Refused | DiskFailed
+Result = Encoded | Converted | Painted | Refused | DiskFailed
 Answer = Ready | Begun | Result

@@ -45,8 +45,8 @@ def encode(order: EncodeOrder) -> Encoded:
         raise _damaged() from None
     finally:
         os.close(source)
-    _write(order.main, encoded)
-    _write(order.thumb, thumb)
+    overwrite(order.main, encoded)
+    overwrite(order.thumb, thumb)
     return Encoded(
         width=main.width,
         height=main.height,
@@ -76,7 +76,7 @@ def convert(order: ConvertOrder) -> None:
         raise _damaged() from None
     finally:
         os.close(source)
-    _write(order.target, converted)
+    overwrite(order.target, converted)
 
 
 def allow_only(kind: str | None) -> None:
@@ -189,16 +189,16 @@ def _save(image: pyvips.Image, encoding: Encoding) -> bytes:
     """Return the encoded file, with no metadata at all."""
     quality, effort = encoding.quality, encoding.effort
     if encoding.media_type == "image/avif":
-        return _bytes(
+        return as_bytes(
             image.heifsave_buffer(compression="av1", Q=quality, effort=effort, bitdepth=8, keep="none")
         )
     if encoding.media_type == "image/webp":
-        return _bytes(image.webpsave_buffer(Q=quality, effort=effort, keep="none"))
+        return as_bytes(image.webpsave_buffer(Q=quality, effort=effort, keep="none"))
     opaque = image.flatten(background=_WHITE) if image.hasalpha() else image
-    return _bytes(opaque.jpegsave_buffer(Q=quality, optimize_coding=True, keep="none"))
+    return as_bytes(opaque.jpegsave_buffer(Q=quality, optimize_coding=True, keep="none"))
 
 
-def _bytes(saved: object) -> bytes:
+def as_bytes(saved: object) -> bytes:
     """Narrow what pyvips gives back, which has no type."""
     if not isinstance(saved, bytes):
         raise TypeError(type(saved).__name__)
@@ -212,7 +212,7 @@ def _read_through(source: int) -> None:
         position += len(chunk)
 
 
-def _write(path: bytes, content: bytes) -> None:
+def overwrite(path: bytes, content: bytes) -> None:
     """Fill a file that is there already, and return when it is on the disk."""
     target = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

@@ -22,12 +22,15 @@ from hub.storage.codec.contracts import (
     DiskFailed,
     EncodeOrder,
     Order,
+    Painted,
+    PaintOrder,
     Ready,
     Refusal,
     Refused,
     Result,
 )
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
+from hub.storage.codec.painter.painting import paint
 
 # Memory that goes back after each picture has to come again for the next one, a twentieth of all work.
 _REST_SECONDS = 0.5
@@ -56,6 +59,9 @@ def _carry_out(order: Order) -> Result:
     try:
         if isinstance(order, EncodeOrder):
             return pictures.encode(order)
+        if isinstance(order, PaintOrder):
+            paint(order)
+            return Painted()
         pictures.convert(order)
         return Converted()
     except (UnsupportedImageError, UnreadableImageError, TooManyPixelsError) as error:

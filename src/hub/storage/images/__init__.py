@@ -5,9 +5,11 @@ from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, U
 from hub.storage.codec.sniff import SNIFF_BYTES, sniff
 from hub.storage.errors import NoRoomError, StorageFailedError
 from hub.storage.images.errors import ImagesUnavailableError
-from hub.storage.images.pool import ImageProcesses
+from hub.storage.images.pool import LARGEST_CARD, SMALLEST_CARD, ImageProcesses
 
 __all__ = [
+    "LARGEST_CARD",
+    "SMALLEST_CARD",
     "SNIFF_BYTES",
     "Encoded",
     "Encoding",

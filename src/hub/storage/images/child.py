@@ -21,6 +21,7 @@ from hub.storage.codec.contracts import (
     DiskFailed,
     Encoded,
     Order,
+    Painted,
     Ready,
     Refused,
 )
@@ -30,7 +31,7 @@ _NONSENSE = "it says what makes no sense"
 _START_SECONDS = 20.0  # a slow disk may take long; 0.1 s is usual
 
 _answers = msgspec.json.Decoder(Answer)
-_Result = TypeVar("_Result", Encoded, Converted)
+_Result = TypeVar("_Result", Encoded, Converted, Painted)
 
 
 class NotBegunError(Exception):

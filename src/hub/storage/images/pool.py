@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ from hub.storage.codec.contracts import (
     Encoding,
     MediaType,
     Order,
+    Painted,
+    PaintOrder,
     Refused,
 )
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
@@ -30,11 +32,17 @@ from hub.storage.images.errors import ImagesUnavailableError
 _CONVERT_EFFORT = 4  # made once and kept: libwebp's default, 40 ms a picture
 _ATTEMPTS = 2  # a process may have been killed since it was last used
 _STOP_SECONDS = 1.0
+_MOST_CAPTIONS = 8  # more than are shown
+_LONGEST_WORDS = 500  # characters of each
+
+#: Pixels of a side of a card.
+SMALLEST_CARD = 64
+LARGEST_CARD = 2048
 
 _REFUSALS: dict[str, type[HubError]] = {
     each.code: each for each in (UnsupportedImageError, UnreadableImageError, TooManyPixelsError)
 }
-_Result = TypeVar("_Result", Encoded, Converted)
+_Result = TypeVar("_Result", Encoded, Converted, Painted)
 logger = get_logger(__name__)
 
 
@@ -102,6 +110,36 @@ class ImageProcesses:
         encoding = Encoding(media_type=media_type, quality=quality, effort=_CONVERT_EFFORT)
         order = ConvertOrder(source=os.fsencode(source), target=os.fsencode(target), encoding=encoding)
         await self._carry_out(order, Converted)
+
+    async def paint(
+        self, target: Path, *, seed: int, width: int, height: int, title: str, captions: Sequence[str]
+    ) -> None:
+        """Paint a card of a companion and write it to ``target``, an existing file, as PNG.
+
+        Args:
+            target: overwritten; on the disk when this returns.
+            seed: another one gives another card; with all else the same too, the file is the same.
+            width: in pixels, like ``height`` :data:`SMALLEST_CARD` to :data:`LARGEST_CARD`.
+            height: likewise.
+            title: the companion's name, of whatever characters.
+            captions: what the card says of the scene; their words also choose what is painted.
+
+        Raises:
+            ValueError: the size is beyond what is painted.
+            UnreadableImageError: the process that painted died of it, or was too slow.
+            NoRoomError, StorageFailedError, ImagesUnavailableError: as above.
+        """
+        if not (SMALLEST_CARD <= width <= LARGEST_CARD and SMALLEST_CARD <= height <= LARGEST_CARD):
+            raise ValueError(f"a card of {width} x {height} pixels cannot be painted")
+        order = PaintOrder(
+            target=os.fsencode(target),
+            seed=seed,
+            width=width,
+            height=height,
+            title=_sendable(title),
+            captions=tuple(_sendable(each) for each in captions[:_MOST_CAPTIONS]),
+        )
+        await self._carry_out(order, Painted)
 
     async def close(self) -> None:
         """End all processes; requests under way, and later ones, fail with ``ImagesUnavailableError``."""
@@ -197,3 +235,8 @@ class ImageProcesses:
         task = asyncio.create_task(ending, name="image-process-end")
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
+
+
+def _sendable(text: str) -> str:
+    """Return as much of a text as an order carries, without halves of characters that JSON cannot have."""
+    return text[:_LONGEST_WORDS].encode("utf-8", "replace").decode("utf-8")

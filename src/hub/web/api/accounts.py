@@ -79,7 +79,7 @@ class AccountController(Controller):
     ) -> None:
         """Delete the account with its companions, conversations and pictures; this cannot be undone."""
         await process.accounts.check_password(request.user, data.current_password)
-        for token_id in await process.chat.delete_account(request.user.user.id):
+        for token_id in await process.clearing.delete_account(request.user.user.id):
             process.bus.publish(UserSignedOut(token_id))
 
     @post("/ws-tickets", operation_id="createWebSocketTicket", summary="Get a pass for one WebSocket")

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
 
 from hub.core.pages import Page
+from hub.domain.chat.clearing import Wiped
 from hub.domain.companions import service as companions
 from hub.domain.companions.schemas import Companion, CreateCompanion, UpdateCompanion
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
@@ -38,14 +40,30 @@ class CompanionController(Controller):
 
     @patch("/{companion_id:uuid}", operation_id="updateCompanion", summary="Change a companion")
     async def update(
-        self, request: HubRequest, companion_id: FromPath[UUID], data: JSONBody[UpdateCompanion]
+        self,
+        request: HubRequest,
+        companion_id: FromPath[UUID],
+        data: JSONBody[UpdateCompanion],
+        process: ProcessDependency,
     ) -> Companion:
-        """Change a companion; what is left out stays."""
-        return await companions.update(companion_id, data, user_id=request.user.user.id)
+        """Change a companion; what is left out stays. A scene set here holds until the talk changes it."""
+        companion = await companions.update(companion_id, data, user_id=request.user.user.id)
+        if data.scene is not UNSET:
+            await process.chat.tell_scene(companion_id)
+        return companion
 
     @delete("/{companion_id:uuid}", operation_id="deleteCompanion", summary="Delete a companion")
     async def remove(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
-        """Remove a companion with its conversations; replies under way are cancelled."""
-        await process.chat.delete_companion(companion_id, user_id=request.user.user.id)
+        """Remove a companion with its conversations and pictures; what is under way is cancelled."""
+        await process.clearing.delete_companion(companion_id, user_id=request.user.user.id)
+
+    @post(
+        "/{companion_id:uuid}/wipe", operation_id="wipeCompanion", summary="Wipe a companion", status_code=200
+    )
+    async def wipe(
+        self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
+    ) -> Wiped:
+        """Forget all talks for good: messages, painted pictures, the scene, and what is under way."""
+        return await process.clearing.wipe(companion_id, user_id=request.user.user.id)

@@ -88,7 +88,7 @@ class ConversationController(Controller):
         self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Remove a conversation with its messages; a reply under way is cancelled."""
-        await process.chat.delete(conversation_id, user_id=request.user.user.id)
+        await process.clearing.delete_conversation(conversation_id, user_id=request.user.user.id)
 
     @get("/{conversation_id:uuid}/messages", operation_id="listMessages", summary="Read messages")
     async def messages(

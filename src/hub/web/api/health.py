@@ -75,13 +75,14 @@ def _answer(checks: dict[str, Status]) -> Response[Health]:
 
 
 async def _check(process: Process) -> dict[str, Status]:
-    database, broker, migrations, storage, room, llm = await asyncio.gather(
+    database, broker, migrations, storage, room, llm, images = await asyncio.gather(
         _try(_database(), "fail"),
         _try(_broker(process), "fail"),
         _try(_migrations(), "fail"),
         _try(asyncio.to_thread(check_writable, process.settings.data_dir), "fail"),
         _try(process.images.files.require_room(), "warn"),
         _try(_language_model(process), "warn"),
+        _try(process.image_server.check(), "warn"),
     )
     return {
         "database": database,
@@ -89,7 +90,7 @@ async def _check(process: Process) -> dict[str, Status]:
         "migrations": migrations,
         "storage": room if storage == "pass" else storage,
         "llm": llm,
-        "images": "pass",
+        "images": images,
     }
 
 

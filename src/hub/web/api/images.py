@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, post, put
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, JSONBody, Parameter
 
 from hub.core.pages import Page
 from hub.domain.companions import service as companions
 from hub.domain.images.delivery import Picture
 from hub.domain.images.schemas import Image, ImageLink, Size
+from hub.domain.painting.schemas import CreateImage, Job, RepeatImage
 from hub.process import Process
 from hub.storage.layout import Kind
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
@@ -58,6 +59,18 @@ class CompanionImageController(Controller):
     ) -> None:
         """Delete the header picture of a companion."""
         await process.images.remove_header(companion_id, user_id=request.user.user.id)
+
+    @post("/images", operation_id="createImage", summary="Have a picture painted", status_code=202)
+    async def create(
+        self,
+        request: HubRequest,
+        companion_id: FromPath[UUID],
+        data: JSONBody[CreateImage],
+        process: ProcessDependency,
+    ) -> Response[Job]:
+        """Queue a picture of a companion; what is left out follows from the companion and its scene."""
+        job = await process.painting.ask(companion_id, data, user_id=request.user.user.id)
+        return Response(job, status_code=202, headers={"Location": f"/api/jobs/{job.id}"})
 
     @get("/images", operation_id="listImages", summary="List a companion's pictures")
     async def page(
@@ -120,6 +133,18 @@ class ImageController(Controller):
         """Return an address that shows the picture to whoever has it, for five minutes."""
         await process.delivery.find(image_id, user_id=request.user.user.id)
         return process.links.make(image_id)
+
+    @post("/again", operation_id="repeatImage", summary="Have a picture painted again", status_code=202)
+    async def repeat(
+        self,
+        request: HubRequest,
+        image_id: FromPath[UUID],
+        data: JSONBody[RepeatImage],
+        process: ProcessDependency,
+    ) -> Response[Job]:
+        """Queue a picture that is made from the recipe of another one."""
+        job = await process.painting.repeat(image_id, data, user_id=request.user.user.id)
+        return Response(job, status_code=202, headers={"Location": f"/api/jobs/{job.id}"})
 
     @delete(operation_id="deleteImage", summary="Delete a picture")
     async def remove(self, request: HubRequest, image_id: FromPath[UUID], process: ProcessDependency) -> None:

@@ -1,0 +1,129 @@
+"""What goes when something is deleted or wiped: rows, the work under way on them, and word to who watches.
+
+Locks are taken in one order everywhere: the user, companions, jobs, conversations, and what hangs on them.
+Work that has a job's row is waited for; whoever comes later finds its job cancelled, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from msgspec import Struct
+
+from hub.core.logging import get_logger
+from hub.db.engine import ENGINE
+from hub.domain.accounts import queries as accounts
+from hub.domain.chat import queries
+from hub.domain.chat.errors import ConversationNotFoundError
+from hub.domain.chat.service import lane_of
+from hub.domain.companions import queries as companions
+from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.images import queries as images
+from hub.domain.painting import queries as painting
+from hub.domain.scenes import queries as scenes
+from hub.domain.scenes import reading
+from hub.jobs import store
+from hub.jobs.contracts import Cancelled
+from hub.jobs.relay import Relay
+from hub.live.bus import Bus
+from hub.live.events import Changed, JobCancelled
+
+logger = get_logger(__name__)
+
+
+class Wiped(Struct, frozen=True, kw_only=True):
+    """What a wipe removed."""
+
+    messages: int
+    memories: int
+    images: int
+    jobs_cancelled: int
+
+
+class Clearing:
+    """Deletes and wipes. Each call checks that what it touches is the user's."""
+
+    def __init__(self, *, relay: Relay, bus: Bus) -> None:
+        self._relay = relay
+        self._bus = bus
+
+    async def delete_conversation(self, conversation_id: UUID, *, user_id: UUID) -> None:
+        """Remove a conversation; what is under way in it is cancelled, and its part in the scene goes."""
+        conversation = await queries.get_conversation(conversation_id, user_id=user_id)
+        if conversation is None:
+            raise ConversationNotFoundError
+        async with ENGINE.transaction():
+            cancelled = await store.cancel_lanes([lane_of(conversation_id)])
+            cancelled += await store.cancel_many(await painting.ids_of(conversation_id=conversation_id))
+            await queries.lock_conversation(conversation_id)
+            await scenes.forget_conversation(conversation.companion_id, conversation_id)
+            if not await queries.delete_conversation(conversation_id, user_id=user_id):
+                raise ConversationNotFoundError
+        await self._tell(cancelled, [conversation_id])
+
+    async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
+        """Remove a companion with all that hangs on it; the collector takes its folder."""
+        async with ENGINE.transaction():
+            cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
+            await companions.delete(companion_id, user_id=user_id)
+        await self._tell(cancelled, conversations)
+        logger.info("companion deleted", companion_id=str(companion_id), jobs_cancelled=len(cancelled))
+
+    async def delete_account(self, user_id: UUID) -> list[UUID]:
+        """Remove a user with all they have; what is under way for them is cancelled.
+
+        Returns:
+            The ids of the sign-ins that ended.
+        """
+        async with ENGINE.transaction():
+            await accounts.lock_user(user_id)
+            cancelled = await store.cancel_user(user_id)
+            ended = await accounts.delete_user(user_id)
+        await self._tell(cancelled, [])
+        logger.info("account deleted", user_id=str(user_id))
+        return ended
+
+    async def wipe(self, companion_id: UUID, *, user_id: UUID) -> Wiped:
+        """Forget all talks with a companion: messages, painted pictures, the scene, and work under way.
+
+        Conversations stay, empty; their positions go on, so that nobody takes a new message for an old one.
+
+        Raises:
+            CompanionNotFoundError: not the user's.
+        """
+        async with ENGINE.transaction():
+            cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
+            await queries.begin_epoch(conversations)
+            await scenes.forget(companion_id)
+            messages = await queries.delete_messages(conversations)
+            pictures = await images.delete_generated(companion_id)
+            await companions.reset_scene(companion_id)
+        await self._tell(cancelled, conversations)
+        wiped = Wiped(messages=messages, memories=0, images=pictures, jobs_cancelled=len(cancelled))
+        logger.info("companion wiped", companion_id=str(companion_id), messages=messages, images=pictures)
+        return wiped
+
+    async def _stop_companion(
+        self, companion_id: UUID, *, user_id: UUID
+    ) -> tuple[list[Cancelled], list[UUID]]:
+        """Cancel all work on a companion; return it, and the companion's conversations.
+
+        Replies go first: one that just ends may leave a scene to be read, and a picture to be painted.
+        """
+        if not await companions.lock(companion_id, user_id=user_id):
+            raise CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
+        conversations = await queries.conversations_of(companion_id)
+        cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
+        cancelled += await store.cancel_lanes([reading.lane_of(companion_id)])
+        cancelled += await store.cancel_many(await painting.ids_of(companion_id=companion_id))
+        return cancelled, conversations
+
+    async def _tell(self, cancelled: Iterable[Cancelled], conversations: Iterable[UUID]) -> None:
+        """Stop those who work on what is gone, let others of the same lanes go on, and tell who watches."""
+        for conversation_id in conversations:
+            self._bus.publish(Changed(conversation_id))
+        for each in cancelled:
+            self._bus.publish(JobCancelled(each.job_id))
+        for lane, kind in {(each.lane, each.kind) for each in cancelled}:
+            await self._relay.ring_next(lane, kind=kind, user_id=None)

@@ -1,0 +1,15 @@
+"""What can be wrong with how often something is done."""
+
+from hub.core.errors import HubError
+
+
+class TooManyRequestsError(HubError):
+    """It was done too often lately; ``retry_after`` is in seconds."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
