@@ -1,8 +1,7 @@
 """A real HTTP and WebSocket server that speaks ComfyUI's API, faults included.
 
-``async with FakeComfyUI() as fake`` listens on a free port of 127.0.0.1. Work waits in a queue and runs one
-at a time; each takes the next ``Run`` given to ``fake.runs``, else a good one. Everything else that can go
-wrong is an attribute to set.
+Work waits in a queue and runs one at a time; each takes the next ``Run`` of ``fake.runs``, else a good one.
+Everything else that can go wrong is an attribute to set.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import contextlib
 import json
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -129,20 +129,19 @@ class FakeComfyUI:
         self.running = None
         await self.__aenter__()
 
-    async def wait_for(self, path: str, count: int = 1) -> None:
-        """Wait until so many requests for this path have come in."""
+    async def wait_until(self, fact: Callable[[], bool]) -> None:
+        """Wait until something holds of what was asked, opened or made here."""
         async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: self.count(path) >= count)
+            await self._changed.wait_for(fact)
+
+    async def wait_for(self, path: str, count: int = 1) -> None:
+        await self.wait_until(lambda: self.count(path) >= count)
 
     async def wait_for_sockets(self, count: int) -> None:
-        """Wait until so many sockets have been opened, one after the other."""
-        async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: self.sockets_opened >= count)
+        await self.wait_until(lambda: self.sockets_opened >= count)
 
     async def wait_until_running(self) -> None:
-        """Wait until a piece of work has begun."""
-        async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: self.running is not None)
+        await self.wait_until(lambda: self.running is not None)
 
     def count(self, path: str) -> int:
         """Return how many requests for this path have come in."""
@@ -163,6 +162,7 @@ class FakeComfyUI:
             await self._tell()
             run = self.runs.popleft() if self.runs else Run()
             messages = await self._play(work, run)
+            await asyncio.sleep(0.02)  # the real one, too, tells of the end before its history does
             self.running = None
             good = messages[-1][0] == "execution_success"
             images: Json = {"images": list(run.images), "animated": [False], "is_changed": [float("nan")]}

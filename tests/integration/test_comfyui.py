@@ -275,6 +275,7 @@ async def test_a_server_that_forgets_fails_this_attempt_and_serves_the_next(fake
         await fake.restart()
         error = await failed(making)
         assert error.transient
+        assert error.code != "image_timeout"
         again = await server.make(ORDER, progress=heard.progress, ticket=heard.tickets[-1])
     assert again.content == PNG
     assert len(fake.made) == 2

@@ -87,6 +87,7 @@ async def test_work_that_went_wrong_is_asked_for_anew(fake: FakeComfyUI, run: Ru
     heard = Told()
     async with server_at(fake.url) as server:
         await failed(server.make(ORDER, progress=heard.progress))
+        await fake.wait_until(lambda: fake.running is None)  # the socket tells of it a moment before
         picture = await server.make(ORDER, progress=heard.progress, ticket=heard.tickets[-1])
     assert picture.content == PNG
     assert heard.tickets == [work.prompt_id for work in fake.made]
