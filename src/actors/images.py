@@ -17,6 +17,7 @@ from hub.domain.painting import queries
 from hub.domain.painting.prompt import PicturePrompt, Subject, completed, completed_negative, picture_prompt
 from hub.domain.painting.queries import Request
 from hub.jobs import store
+from hub.live.events import Changed
 from hub.process import Process
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress
 from hub.storage.threads import to_end
@@ -198,14 +199,20 @@ class ImageAttempt(TaskAttempt):
                 if not await store.note_progress(self.claim, self._share):
                     self.stop(Stop.LOST)
                     return
-                await self._tell()
+                self._tell_progress()
             await asyncio.sleep(NOTE_EVERY)
 
     async def _keep_ticket(self, ticket: str) -> None:
         if not await insist(lambda: queries.keep_ticket(self.claim, ticket)):
             raise JobLostError
 
+    def _tell_progress(self) -> None:
+        request = self._request
+        if request.conversation_id is not None:
+            self._process.bus.publish(Changed(request.conversation_id, request.response_id))
+
     async def _tell(self) -> None:
+        """Tell who watches this one, and who waits behind it."""
         with suppress(*UNAVAILABLE):
             await self._process.painting.tell(self.claim.job_id, lane=self.claim.lane)
 
