@@ -83,7 +83,8 @@ def picture(width: int, height: int, seed: int) -> bytes:
 class FakeA1111(FakeServer):
     """The server; see the module.
 
-    ``held``: pictures wait for ``finish()``. ``seconds``: what a picture takes otherwise. ``key``: the value
+    ``held``: pictures wait for ``finish()``. ``seconds``: what a picture takes otherwise,
+    ``stop_seconds`` what its end takes, interrupted or not. ``key``: the value
     that the Authorization header must have. ``samplers``: the names it knows, None for any;
     ``sampler_status``: what an unknown one gets. ``progress``: what is told while it works; without one it
     follows from ``seconds``.
@@ -98,6 +99,7 @@ class FakeA1111(FakeServer):
         self.progress = 0.0
         self.held = False
         self.seconds = 0.0
+        self.stop_seconds = 0.0
         self.key: str | None = None
         self.samplers: frozenset[str] | None = None
         self.sampler_status = 404
@@ -187,6 +189,7 @@ class FakeA1111(FakeServer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if self.held else self.seconds):
                     await self._end.wait()
+            await asyncio.sleep(self.stop_seconds)
             self.working = False
             self.progress = 0.0
             self.made += 1
