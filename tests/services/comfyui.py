@@ -47,7 +47,7 @@ async def server_at(
             pool,
             options=options,
             timeout=seconds,
-            breaker=Breaker(),
+            breaker=Breaker(span=0),
             workflow=workflow,
             poll_seconds=poll,
             max_bytes=max_bytes,
