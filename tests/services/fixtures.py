@@ -26,7 +26,7 @@ def require_or_skip(service: str, reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]:
-    """Yield the test run's own RabbitMQ node."""
+    """Yield the RabbitMQ node of this process of the test run."""
     if find_server() is None:
         require_or_skip("rabbitmq", f"RabbitMQ is not installed; install it with: {INSTALL}")
     node = RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"))
@@ -37,7 +37,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the address of the test run's own PostgreSQL, which is thrown away afterwards."""
+    """Yield the address of this process's own PostgreSQL, which is thrown away afterwards."""
     database = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
     dsn = database.start()
     yield dsn

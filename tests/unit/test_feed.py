@@ -196,10 +196,11 @@ class TestCursor:
 
     def test_a_cancelled_row_may_be_behind_for_a_moment(self) -> None:
         cursor = self._at("Hello")
-        assert cursor.lacks_last_words(row("Hel", status="cancelled"))
-        assert not cursor.lacks_last_words(row("Hello", status="cancelled"))
-        assert not cursor.lacks_last_words(row("Hel", status="failed"))
-        assert not cursor.lacks_last_words(row("Hel", status="cancelled", attempt=2))
+        assert cursor.lacks_last_words(row("Hel", status="cancelled"), is_heard=True)
+        assert not cursor.lacks_last_words(row("Hello", status="cancelled"), is_heard=True)
+        assert cursor.lacks_last_words(row("Hello", status="cancelled"), is_heard=False)
+        assert not cursor.lacks_last_words(row("Hel", status="failed"), is_heard=False)
+        assert not cursor.lacks_last_words(row("Hel", status="cancelled", attempt=2), is_heard=True)
 
     def test_a_reply_that_ended_unseen(self) -> None:
         frames = self.cursor().advance(row("Hello", status="completed", attempt=3))
@@ -404,6 +405,41 @@ def test_a_reply_that_came_and_went_while_the_bus_was_away(monkeypatch: pytest.M
             feed.on_gap()
             reader.read(runner.run(feed.next_frames()))
             check(world, reader)
+
+
+@pytest.mark.parametrize("worker", ["speaks on", "is dead"])
+@pytest.mark.parametrize("kind", [ConversationFeed, ResponseFeed])
+def test_a_cancel_come_upon_before_its_worker_knows(
+    kind: type[Feed], worker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, reader = World(1), Reader()
+    monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
+    monkeypatch.setattr(queries, "read_response", world.read_response)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualTime)
+        world.row = row("Hel", status="in_progress")
+        feed: Feed
+        if kind is ConversationFeed:
+            feed = ConversationFeed(CONVERSATION, after=1, wake=lambda: None)
+            reader.read(runner.run(feed.open(last_position=1))[1:])
+        else:
+            feed = ResponseFeed(world.row, offset=0, wake=lambda: None)
+            reader.read(runner.run(feed.next_frames()))
+        world.row = row("Hel", status="cancelled")
+        feed.on_gap()  # anything that has the rows read
+        reader.read(runner.run(feed.next_frames()))
+        assert reader.end is None
+        if worker == "speaks on":
+            feed.on_event(delta(3, "lo"))
+            reader.read(runner.run(feed.next_frames()))
+            world.row = row("Hello", status="cancelled")
+            feed.on_event(Changed(CONVERSATION, RESPONSE))
+        else:
+            loop.now += feed_module.LAST_WORDS
+        reader.read(runner.run(feed.next_frames()))
+        assert reader.end is not None
+        assert reader.end["output_text"] == reader.text == world.row.output_text
 
 
 def test_a_read_that_fails_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

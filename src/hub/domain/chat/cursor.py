@@ -88,13 +88,17 @@ class ResponseCursor:
         )
         return [ResponseInProgress(conversation_id=self._conversation_id, response=response)]
 
-    def lacks_last_words(self, response: Response) -> bool:
-        """Tell whether a cancelled response's row is still behind what was told: its worker adds the rest."""
+    def lacks_last_words(self, response: Response, *, is_heard: bool) -> bool:
+        """Tell whether a cancelled response's worker may still add to its row.
+
+        The row is behind what was told, or was come upon before anyone said that it has changed
+        (``is_heard``): then its worker may not know yet, and go on speaking.
+        """
         return (
             response.status == "cancelled"
             and response.attempt == self._attempt
             and self._status == "in_progress"
-            and len(response.output_text) < self._told
+            and (not is_heard or len(response.output_text) < self._told)
         )
 
     def take(self, delta: Delta) -> Frame:

@@ -26,7 +26,7 @@ PENDING_LIMIT = 64
 GAP_PAUSE = 0.1
 SILENCE = 2.0
 QUIET = 15.0
-#: Seconds that the end of a cancelled reply waits for the text that was told and is not stored yet.
+#: Seconds that the end of a cancelled reply waits for its worker's word and for text that is not stored yet.
 LAST_WORDS = 1.5
 
 
@@ -40,6 +40,9 @@ class Feed(ABC):
         self._behind = False
         self.is_full = False
         self._asked: set[UUID] = set()
+        # Responses that were said to have changed: since the last look, and up to it (of those that wait).
+        self._heard: set[UUID] = set()
+        self._changed: set[UUID] = set()
         self._looked_at = 0.0
         self._cancels: dict[UUID, float] = {}
 
@@ -49,6 +52,7 @@ class Feed(ABC):
             self._stale = True
             if event.response_id is not None:
                 self._asked.add(event.response_id)
+                self._heard.add(event.response_id)
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:
@@ -77,7 +81,10 @@ class Feed(ABC):
         if self.look_again_in <= 0:
             self._stale = self._behind = self.is_full = False
             self._looked_at = now
+            self._changed |= self._heard
+            self._heard.clear()
             frames += await self._read()
+            self._changed &= self._cancels.keys()
         frames += self._take_pending()
         return frames
 
@@ -105,12 +112,12 @@ class Feed(ABC):
 
     def _waits_for_last_words(self, cursor: ResponseCursor, response: Response) -> bool:
         """Tell whether a cancel is not to be told yet, and look again soon if so."""
-        if not cursor.lacks_last_words(response):
+        if not cursor.lacks_last_words(response, is_heard=response.id in self._changed):
             self._cancels.pop(response.id, None)
             return False
         now = asyncio.get_running_loop().time()
         give_up_at = self._cancels.setdefault(response.id, now + LAST_WORDS)
-        if now >= give_up_at:  # the worker is dead, and so is what it had not stored
+        if now >= give_up_at:  # the worker is dead, or its word was lost, and so is what it had not stored
             del self._cancels[response.id]
             return False
         self._behind = True
