@@ -14,7 +14,7 @@ from hub.providers.images.factory import Kind, open_image_server
 from hub.providers.images.protocol import ImageServer
 from tests.fakes.a1111 import FakeA1111
 from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.llm_script import Script, status
+from tests.fakes.llm_script import End, status, stream
 from tests.fakes.openai_images import FakeOpenAIImages
 from tests.services.image_servers import failing, made
 
@@ -78,20 +78,28 @@ async def test_the_operator_may_say_what_it_is() -> None:
             assert (await failing(server)).code == "image_not_found"
 
 
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        (status(401, ""), "image_refused_key"),
-        (status(503, ""), "image_overloaded"),
-        (status(302, ""), "image_redirected"),
-    ],
-)
-async def test_an_answer_that_says_nothing_decides_nothing(script: Script, code: str) -> None:
+@pytest.mark.parametrize("number", [302, 401, 429, 500, 503])
+async def test_a_look_that_says_nothing_decides_nothing(number: int) -> None:
     async with FakeA1111() as fake, opened(_Settings(sd_url=fake.url)) as server:
-        fake.answers["/system_stats"] = script
-        assert (await failing(server)).code == code
+        fake.answers["/system_stats"] = fake.answers["/sdapi/v1/txt2img"] = status(number, "")
+        await failing(server)
         assert server.provider == "auto"
-        del fake.answers["/system_stats"]
+        del fake.answers["/sdapi/v1/txt2img"]
+        await made(server)
+        assert server.provider == "a1111"
+
+
+@pytest.mark.parametrize("number", [404, 405, 501])
+async def test_a_server_that_knows_no_such_page_is_automatic1111(number: int) -> None:
+    async with FakeA1111() as fake, opened(_Settings(sd_url=fake.url)) as server:
+        fake.answers["/system_stats"] = status(number, "")
+        await server.check()
+        assert server.provider == "a1111"
+
+
+async def test_a_look_that_is_cut_off_costs_no_picture() -> None:
+    async with FakeA1111() as fake, opened(_Settings(sd_url=fake.url)) as server:
+        fake.answers["/system_stats"] = stream(b"{", End.CLOSE)
         await made(server)
         assert server.provider == "a1111"
 

@@ -17,14 +17,14 @@ from hub.providers.images.comfyui import ComfyUI
 from hub.providers.images.exchange import exchange
 from hub.providers.images.openai import OpenAIImages
 from hub.providers.images.options import Options
-from hub.providers.images.protocol import ImageServer, Picture, PictureOrder, Progress
+from hub.providers.images.protocol import ImageServer, ImageServerError, Picture, PictureOrder, Progress
 
 _WHOSE = "the image server's"
 _LOOK_SECONDS = 5.0
 _LOOK_BYTES = 4 * 1024 * 1024
-# Statuses that say nothing of what kind of server sends them.
-_UNDECIDED = frozenset({401, 402, 403, 407, 408, 425, 429})
-_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
+# What servers without this page answer; other statuses say nothing of what kind of server sends them.
+_NO_SUCH_PAGE = frozenset({404, 405, 501})
+_NOBODY_THERE = frozenset({"image_unreachable", "image_server_down"})
 
 Kind = Literal["auto", "a1111", "comfyui", "openai"]
 
@@ -134,7 +134,7 @@ class _Maker:
 class DetectedServer:
     """An ``ImageServer`` that finds out at its first call what kind of server there is.
 
-    ``provider`` is "auto" until then.
+    ``provider`` is "auto" until it knows.
     """
 
     def __init__(
@@ -158,7 +158,9 @@ class DetectedServer:
     async def make(self, order: PictureOrder, *, progress: Progress, ticket: str | None = None) -> Picture:
         """Make a picture; see ``ImageServer.make``."""
         server = await self._find(looking=False)
-        return await server.make(order, progress=progress, ticket=ticket)
+        picture = await server.make(order, progress=progress, ticket=ticket)
+        self._found = server  # what paints is what it is, whatever it said when it was looked at
+        return picture
 
     async def check(self) -> None:
         """Return if the server can be asked now; see ``ImageServer.check``."""
@@ -170,9 +172,15 @@ class DetectedServer:
         await self._a1111.close()
 
     async def _find(self, *, looking: bool) -> ImageServer:
-        """Return the server; raises ``ImageServerError``, deciding nothing, if it does not let itself see."""
+        """Return the server; one that does not let itself see is taken for A1111 this once.
+
+        Raises:
+            ImageServerError: there is none.
+        """
         async with self._looking:
-            if self._found is None:
+            if self._found is not None:
+                return self._found
+            try:
                 answer = await exchange(
                     self._client,
                     "GET",
@@ -181,12 +189,13 @@ class DetectedServer:
                     max_bytes=_LOOK_BYTES,
                     looking=looking,
                 )
-                undecided = answer.status in _UNDECIDED or answer.status >= _SERVER_ERROR
-                if undecided or _REDIRECT <= answer.status < _CLIENT_ERROR:
-                    raise answer.failure()
-                is_comfyui = answer.ok and _is_comfyui(answer.body)
-                self._found = self._comfyui if is_comfyui else self._a1111
-            return self._found
+            except ImageServerError as error:
+                if error.code in _NOBODY_THERE:
+                    raise
+                return self._a1111
+            if answer.ok or answer.status in _NO_SUCH_PAGE:
+                self._found = self._comfyui if answer.ok and _is_comfyui(answer.body) else self._a1111
+            return self._found or self._a1111
 
 
 def _is_comfyui(body: bytes) -> bool:
