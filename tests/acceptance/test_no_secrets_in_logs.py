@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pytest
 import websockets
 
 from tests.acceptance.conftest import at
+from tests.fakes.a1111 import FakeA1111
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import error, reply, status, stream
+from tests.fakes.llm_script import answer, error, reply, status, stream
 from tests.services.hub import Client, HubServer
 from tests.services.world import embedded_dsn, kill_all, query, run_hub
 
@@ -114,6 +116,26 @@ async def talk(client: Client, fake: FakeLLM, canary: Canaries) -> str:
     return str(conversation["id"])
 
 
+async def have_painted(client: Client, painter: FakeA1111, canary: Canaries) -> None:
+    """Put canaries into prompts, the image server's answers and its errors, and into the scene."""
+    companion = await client.companion(appearance=canary("looks"))
+    path = f"/api/companions/{companion['id']}"
+    await client.http.patch(path, json={"scene": {"outfit": canary("coat"), "location": canary("place")}})
+    painter.script(
+        status(422, {"detail": canary("error422")}),
+        status(200, {"images": [canary("nopicture")], "info": canary("info")}),
+    )
+    for _ in range(2):
+        job = await client.ask_image(
+            companion["id"], prompt=canary("prompt"), negative_prompt=canary("negative")
+        )
+        assert (await client.done(job["id"]))["status"] == "failed"
+    conversation = await client.conversation(companion["id"])
+    sent = await client.send_for_image(conversation["id"], canary("moment"))
+    response = await client.ended(sent["response"]["id"])
+    assert (await client.done(response["image_job_id"]))["status"] == "completed"
+
+
 async def use_sockets(client: Client, conversation_id: str, canary: Canaries) -> None:
     """Put canaries into tickets and frames."""
     ticket = await client.http.post("/api/ws-tickets")
@@ -140,10 +162,21 @@ async def use_sockets(client: Client, conversation_id: str, canary: Canaries) ->
         await socket.connection.wait_closed()
 
 
-async def test_canaries_in_every_input(data_folder: Path, fake: FakeLLM) -> None:
+@pytest.fixture
+async def painter() -> AsyncIterator[FakeA1111]:
+    async with FakeA1111() as server:
+        yield server
+
+
+async def test_canaries_in_every_input(data_folder: Path, fake: FakeLLM, painter: FakeA1111) -> None:
     canary = Canaries()
+    fake.analysis = lambda _: answer(f'{{"outfit": "{canary("found")}", "mood": "{canary("mood")}"}}')
     settings = {
         **at(fake),
+        "HUB_SCENE_ANALYSIS": "both",
+        "HUB_SD_URL": painter.url,
+        "HUB_SD_KEY": canary("sdkey"),
+        "HUB_CONTENT_POLICY": f"kind and {canary('policy')}",
         "HUB_LLM_KEY": canary("llmkey"),
         "HUB_SECRET_KEY": canary("secretkey") * 3,
         "HUB_LOG_LEVEL": "debug",
@@ -159,6 +192,7 @@ async def test_canaries_in_every_input(data_folder: Path, fake: FakeLLM) -> None
         client = Client(server.url)
         await use_http(client, canary)
         await use_sockets(client, await talk(client, fake, canary), canary)
+        await have_painted(client, painter, canary)
         await client.http.post("/api/auth/logout")
         await client.close()
         words = ("admin", "create", f"{canary('admin')}@example.org", "--password-stdin")
@@ -171,5 +205,13 @@ async def test_canaries_in_every_input(data_folder: Path, fake: FakeLLM) -> None
     assert canary.in_text(created.output) == [words[2].partition("@")[0]], "it answers the one who asked"
     assert len(canary.given) > 50
     assert len(server.output) > 10_000, "it did log"
-    for message in ("message received", "reply failed", "request failed", "reply completed"):
+    for message in (
+        "message received",
+        "reply failed",
+        "request failed",
+        "context analysis completed",
+        "LLM response generation completed",
+        "image failed",
+        "image generation completed and uploaded",
+    ):
         assert message in server.output
