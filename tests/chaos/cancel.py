@@ -22,6 +22,8 @@ _GOAL = 2.0
 _PATIENCE = 30.0
 _ENDS = ("response.completed", "response.failed", "response.cancelled")
 _SIDE_BY_SIDE = 20
+#: How much of a reply is shown when it is cancelled: at 1 the cancel races with its end, at 2 it is too late.
+_SHARES = (0, 0.2, 0.5, 0.8, 1, 1, 1, 2)
 
 
 async def run(world: World, size: Size, progress: Progress) -> list[Finding]:
@@ -41,13 +43,16 @@ class Watcher:
         self.conversations = conversations
         self.sockets = sockets
         self.wrong: list[str] = []
+        self._ended: set[str] = set()
         self._changed = asyncio.Condition()
 
     async def read_forever(self, socket: Socket) -> None:
         """Take every frame; one that does not fit is noted."""
         while True:
             try:
-                await socket.receive(within=600)
+                frame = await socket.receive(within=600)
+                if frame["type"] in _ENDS:
+                    self._ended.add(_about(frame))
             except (AssertionError, KeyError) as error:
                 self.wrong.append(f"a frame did not fit: {error!r}")
             async with self._changed:
@@ -64,6 +69,16 @@ class Watcher:
 
         async with asyncio.timeout(_PATIENCE), self._changed:
             await self._changed.wait_for(told)
+
+    async def until_shown(self, response_id: str, length: float) -> None:
+        """Wait until one socket shows so many characters of a reply, or its end."""
+
+        def shown() -> bool:
+            longest = max(len(socket.texts.get(response_id, "")) for socket in self.sockets)
+            return longest >= length or response_id in self._ended
+
+        async with asyncio.timeout(_PATIENCE), self._changed:
+            await self._changed.wait_for(shown)
 
     async def settle(self) -> None:
         """Wait until whatever was on its way has come: an answer to something asked now comes behind it."""
@@ -213,8 +228,13 @@ async def _all_saved(world: World, responses: list[str], watcher: Watcher) -> No
 
 
 async def _races(world: World, count: int, progress: Progress) -> list[Finding]:
+    whole = 0
+
     def answer(body: Body) -> Script:
-        return reply(default_text(body), delay=0.005)
+        nonlocal whole
+        text = default_text(body)
+        whole = len(text)  # the same of each, since the same is said
+        return reply(text, delay=0.005)
 
     ends: Counter[str] = Counter()
     async with answering(world, answer), watching(world, min(count, 100)) as watcher:
@@ -224,7 +244,10 @@ async def _races(world: World, count: int, progress: Progress) -> list[Finding]:
             sent = await watcher.client.send(conversation_id, "Race")
             response_id = sent["response"]["id"]
             responses.append(response_id)
-            await asyncio.sleep(world.random.uniform(0.02, 0.2))
+            share = world.random.choice(_SHARES)
+            if share:
+                await watcher.until_shown(response_id, 1)
+                await watcher.until_shown(response_id, share * whole)
             await _cancel(watcher, response_id, len(responses))
             progress.add()
 
