@@ -172,6 +172,8 @@ async def test_a_field_that_nobody_knows_is_named(home: Home, route: Route) -> N
 @pytest.mark.parametrize("route", WITH_BODY, ids=named)
 async def test_a_body_that_is_no_json_object_is_refused(home: Home, route: Route) -> None:
     for name, body in BROKEN.items():
+        if route.optional and not body:
+            continue
         answer = await home.owner.http.request(route.method, home.path(route), content=body, headers=JSON)
         problem = refused(answer, 400)
         assert problem["errors"], name

@@ -66,6 +66,16 @@ async def test_public_routes_and_no_others_need_no_token(hub: HubServer) -> None
     assert public == {route.operation for route in ROUTES if route.public}
 
 
+async def test_only_a_body_that_may_be_left_out_is_not_required(hub: HubServer) -> None:
+    document = await document_of(hub)
+    optional = {
+        each["operationId"]
+        for _, _, each in operations(document)
+        if "requestBody" in each and not each["requestBody"]["required"]
+    }
+    assert optional == {route.operation for route in ROUTES if route.optional}
+
+
 async def test_every_success_has_a_schema(hub: HubServer) -> None:
     document = await document_of(hub)
     for path, method, operation in operations(document):

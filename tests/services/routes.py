@@ -21,7 +21,8 @@ PICTURE = flat_png(64, 48)
 class Route:
     """One operation.
 
-    ``upload``: the body is a picture; ``public``: needs no token; ``admin``: only for administrators.
+    ``upload``: the body is a picture; ``optional``: a body may be left out; ``public``: needs no token;
+    ``admin``: only for administrators.
     """
 
     operation: str
@@ -29,6 +30,7 @@ class Route:
     path: str
     body: Body | None = None
     upload: bool = False
+    optional: bool = False
     public: bool = False
     admin: bool = False
 
@@ -99,6 +101,7 @@ ROUTES = (
         "POST",
         "/api/companions/{companion_id}/images",
         {"prompt": "moss", "negative_prompt": "rain", "seed": 7, "width": 64, "height": 96},
+        optional=True,
     ),
     Route("setHeaderImage", "PUT", "/api/companions/{companion_id}/header-image", upload=True),
     Route("deleteHeaderImage", "DELETE", "/api/companions/{companion_id}/header-image"),
@@ -106,7 +109,7 @@ ROUTES = (
     Route("getImage", "GET", "/api/images/{image_id}"),
     Route("getSignedImage", "GET", "/api/images/{image_id}/signed", public=True),
     Route("createImageLink", "POST", "/api/images/{image_id}/links"),
-    Route("repeatImage", "POST", "/api/images/{image_id}/again", {"seed": 8}),
+    Route("repeatImage", "POST", "/api/images/{image_id}/again", {"seed": 8}, optional=True),
     Route("getJob", "GET", "/api/jobs/{job_id}"),
     Route("cancelJob", "POST", "/api/jobs/{job_id}/cancel"),
     Route("deleteImage", "DELETE", "/api/images/{image_id}"),

@@ -66,6 +66,7 @@ def complete(document: _Document, app: Litestar) -> _Document:
     }
     public = _operations_with(app, "exclude_from_auth")
     takes, gives = _operations_with(app, "takes_picture"), _operations_with(app, "gives_picture")
+    may_be_silent = _operations_with(app, "body_is_optional")
     for path, item in document["paths"].items():
         for operation in item.values():
             is_public = operation["operationId"] in public
@@ -75,6 +76,8 @@ def complete(document: _Document, app: Litestar) -> _Document:
                 operation["requestBody"] = {"required": True, "content": _UPLOAD}
             if operation["operationId"] in gives:
                 _document_picture(operation)
+            if operation["operationId"] in may_be_silent:
+                operation["requestBody"]["required"] = False
             _document_refusals(operation, path, is_public=is_public)
     _close_bodies(document)
     _translate_patterns(document)

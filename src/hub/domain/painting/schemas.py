@@ -23,7 +23,7 @@ Side = Annotated[int, Meta(ge=SIDE_LEAST, le=SIDE_MOST)]
 JobStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 
 
-class CreateImage(Struct, kw_only=True, forbid_unknown_fields=True):
+class CreateImage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ask for a picture of a companion; what is left out follows from the companion and its scene.
 
     ``seed`` -1 takes any. Sides are rounded down to multiples of 8.
@@ -36,7 +36,7 @@ class CreateImage(Struct, kw_only=True, forbid_unknown_fields=True):
     height: Side | None = None
 
 
-class RepeatImage(Struct, kw_only=True, forbid_unknown_fields=True):
+class RepeatImage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Make a picture again from its recipe; another ``seed`` gives another picture of the same kind."""
 
     seed: Seed | UnsetType = UNSET

@@ -25,6 +25,10 @@ KindParameter = Annotated[Kind | None, Parameter(description="Only pictures of t
 Expires = Annotated[int, Parameter(ge=0, le=2**53, description="Seconds since 1970, of the link.")]
 Signature = Annotated[str, Parameter(max_length=100, description="Of the link.")]
 
+# What no body at all means: everything as usual.
+_AS_IT_IS = CreateImage()
+_THE_SAME = RepeatImage()
+
 
 class CompanionImageController(Controller):
     """The pictures of a companion."""
@@ -60,13 +64,19 @@ class CompanionImageController(Controller):
         """Delete the header picture of a companion."""
         await process.images.remove_header(companion_id, user_id=request.user.user.id)
 
-    @post("/images", operation_id="createImage", summary="Have a picture painted", status_code=202)
+    @post(
+        "/images",
+        operation_id="createImage",
+        summary="Have a picture painted",
+        status_code=202,
+        opt={"body_is_optional": True},
+    )
     async def create(
         self,
         request: HubRequest,
         companion_id: FromPath[UUID],
-        data: JSONBody[CreateImage],
         process: ProcessDependency,
+        data: JSONBody[CreateImage] = _AS_IT_IS,
     ) -> Response[Job]:
         """Queue a picture of a companion; what is left out follows from the companion and its scene."""
         job = await process.painting.ask(companion_id, data, user_id=request.user.user.id)
@@ -134,13 +144,19 @@ class ImageController(Controller):
         await process.delivery.find(image_id, user_id=request.user.user.id)
         return process.links.make(image_id)
 
-    @post("/again", operation_id="repeatImage", summary="Have a picture painted again", status_code=202)
+    @post(
+        "/again",
+        operation_id="repeatImage",
+        summary="Have a picture painted again",
+        status_code=202,
+        opt={"body_is_optional": True},
+    )
     async def repeat(
         self,
         request: HubRequest,
         image_id: FromPath[UUID],
-        data: JSONBody[RepeatImage],
         process: ProcessDependency,
+        data: JSONBody[RepeatImage] = _THE_SAME,
     ) -> Response[Job]:
         """Queue a picture that is made from the recipe of another one."""
         job = await process.painting.repeat(image_id, data, user_id=request.user.user.id)
