@@ -26,6 +26,7 @@ from hub.jobs.contracts import JobKind, NewJob
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from hub.live.events import Changed, JobCancelled
+from hub.providers.images.factory import address_and_kind
 
 logger = get_logger(__name__)
 
@@ -163,10 +164,10 @@ def lane_of(settings: Settings, *, user_id: UUID) -> str:
 
     A service that takes many at once (OpenAI's kind) has one for each user.
     """
-    url = settings.sd_url
-    if url is None:
+    if settings.sd_url is None:
         return "image:painter"
-    if settings.sd_kind == "openai" or (settings.sd_kind == "auto" and url.endswith("/v1")):
+    url, kind = address_and_kind(settings.sd_url, settings.sd_kind)
+    if kind == "openai":
         return f"image:{user_id}"
     return f"image:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
 

@@ -77,10 +77,7 @@ def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
 
     Raises ``ValueError`` for an address, key or workflow that cannot be used.
     """
-    url = (settings.sd_url or "").strip().rstrip("/").removesuffix("/sdapi/v1")
-    kind = settings.sd_kind
-    if kind == "auto" and url.endswith("/v1"):
-        kind = "openai"
+    url, kind = address_and_kind(settings.sd_url or "", settings.sd_kind)
     endpoint = Endpoint.parse(url, settings.sd_key, whose=_WHOSE, basic=kind != "openai")
     maker = _Maker(settings, endpoint, pool)
     if kind == "openai":
@@ -92,6 +89,12 @@ def open_image_server(settings: ImageServerSettings, pool: Pool) -> ImageServer:
     return DetectedServer(
         HttpClient(endpoint, pool, maker.breaker), comfyui=maker.comfyui(), a1111=maker.a1111()
     )
+
+
+def address_and_kind(url: str, kind: Kind) -> tuple[str, Kind]:
+    """Return the base address that is meant, and the kind as far as the address tells it."""
+    url = url.strip().rstrip("/").removesuffix("/sdapi/v1")
+    return url, "openai" if kind == "auto" and url.endswith("/v1") else kind
 
 
 class _Maker:
