@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import actor_start, first_byte, history, images, memory, startup, storage, streams
+from bench import actor_start, first_byte, history, images, memory, startup, storage, streams, turn
 from bench.report import Figure, render, this_machine, to_json
 from bench.world import World, open_world
 
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "startup": startup.measure,
     "storage": storage.measure,
     "streams": streams.measure,
+    "turn": turn.measure,
 }
 #: Run only when they are named: they take minutes.
 LONG_BENCHES = {"storage-full": storage.measure_in_full}

@@ -60,6 +60,11 @@ def pictures(folder: Path) -> list[Path]:
     return made
 
 
+def picture(number: int) -> Image:
+    """Return one of these pictures, not written yet."""
+    return _enlarged(CUTS[number])
+
+
 def large_jpeg(folder: Path, *, quality: int = 90) -> Path:
     """Write a JPEG of 24 megapixels as cameras make them, of the twelve pictures side by side."""
     tiles = [_enlarged(cut) for cut in CUTS]
