@@ -6,7 +6,7 @@
 | 6 | pictures asked for in a talk are not counted | test_06... |
 | 7 | the limiter reads and then writes, lets everything through when it fails, believes whatever address a \
 header names, and never clears up | the four of test_07... |
-| 8 | a wipe leaves files behind, and work under way writes into what was wiped | test_08... |
+| 8 | a wipe leaves files behind, and work under way writes into what was wiped | the two of test_08... |
 | 9 | a replaced header stays on the disk; a companion's files go before its row | the two of test_09... |
 | 10 | whoever has the address of a picture sees it | test_10... |
 
@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx2
 
 from tests.acceptance.original_defects.conftest import IMAGES_PER_HOUR, TEXT, Analyses, scene_of
@@ -262,6 +263,39 @@ async def test_08_a_wipe_leaves_no_file_and_nothing_writes_back(
     sent = await ada.send(talks[1], "Hello again")
     assert (await ada.ended(sent["response"]["id"]))["status"] == "completed"
     assert [each["role"] for each in await ada.messages(talks[1])] == ["user", "assistant"]
+
+
+async def test_08_a_scene_that_is_stored_and_what_clears_away_do_not_wait_for_each_other(
+    ada: Client, files: Store, replies: Answers, analyses: Analyses, go: asyncio.Event
+) -> None:
+    """Whoever clears away takes the jobs first and the scene last; so has to do whoever reads scenes."""
+    companion = (await ada.companion())["id"]
+    conversation = (await ada.conversation(companion))["id"]
+    replies.give("Paint the lamps", reply("They are lit."))
+    analyses.give("They are lit.", {"location": "the quay"}, after=go)
+    sent = await ada.send_for_image(conversation, "Paint the lamps")
+    await ada.ended(sent["response"]["id"])
+    await analyses.are_asked("They are lit.")
+    clearing = await asyncpg.connect(files.server.settings["HUB_DATABASE_URL"])
+    try:
+        async with clearing.transaction():
+            of_ada = "user_id = $1 AND kind = 'image'"
+            await clearing.execute(f"SELECT FROM jobs WHERE {of_ada} FOR UPDATE", UUID(ada.user["id"]))
+            go.set()
+            await within(20, lambda: _waits_for(clearing))
+            free = "SELECT pg_try_advisory_xact_lock(hashtextextended('scene:' || $1, 0))"
+            assert await clearing.fetchval(free, companion)
+    finally:
+        await clearing.close()
+    await _all_painted(ada, files)
+    assert (await scene_of(ada, companion))["location"] == "the quay"
+    assert (await ada.messages(conversation))[1]["image"] is not None
+
+
+async def _waits_for(connection: asyncpg.Connection) -> bool | None:
+    """Return True once somebody waits for a lock that this connection has."""
+    sql = "SELECT true FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
+    return bool(await connection.fetchval(sql)) or None
 
 
 async def test_09_a_replaced_header_is_deleted(ada: Client, cellar: Store) -> None:
