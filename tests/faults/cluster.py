@@ -18,8 +18,9 @@ from typing import Self
 import asyncpg
 
 from tests.fakes.llm import Body, FakeLLM
-from tests.fakes.llm_script import Script, reply
+from tests.fakes.llm_script import Script, answer, reply
 from tests.faults.failpoints import Action, Failpoints
+from tests.faults.studio import Studio
 from tests.services.hub import PROJECT, Client, HubServer, llm_settings
 
 #: Seconds that the hub's periods last here, so that nobody waits half a minute for a lease to end.
@@ -34,6 +35,8 @@ PERIODS = {
     "hub.jobs.relay.STALE": 1.5,
     "actors.worker.RESCUE_EVERY": 0.3,
     "actors.reply.SAVE_EVERY": 0.05,
+    "actors.reply.IMAGE_WAITS": 2.0,
+    "actors.images.NOTE_EVERY": 0.1,
 }
 _LAYOUTS = {"rabbitmq": ("web", "worker", "worker"), "in-process": ("up", "up")}
 
@@ -43,6 +46,7 @@ class Model:
 
     def __init__(self) -> None:
         self._first: dict[str, deque[Script]] = {}
+        self._readings: dict[int, asyncio.Event] = {}
 
     @staticmethod
     def text(content: str) -> str:
@@ -59,6 +63,22 @@ class Model:
         """Stop every answer to a message in its middle until ``go`` is set."""
         self._first[content] = deque([reply(self.text(content), between={6: go})] * 9)
 
+    def holds_reading(self, content: str, go: asyncio.Event) -> None:
+        """Say nothing of the scene after the reply to a message until ``go`` is set."""
+        self._readings[number_of(content)] = go
+
+    def reading(self, body: Body) -> Script:
+        """Return what is said of a scene: each message has a place of its own, each reply an action too."""
+        messages = body["messages"]
+        assert isinstance(messages, list)
+        talk = str(messages[-1]["content"])
+        number = number_of(talk)
+        said = {"location": place_of(number)}
+        if not talk.rpartition("\n\n")[2].startswith("Mira: "):
+            return answer(json.dumps(said))
+        go = self._readings.get(number)
+        return answer(json.dumps(said | {"action": action_of(number)}), first=[go] if go else [])
+
     def script(self, body: Body) -> Script:
         """Return what is said to a request."""
         messages = body["messages"]
@@ -66,6 +86,21 @@ class Model:
         content = str(messages[-1]["content"])
         first = self._first.get(content)
         return first.popleft() if first else reply(self.text(content), delay=0.005)
+
+
+def number_of(text: str) -> int:
+    """Return the number of the last message that a text speaks of."""
+    return int(re.findall(r"number (\d+)", text)[-1])
+
+
+def place_of(number: int) -> str:
+    """Return where a message leads."""
+    return f"garden {number}"
+
+
+def action_of(number: int) -> str:
+    """Return what is done after the reply to a message."""
+    return f"counting {number} leaves"
 
 
 class Cluster:
@@ -84,6 +119,9 @@ class Cluster:
         self._dsn = database
         self._fake = FakeLLM()
         self._fake.default = self.model.script
+        self._fake.analysis = self.model.reading
+        self.studio = Studio(self.broker)
+        self.data_dir = folder / "data"
         self._folder = folder
         self._broker_url = broker_url
         self._stack = AsyncExitStack()
@@ -110,8 +148,13 @@ class Cluster:
     async def _start(self) -> None:
         self.failpoints.clear()
         await self._stack.enter_async_context(self._fake)
+        await self._stack.enter_async_context(self.studio)
         settings = {
             **llm_settings(self._fake.url, HUB_LLM_TIMEOUT="60"),
+            **self.studio.settings,
+            "HUB_SCENE_ANALYSIS": "both",
+            "HUB_SCENE_TIMEOUT": "4",
+            "HUB_DATA_DIR": str(self.data_dir),
             "HUB_DATABASE_URL": self._dsn,
             "HUB_TEST_FAILPOINTS": str(self._folder / "failpoints"),
             "HUB_TEST_PERIODS": json.dumps(PERIODS),

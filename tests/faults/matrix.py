@@ -85,11 +85,46 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "release": {"turns.release": _BOTH, "store.release": _BOTH, "turns.release.commit": _BOTH},
     "rescue": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
+    "paint": {
+        "ReplyAttempt._read_scene": _BOTH,
+        "queries.insert": _BOTH,
+        "turns.complete.insert": _BOTH,
+        "queries.record": _BOTH,
+        "reading.begin": _BOTH,
+        "SceneAttempt.work": _BOTH,
+        "SceneAttempt.work.read": _BOTH,
+        "reading.finish": _BOTH,
+        "reading.finish.complete": _BOTH,
+        "queries.amend": _BOTH,
+        "queries.make_due": _BOTH,
+        "reading.finish.commit": _BOTH,
+        "queries.begin": _BOTH,
+        "A1111.make": _BOTH,
+        "ComfyUI.make": _BOTH,
+        "queries.keep_ticket": _BOTH,
+        "ImageService.store": _BOTH,
+        "ImageService._place": _BOTH,
+        "ImageService._record": _BOTH,
+        "ImageAttempt._end": _BOTH,
+        "ImageAttempt._end.complete": _BOTH,
+        "queries.attach": _BOTH,
+        "ImageService._record.commit": _BOTH,
+    },
+    "paint long": {"store.note_progress": _BOTH},
+    "paint later": {"ImageAttempt._fail": _BOTH, "ImageAttempt._fail.retry_later": _BOTH},
+    "paint in vain": {"ImageAttempt._fail": _BOTH, "ImageAttempt._fail.fail": _BOTH},
+    "release picture": {"TaskAttempt._release": _BOTH, "TaskAttempt._release.release": _BOTH},
+    "rescue picture": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
+    "release reading": {"TaskAttempt._release": _BOTH, "TaskAttempt._release.release": _BOTH},
+    "rescue reading": {"turns.rescue": _BOTH},
 }
 #: Stands in the progress line of a case that failed.
 FAILED = "FAILED"
 BROKERS = ("rabbitmq", "in-process")
-_ELSEWHERE = {"rabbitmq": "InProcessPublisher.", "in-process": "RabbitmqPublisher."}
+_ELSEWHERE = {
+    "rabbitmq": ("InProcessPublisher.", "ComfyUI.", "queries.keep_ticket"),
+    "in-process": ("RabbitmqPublisher.", "A1111."),
+}
 
 
 @dataclass
@@ -213,6 +248,7 @@ async def _run_case(cluster: Cluster, case: Case) -> str | None:
         async with asyncio.timeout(_CASE_SECONDS):
             await cluster.whole()
             cluster.failpoints.clear()
+            cluster.studio.clear()
             await Turn(cluster, case).run(SCENARIOS[case.scenario])
     except Exception:  # noqa: BLE001 - reported with the others
         return f"{traceback.format_exc()}\n{cluster.output()}"

@@ -33,9 +33,9 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Return what arms it: the last two parts of its dotted name."""
-        short = ".".join(self.target.split(".")[-2:])
-        return f"{'.'.join(self.within.split('.')[-2:])}.commit" if self.within else short
+        """Return what arms it: the last two parts of its dotted name, or of those around it and its own."""
+        parts = (self.within or self.target).split(".")[-2:]
+        return ".".join([*parts, self.target.split(".")[-1]] if self.within else parts)
 
 
 def commit(target: str) -> Point:
@@ -47,6 +47,13 @@ _SEND = "hub.domain.chat.service.ChatService.send"
 _CANCEL = "hub.domain.chat.service.ChatService.cancel"
 _RETRY = "hub.domain.chat.service.ChatService.retry"
 _TURNS = "hub.domain.chat.turns"
+_STORE = "hub.jobs.store"
+_PAINTING = "hub.domain.painting.queries"
+_READING = "hub.domain.scenes.reading"
+_PICTURES = "hub.domain.images.service.ImageService"
+_SCENE = "actors.scene.SceneAttempt"
+_IMAGE = "actors.images.ImageAttempt"
+_TASK = "actors.attempts.TaskAttempt"
 
 POINTS: tuple[Point, ...] = (
     # Accept
@@ -102,6 +109,39 @@ POINTS: tuple[Point, ...] = (
     Point("hub.domain.chat.queries.requeue_response"),
     Point("hub.jobs.store.insert"),
     commit(_RETRY),
+    # The scene and the picture that go with a reply
+    Point("actors.reply.ReplyAttempt._read_scene"),
+    Point(f"{_PAINTING}.insert"),
+    Point(f"{_STORE}.insert", within=f"{_TURNS}.complete"),
+    Point("hub.domain.scenes.queries.record"),
+    # Read the scene
+    Point(f"{_READING}.begin", if_found=True),
+    Point(f"{_SCENE}.work"),
+    Point("actors.scene.SceneReader.read", within=f"{_SCENE}.work"),
+    Point(f"{_READING}.finish"),
+    Point(f"{_STORE}.complete", within=f"{_READING}.finish"),
+    Point("hub.domain.scenes.queries.amend"),
+    Point(f"{_PAINTING}.make_due"),
+    commit(f"{_READING}.finish"),
+    # Paint
+    Point(f"{_PAINTING}.begin", if_found=True),
+    Point("hub.providers.images.a1111.A1111.make"),
+    Point("hub.providers.images.comfyui.ComfyUI.make"),
+    Point(f"{_PAINTING}.keep_ticket"),
+    Point(f"{_STORE}.note_progress"),
+    Point(f"{_PICTURES}.store"),
+    Point(f"{_PICTURES}._place"),
+    Point(f"{_PICTURES}._record"),
+    Point(f"{_IMAGE}._end"),
+    Point(f"{_STORE}.complete", within=f"{_IMAGE}._end"),
+    Point(f"{_PAINTING}.attach"),
+    commit(f"{_PICTURES}._record"),
+    # ... or not
+    Point(f"{_IMAGE}._fail"),
+    Point(f"{_STORE}.retry_later", within=f"{_IMAGE}._fail"),
+    Point(f"{_STORE}.fail", within=f"{_IMAGE}._fail"),
+    Point(f"{_TASK}._release"),
+    Point(f"{_STORE}.release", within=f"{_TASK}._release"),
 )
 
 

@@ -103,6 +103,69 @@ async def _signal_worker(turn: Turn, number: signal.Signals) -> None:
     os.kill(pid, number)
 
 
+async def _paint(turn: Turn) -> None:
+    """A picture is asked for with a message."""
+    turn.arm()
+    await turn.say(turn.new_content(), paints=True)
+
+
+async def _paint_long(turn: Turn) -> None:
+    """The image server stops in the middle of it until the fault has happened."""
+    turn.cluster.studio.holds(turn.go)
+    await _paint(turn)
+
+
+async def _paint_later(turn: Turn) -> None:
+    """The image server fails once in a way that passes."""
+    turn.cluster.studio.fails_once()
+    await _paint(turn)
+
+
+async def _paint_in_vain(turn: Turn) -> None:
+    """The image server refuses for good."""
+    turn.picture_ends_as = "failed"
+    turn.cluster.studio.refuses()
+    await _paint(turn)
+
+
+async def _release_picture(turn: Turn) -> None:
+    """The worker is asked to stop in the middle of a picture."""
+    await _signal_painter(turn, signal.SIGTERM)
+
+
+async def _rescue_picture(turn: Turn) -> None:
+    """The worker dies in the middle of a picture."""
+    await _signal_painter(turn, signal.SIGKILL)
+
+
+async def _signal_painter(turn: Turn, number: signal.Signals) -> None:
+    turn.cluster.studio.holds(turn.go)
+    response_id = await turn.say(turn.new_content(), paints=True)
+    pid = await turn.worker_of(response_id, "image")
+    await turn.cluster.studio.works()
+    turn.arm()
+    os.kill(pid, number)
+
+
+async def _release_reading(turn: Turn) -> None:
+    """The worker is asked to stop while the scene is read."""
+    await _signal_reader(turn, signal.SIGTERM)
+
+
+async def _rescue_reading(turn: Turn) -> None:
+    """The worker dies while the scene is read."""
+    await _signal_reader(turn, signal.SIGKILL)
+
+
+async def _signal_reader(turn: Turn, number: signal.Signals) -> None:
+    content = turn.new_content()
+    turn.cluster.model.holds_reading(content, turn.go)
+    response_id = await turn.say(content, paints=True)
+    pid = await turn.worker_of(response_id, "scene")
+    turn.arm()
+    os.kill(pid, number)
+
+
 SCENARIOS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     "send": _send,
     "send with key": _send_with_key,
@@ -115,4 +178,12 @@ SCENARIOS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     "cancel": _cancel,
     "release": _release,
     "rescue": _rescue,
+    "paint": _paint,
+    "paint long": _paint_long,
+    "paint later": _paint_later,
+    "paint in vain": _paint_in_vain,
+    "release picture": _release_picture,
+    "rescue picture": _rescue_picture,
+    "release reading": _release_reading,
+    "rescue reading": _rescue_reading,
 }

@@ -78,6 +78,8 @@ class Viewer:
         self.messages: list[dict[str, Any]] = []
         #: What had been built of each reply's attempt when its end was told.
         self.built: dict[tuple[str, int], str] = {}
+        #: What was told of the end of each response's picture: its id, None if there is none.
+        self.pictures: dict[str, str | None] = {}
         self.complaints: list[str] = []
         self._urls = cycle(reversed(urls))
         self._token = token
@@ -141,3 +143,6 @@ class Viewer:
             response = frame["response"]
             if response["id"] in socket.texts:
                 self.built[response["id"], response["attempt"]] = socket.texts[response["id"]]
+        elif kind in ("response.image_generation_call.completed", "response.image_generation_call.failed"):
+            image_id = frame["image"]["id"] if kind.endswith("completed") else None
+            assert self.pictures.setdefault(frame["response_id"], image_id) == image_id, frame

@@ -15,6 +15,7 @@ from uuid import UUID
 from tests.faults.cluster import Cluster, signal_hub
 from tests.faults.failpoints import Action
 from tests.faults.talker import Talker, Viewer
+from tests.faults.whole import judge_whole
 from tests.services.oracle import disagreements
 
 #: Seconds for which a process is frozen that a client waits for: longer than a transaction may idle here.
@@ -54,6 +55,9 @@ class Turn:
         #: What the message is to end as, and the response of each message that was accepted.
         self.ends_as = "completed"
         self.accepted: dict[str, str] = {}
+        #: The same of the picture that goes with it, and the messages that one was asked for with.
+        self.picture_ends_as = "completed"
+        self.painted: set[str] = set()
         self.unsure: set[str] = set()
         self._heard = asyncio.Event()
         self.talker = Talker(cluster.urls, cluster.token)
@@ -78,11 +82,14 @@ class Turn:
         self.cluster.arm(self.case.point, self.case.side, self.case.action)
         self._fault = asyncio.create_task(self._suffer())
 
-    async def say(self, content: str) -> str:
+    async def say(self, content: str, *, paints: bool = False) -> str:
         """Send a message with a key, until it is accepted; return its response's id."""
-        answer = await self.talker.insist(
-            "POST", self._messages, {"content": content}, **{"Idempotency-Key": f"key-{next(_numbers)}"}
-        )
+        body: dict[str, object] = {"content": content}
+        if paints:
+            self.painted.add(content)
+            body["generate_image"] = True
+        key = f"key-{next(_numbers)}"
+        answer = await self.talker.insist("POST", self._messages, body, **{"Idempotency-Key": key})
         assert answer.status_code == 202, answer.text
         return self._accept(content, str(answer.json()["response"]["id"]))
 
@@ -107,10 +114,14 @@ class Turn:
         self._heard.set()
         return response_id
 
-    async def worker_of(self, response_id: str) -> int:
-        """Return the process that writes a reply."""
-        sql = "SELECT worker FROM jobs JOIN responses ON jobs.id = job_id WHERE responses.id = $1"
-        name = await self.cluster.database.fetchval(sql, UUID(response_id))
+    async def worker_of(self, response_id: str, kind: str = "reply") -> int:
+        """Return the process that writes a reply, reads its scene or paints it, as soon as one does."""
+        sql = "SELECT worker FROM jobs WHERE kind = $2 AND status = 'in_progress' AND (subject_id = $1"
+        sql += " OR id IN (SELECT id FROM image_requests WHERE response_id = $1))"
+        deadline = time.monotonic() + SETTLED
+        while not (name := await self.cluster.database.fetchval(sql, UUID(response_id), kind)):
+            assert time.monotonic() < deadline, f"nobody does the {kind} of {response_id}"
+            await asyncio.sleep(0.01)
         return int(str(name).rpartition(":")[2])
 
     async def settle(self, *, within: float = SETTLED) -> None:
@@ -191,7 +202,9 @@ class Turn:
             "SELECT responses.id, responses.status, responses.attempt, jobs.status AS job, worker, due_at,"
             " published_at, lease_until, now() FROM responses JOIN jobs ON jobs.id = job_id"
             " WHERE conversation_id = $1 AND (responses.status IN ('queued', 'in_progress')"
-            " OR jobs.status IN ('queued', 'in_progress'))",
+            " OR jobs.status IN ('queued', 'in_progress')) UNION ALL"
+            " SELECT id, kind, attempt, status, worker, due_at, published_at, lease_until, now() FROM jobs"
+            " WHERE kind IN ('scene', 'image') AND status IN ('queued', 'in_progress')",
             UUID(self._conversation_id),
         )
         return [dict(row) for row in rows]
@@ -217,12 +230,32 @@ class Turn:
             assert replies.get(response_id) == (whole if response["status"] == "completed" else None)
         for content in self.unsure & set(said):  # stored after all: then it was answered as well
             assert self.cluster.model.text(content) in replies.values(), messages
+        await judge_whole(self.cluster, self._conversation_id, self.painted)
+        await self._judge_pictures(messages)
         await self._judge_viewer(messages)
         assert not (found := await disagreements(self.cluster.database)), found
 
+    async def _judge_pictures(self, messages: list[dict[str, Any]]) -> None:
+        """Each picture has come, or its failure is told; what the viewer heard of it is what is stored."""
+        stored = {each["response_id"]: each["image"] for each in messages if each["response_id"]}
+        for content in self.painted:
+            response_id = self.accepted[content]
+            response = await self._response(response_id)
+            if response["status"] != "completed":
+                continue
+            job = (await self.talker.insist("GET", f"/api/jobs/{response['image_job_id']}")).json()
+            may_break = self.case.action is Action.ERROR and job["status"] == "failed"
+            assert may_break or job["status"] == self.picture_ends_as, job
+            assert (job["result"] or {}).get("id") == (stored[response_id] or {}).get("id"), job
+            if may_break:
+                assert job["error"]["code"] in ("internal_error", "image_bad_request"), job
+            told = self.viewer.pictures.get(response_id, job["result"] and job["result"]["id"])
+            assert told == (job["result"] and job["result"]["id"]), (told, job)
+        assert {key for key, image in stored.items() if image} <= {self.accepted[c] for c in self.painted}
+
     async def _judge_viewer(self, messages: list[dict[str, Any]]) -> None:
         await self.viewer.sees(len(messages))
-        assert self.viewer.messages == messages
+        assert [_text(each) for each in self.viewer.messages] == [_text(each) for each in messages]
         for (response_id, attempt), text in self.viewer.built.items():
             response = await self._response(response_id)
             if response["attempt"] == attempt:
@@ -235,3 +268,8 @@ class Turn:
     @property
     def _messages(self) -> str:
         return f"/api/conversations/{self._conversation_id}/messages"
+
+
+def _text(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message without its picture, which comes later."""
+    return {name: value for name, value in message.items() if name != "image"}
