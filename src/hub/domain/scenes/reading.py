@@ -105,6 +105,7 @@ async def finish(reading: Reading, findings: Findings | None) -> list[UUID] | No
     async with ENGINE.transaction():
         if not await store.complete(reading.claim):
             return None
+        images = await painting.make_due(reading.response_id)  # jobs are locked before scenes
         if findings is not None:
             await queries.amend(reading.companion_id, reading.message_id, findings)
-        return await painting.make_due(reading.response_id)
+    return images
