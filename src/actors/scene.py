@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
 from actors.attempts import Attempts, JobLostError, TaskAttempt, insist
 from actors.keeper import Keeper
 from hub.core.logging import get_logger
+from hub.db.engine import UNAVAILABLE
 from hub.domain.scenes import analysis, reading
 from hub.domain.scenes.analysis import Findings
 from hub.domain.scenes.reading import Reading
 from hub.domain.scenes.schemas import Scene
 from hub.jobs.contracts import JobKind
-from hub.live.events import Changed
 from hub.process import Process
 from hub.providers.llm.protocol import ChatMessage, LanguageModel, LanguageModelError
 
@@ -65,7 +66,7 @@ class SceneReader:
             code = error.code if isinstance(error, LanguageModelError) else "llm_timeout"
             logger.warning("context analysis failed", when=when, code=code, duration_ms=_since(started))
             return None
-        findings = analysis.read(text)
+        findings = analysis.news(analysis.read(text), scene)
         logger.info(
             "context analysis completed",
             when=when,
@@ -116,7 +117,8 @@ class SceneAttempt(TaskAttempt):
             raise JobLostError
         for job_id in images:
             self._process.relay.ring(job_id, JobKind.IMAGE)
-        self._process.bus.publish(Changed(found.conversation_id))
+        with suppress(*UNAVAILABLE):  # those who are told nothing look by themselves
+            await self._process.chat.tell_scene(found.companion_id)
 
 
 def _since(started: float) -> float:

@@ -13,7 +13,7 @@ from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
-from hub.domain.chat import idempotency
+from hub.domain.chat import idempotency, turns
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
@@ -21,7 +21,13 @@ from hub.domain.images import queries as images
 from hub.domain.images import removals
 from hub.domain.images.reconcile import rows_after
 from hub.domain.limits import queries as limits
+from hub.domain.painting import queries as painting
+from hub.domain.painting.queries import NewRequest
+from hub.domain.scenes import queries as scenes
+from hub.domain.scenes import reading
+from hub.domain.scenes.analysis import Findings
 from hub.jobs import queue, store
+from hub.jobs.contracts import Claim, JobKind, NewJob
 from hub.storage.layout import Family
 from tests.migration.conftest import engine_at
 from tests.services.world import query
@@ -49,6 +55,7 @@ EXPECTED = {
     "jobs_subject": "(subject_id)",
     "jobs_user_slot": "(user_id, kind, slot) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_user_waiting": "(user_id, kind, sequence) WHERE ((status)::text = 'queued'::text)",
+    "messages_response_id_key": "(response_id)",
     "messages_image": "(image_id) WHERE (image_id IS NOT NULL)",
     "rate_limits_expiry": "(reset_at)",
     "responses_active": "(conversation_id) WHERE ((status)::text = ANY",
@@ -77,13 +84,15 @@ FROM generate_series(1, 2000) c;
 INSERT INTO conversations (id, user_id, companion_id, created_at, last_position)
 SELECT md5('conversation' || c)::uuid, md5('user' || (c % 200 + 1))::uuid, md5('companion' || c)::uuid,
     now() - c * interval '1 s', 20 FROM generate_series(1, 2000) c;
-INSERT INTO messages (id, conversation_id, position, role, content)
+INSERT INTO messages (id, conversation_id, position, role, content, response_id)
 SELECT md5('message' || c || '.' || p)::uuid, md5('conversation' || c)::uuid, p,
-    CASE p % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, repeat('word ', 20)
+    CASE p % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, repeat('word ', 20),
+    CASE p % 2 WHEN 0 THEN md5('response' || c || '.' || p - 1)::uuid END
 FROM generate_series(1, 2000) c, generate_series(1, 20) p;
 INSERT INTO responses (id, conversation_id, request_message_id, job_id, status, output_text)
 SELECT md5('response' || c || '.' || p)::uuid, md5('conversation' || c)::uuid,
-    md5('message' || c || '.' || p)::uuid, md5('job' || c || '.' || p)::uuid, 'completed', repeat('word ', 20)
+    md5('message' || c || '.' || p)::uuid, md5('job' || c || '.' || p)::uuid,
+    CASE WHEN c < 10 AND p = 19 THEN 'queued' ELSE 'completed' END, repeat('word ', 20)
 FROM generate_series(1, 2000) c, generate_series(1, 20, 2) p;
 INSERT INTO jobs (id, kind, lane, subject_id, status, due_at, created_at, completed_at)
 SELECT md5('job' || c || '.' || p)::uuid, 'reply', 'conversation:' || md5('conversation' || c)::uuid,
@@ -105,6 +114,22 @@ SELECT md5('removal' || r)::uuid, md5('companion' || r)::uuid, 'header', 'hash0'
 FROM generate_series(1, 5000) r;
 INSERT INTO rate_limits (id, action, subject, used, reset_at)
 SELECT md5('limit' || r)::uuid, 'send', r, 1, now() + interval '1 min' FROM generate_series(1, 5000) r;
+INSERT INTO scenes (id, companion_id, message_id)
+SELECT md5('scene' || c || '.' || p)::uuid, md5('companion' || c)::uuid, md5('message' || c || '.' || p)::uuid
+FROM generate_series(1, 2000) c, generate_series(16, 20, 2) p;
+INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, rank, due_at, completed_at)
+SELECT md5('paint' || c || '.' || p)::uuid, 'image', 'image:server', md5('user' || (c % 200 + 1))::uuid,
+    md5('paint' || c || '.' || p)::uuid, CASE WHEN c < 40 AND p = 19 THEN 'queued' ELSE 'completed' END,
+    c, now() - interval '1 min', CASE WHEN c < 40 AND p = 19 THEN NULL ELSE now() END
+FROM generate_series(1, 2000) c, generate_series(15, 19, 2) p;
+INSERT INTO image_requests (id, companion_id, conversation_id, response_id)
+SELECT md5('paint' || c || '.' || p)::uuid, md5('companion' || c)::uuid, md5('conversation' || c)::uuid,
+    md5('response' || c || '.' || p)::uuid FROM generate_series(1, 2000) c, generate_series(15, 19, 2) p;
+INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, due_at, completed_at)
+SELECT md5('read' || c || '.19')::uuid, 'scene', 'scene:' || md5('companion' || c)::uuid,
+    md5('user' || (c % 200 + 1))::uuid, md5('response' || c || '.19')::uuid,
+    CASE WHEN c < 40 THEN 'queued' ELSE 'completed' END, now() - interval '1 min',
+    CASE WHEN c < 40 THEN NULL ELSE now() END FROM generate_series(1, 500) c;
 ANALYZE;
 """
 
@@ -142,6 +167,45 @@ AFTER = TimeCursor(utc_now(), made("none"))
 REMOVAL = removals.Waiting(made("none"), COMPANION, "header", "hash0", utc_now() - timedelta(hours=1))
 FAMILIES = [Family(COMPANION, "generated", f"hash{number}") for number in range(5)]
 
+FOUND = Findings(location="the beach")
+PICTURE = NewRequest(
+    job=NewJob(
+        id=made("new picture"),
+        kind=JobKind.IMAGE,
+        lane="image:server",
+        user_id=USER,
+        subject_id=made("new picture"),
+        request_id="",
+        shares_lane=True,
+    ),
+    companion_id=COMPANION,
+    seed=1,
+    width=64,
+    height=64,
+)
+
+
+async def in_transaction(write: Callable[[], Awaitable[object]]) -> None:
+    """Do it as its callers do: in a transaction, which is theirs."""
+    async with ENGINE.transaction():
+        await write()
+
+
+def claim_of(name: str) -> Claim:
+    """Return a right to a job, if only there was one."""
+    return Claim(
+        job_id=made(name),
+        kind=JobKind.IMAGE,
+        lane="image:server",
+        attempt=1,
+        max_attempts=3,
+        subject_id=made(name),
+        user_id=USER,
+        request_id="",
+        created_at=utc_now(),
+    )
+
+
 HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     "history": (lambda: chat.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
     "conversations of a user": (
@@ -162,7 +226,93 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "what a subscriber is told": (
         lambda: read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),
-        ["messages_position", "responses_active", "responses_request"],
+        [
+            *("messages_position", "responses_active", "responses_request"),
+            *("scenes_current", "image_requests_conversation"),
+        ],
+    ),
+    "what it is told of a picture": (
+        lambda: read_state(
+            made("conversation25"), after=20, response_ids=[made("response25.19")], with_ended=True, limit=200
+        ),
+        ["image_requests_conversation", "jobs_lane_order"],
+    ),
+    "scenes of companions": (lambda: scenes.settings_of([COMPANION]), ["scenes_current"]),
+    "a scene that was read": (
+        lambda: in_transaction(lambda: scenes.amend(COMPANION, made("message7.18"), FOUND)),
+        ["scenes_message_id_key", "scenes_current"],
+    ),
+    "a new scene": (
+        lambda: in_transaction(
+            lambda: scenes.record(COMPANION, made("message7.1"), FOUND, as_of=AFTER.created_at)
+        ),
+        ["scenes_current"],
+    ),
+    "scenes of a conversation that goes": (
+        lambda: in_transaction(lambda: scenes.forget_conversation(COMPANION, CONVERSATION)),
+        ["scenes_current"],
+    ),
+    "the begin of a reply": (
+        lambda: turns.begin(made("job6.19"), worker="test", cap=8),
+        ["jobs_lane_order", "messages_position", "scenes_current"],
+    ),
+    "the begin of reading a scene": (
+        lambda: reading.begin(made("read6.19"), worker="test"),
+        ["jobs_lane_order", "messages_response_id_key", "messages_position", "scenes_current"],
+    ),
+    "the begin of a picture": (
+        lambda: painting.begin(made("paint1.19"), worker="test"),
+        ["jobs_lane_order", "image_requests_pkey", "scenes_current"],
+    ),
+    "a picture that is asked for": (
+        lambda: in_transaction(lambda: painting.insert(PICTURE)),
+        ["jobs_lane_order", "companions_pkey"],
+    ),
+    "a picture and its place in the queue": (
+        lambda: painting.get(made("paint30.19"), user_id=made("user31")),
+        ["jobs_pkey", "jobs_lane_order"],
+    ),
+    "who watches a picture": (
+        lambda: painting.who_watches(made("paint20.19"), lane="image:server"),
+        ["image_requests_pkey"],
+    ),
+    "pictures that waited for a scene": (
+        lambda: painting.make_due(made("response12.19")),
+        ["image_requests_response", "jobs_pkey"],
+    ),
+    "pictures that are to be made of a companion": (
+        lambda: painting.ids_of(companion_id=COMPANION),
+        ["image_requests_companion"],
+    ),
+    "pictures that are to be made for a conversation": (
+        lambda: painting.ids_of(conversation_id=CONVERSATION),
+        ["image_requests_conversation"],
+    ),
+    "the image server's own id of a picture": (
+        lambda: painting.keep_ticket(claim_of("paint31.19"), "ticket"),
+        ["image_requests_pkey"],
+    ),
+    "a picture that goes with a message": (
+        lambda: painting.attach(made("image7.1"), response_id=made("response7.1")),
+        ["messages_response_id_key"],
+    ),
+    "one more of what is counted": (
+        lambda: limits.take("send", "7", limit=3, window=timedelta(hours=1)),
+        ["rate_limits_bucket"],
+    ),
+    "how long a counter stays": (lambda: limits.seconds_left("send", "8"), ["rate_limits_bucket"]),
+    "the unfinished jobs of a user": (
+        lambda: store.cancel_user(made("user9")),
+        ["jobs_user_waiting"],
+    ),
+    "some jobs": (lambda: store.cancel_many([made("paint35.19")]), ["jobs_pkey"]),
+    "conversations with a companion": (
+        lambda: chat.conversations_of(COMPANION),
+        ["conversations_companion"],
+    ),
+    "conversations that are locked": (
+        lambda: chat.lock_conversations([CONVERSATION]),
+        ["conversations_pkey"],
     ),
     "due jobs": (
         lambda: queue.take_due(limit=500, fresh=1.0, stale=15.0, cap=8),
@@ -244,6 +394,6 @@ async def test_hot_queries_use_their_indexes(name: str) -> None:
     after = await scans()
     grown = {each for each in after if after[each] > before.get(each, 0)}
     tables = {"users", "tokens", "companions", "conversations", "messages", "responses", "jobs"}
-    tables |= {"idempotency_keys", "rate_limits", "images", "image_removals"}
+    tables |= {"idempotency_keys", "rate_limits", "images", "image_removals", "scenes", "image_requests"}
     assert grown & tables == set(), "read from end to end"
     assert set(indexes) <= grown

@@ -104,7 +104,7 @@ async def update_user(user_id: UUID, **columns: str) -> User:
 
 
 async def lock_user(user_id: UUID) -> None:
-    """Keep others from storing this user's pictures while the user goes."""
+    """Keep others from storing this user's pictures, and from clearing what is theirs."""
     async with ENGINE.connection() as connection:
         await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
 

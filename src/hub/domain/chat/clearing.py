@@ -2,6 +2,7 @@
 
 Locks are taken in one order everywhere: the user, companions, jobs, conversations, and what hangs on them.
 Work that has a job's row is waited for; whoever comes later finds its job cancelled, and writes nothing.
+Of one user only one such call runs at a time: each cancels jobs of several kinds, in an order of its own.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ class Clearing:
         if conversation is None:
             raise ConversationNotFoundError
         async with ENGINE.transaction():
+            await accounts.lock_user(user_id)
             cancelled = await store.cancel_lanes([lane_of(conversation_id)])
             cancelled += await store.cancel_many(await painting.ids_of(conversation_id=conversation_id))
-            await queries.lock_conversation(conversation_id)
+            await queries.lock_conversations([conversation_id])
             await scenes.forget_conversation(conversation.companion_id, conversation_id)
             if not await queries.delete_conversation(conversation_id, user_id=user_id):
                 raise ConversationNotFoundError
@@ -66,6 +68,7 @@ class Clearing:
         """Remove a companion with all that hangs on it; the collector takes its folder."""
         async with ENGINE.transaction():
             cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
+            await queries.lock_conversations(conversations)
             await companions.delete(companion_id, user_id=user_id)
         await self._tell(cancelled, conversations)
         logger.info("companion deleted", companion_id=str(companion_id), jobs_cancelled=len(cancelled))
@@ -79,6 +82,7 @@ class Clearing:
         async with ENGINE.transaction():
             await accounts.lock_user(user_id)
             cancelled = await store.cancel_user(user_id)
+            await queries.lock_conversations(await queries.conversations_of_user(user_id))
             ended = await accounts.delete_user(user_id)
         await self._tell(cancelled, [])
         logger.info("account deleted", user_id=str(user_id))
@@ -111,6 +115,7 @@ class Clearing:
 
         Replies go first: one that just ends may leave a scene to be read, and a picture to be painted.
         """
+        await accounts.lock_user(user_id)
         if not await companions.lock(companion_id, user_id=user_id):
             raise CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
         conversations = await queries.conversations_of(companion_id)

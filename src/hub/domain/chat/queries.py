@@ -142,10 +142,19 @@ async def conversations_of(companion_id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def lock_conversation(conversation_id: UUID) -> None:
-    """Keep messages from coming to a conversation that is about to go."""
+async def conversations_of_user(user_id: UUID) -> list[UUID]:
+    """Return the ids of all conversations of a user."""
     async with ENGINE.connection() as connection:
-        await connection.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", conversation_id)
+        rows = await connection.fetch("SELECT id FROM conversations WHERE user_id = $1", user_id)
+    return [row["id"] for row in rows]
+
+
+async def lock_conversations(conversation_ids: list[UUID]) -> None:
+    """Keep messages from coming to conversations that are about to go."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "SELECT FROM conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE", conversation_ids
+        )
 
 
 async def begin_epoch(conversation_ids: list[UUID]) -> None:

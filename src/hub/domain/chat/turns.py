@@ -50,6 +50,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     response_id: UUID
     conversation_id: UUID
     companion_id: UUID
+    companion_updated_at: datetime
     asked_at: datetime
     waited: timedelta
     persona: Persona
@@ -84,6 +85,7 @@ WITH claimed AS ({store.CLAIM}), begun AS (
     AND conversations.id = responses.conversation_id AND companions.id = companion_id
     AND users.id = conversations.user_id
     RETURNING responses.conversation_id, companion_id, responses.created_at AS asked_at,
+        companions.updated_at AS companion_updated_at,
         messages.position AS request_position, generate_image,
         users.display_name, companions.name, description, appearance, user_appearance, setting.*
 )
@@ -135,6 +137,7 @@ def _turn(claim: Claim, row: Record) -> Turn:
         response_id=claim.subject_id,
         conversation_id=row["conversation_id"],
         companion_id=row["companion_id"],
+        companion_updated_at=row["companion_updated_at"],
         asked_at=row["asked_at"],
         waited=utc_now() - claim.created_at,
         persona=Persona(
@@ -230,7 +233,9 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
         if after.scene_job is not None:
             await store.insert(after.scene_job)
         if after.findings is not None:
-            await scenes.record(turn.companion_id, message_id, after.findings)
+            await scenes.record(
+                turn.companion_id, message_id, after.findings, as_of=turn.companion_updated_at
+            )
 
 
 async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:

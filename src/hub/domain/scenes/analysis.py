@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from hub.domain.prompts.budget import shorten, tokens
@@ -128,6 +129,16 @@ def read(text: str) -> Findings:
         is_user_present=_switch(best.get("is_user_present")),
         visual_tags=_tags(best.get("visual_tags")),
     )
+
+
+def news(findings: Findings, scene: Scene) -> Findings:
+    """Leave out what only repeats the scene that the model was told.
+
+    It would undo what is read of an earlier message meanwhile.
+    """
+    known = {name: value.casefold() for name, value in msgspec.structs.asdict(scene).items()}
+    old = {name: "" for name, value in known.items() if getattr(findings, name).casefold() == value}
+    return msgspec.structs.replace(findings, **old)
 
 
 def applied(scene: Scene, details: SceneDetails, findings: Findings) -> tuple[Scene, SceneDetails]:

@@ -7,6 +7,7 @@ of jobs, companions and conversations): each follows from the one before it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,19 +64,34 @@ async def settings_of(companion_ids: Collection[UUID]) -> dict[UUID, Setting]:
 # Writing, each within a transaction of the caller
 
 
-async def record(companion_id: UUID, message_id: UUID, findings: Findings) -> None:
-    """Store the scene after a new message: that before it, and what was found."""
+_RECORD = """
+INSERT INTO scenes (id, companion_id, message_id, findings)
+SELECT $1, id, $3, CASE WHEN updated_at = $5 THEN $4::jsonb ELSE '{}' END FROM companions WHERE id = $2
+RETURNING sequence
+"""
+
+
+async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as_of: datetime) -> None:
+    """Store the scene after a new message: that before it, and what was found.
+
+    Args:
+        companion_id: whose scene.
+        message_id: the new message.
+        findings: what was found before it was written.
+        as_of: the companion's ``updated_at`` at that time; if it was changed since, what its user set counts.
+    """
     await _lock(companion_id)
     async with ENGINE.connection() as connection:
         sequence = await connection.fetchval(
-            "INSERT INTO scenes (id, companion_id, message_id, findings) VALUES ($1, $2, $3, $4)"
-            " RETURNING sequence",
+            _RECORD,
             new_id(),
             companion_id,
             message_id,
             msgspec.json.encode(findings).decode(),
+            as_of,
         )
-    await _follow(companion_id, sequence)
+    if sequence is not None:
+        await _follow(companion_id, sequence)
 
 
 async def amend(companion_id: UUID, message_id: UUID, findings: Findings) -> None:

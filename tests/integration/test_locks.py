@@ -1,0 +1,197 @@
+"""What ends at the same time takes its locks in one order: nobody waits in a circle, and rows are right."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+import asyncpg
+import httpx2
+import pytest
+
+from tests.fakes.llm import Body
+from tests.fakes.llm_script import Script
+from tests.services.hub import PASSWORD, Client
+from tests.services.oracle import disagreements
+from tests.services.scene_world import SceneWorld, Talker, found, gated, scene_world, talker
+
+_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+
+@pytest.fixture(scope="module")
+async def world(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SceneWorld]:
+    """Yield a hub; in the end its database must have broken no deadlock."""
+    async with scene_world(tmp_path_factory.mktemp("locks"), postgres) as made:
+        yield made
+        await made.hub.stop()  # what its connections counted is seen once they end
+        assert await made.rows(_DEADLOCKS) == [{"deadlocks": 0}]
+        assert "DeadlockDetectedError" not in made.hub.output
+
+
+@pytest.fixture
+async def talk(world: SceneWorld) -> AsyncIterator[Talker]:
+    async with talker(world) as made:
+        yield made
+
+
+@pytest.fixture
+async def database(world: SceneWorld) -> AsyncIterator[asyncpg.Connection]:
+    """Yield a connection for somebody who gets in the way."""
+    connection = await asyncpg.connect(world.hub.settings["HUB_DATABASE_URL"])
+    yield connection
+    await connection.close()
+
+
+async def waiting(database: asyncpg.Connection, count: int) -> None:
+    """Wait until so many connections of the hub wait for locks."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND cardinality(pg_blocking_pids(pid)) > 0"
+    )
+    deadline = time.monotonic() + 20
+    while await database.fetchval(sql) < count:
+        assert time.monotonic() < deadline, "nobody waits"
+        await asyncio.sleep(0.01)
+
+
+def delete_account(talk: Talker) -> Awaitable[httpx2.Response]:
+    """Delete the user's account."""
+    return talk.client.http.post("/api/me/delete", json={"current_password": PASSWORD})
+
+
+async def test_a_scene_that_was_read_lets_a_deleted_conversation_go(
+    world: SceneWorld, talk: Talker, database: asyncpg.Connection
+) -> None:
+    """Both want the job of the picture, and the companion's scene."""
+    conversation_id, go_on = (await talk.client.conversation(talk.companion_id))["id"], asyncio.Event()
+    world.llm.find("Paint it", after=found(go_on, location="the beach"))
+    await talk.client.send_for_image(conversation_id, "Paint it")
+    await world.llm.was_asked("after", "Paint it")
+    async with database.transaction():
+        locked = await database.fetch(
+            "SELECT FROM jobs JOIN image_requests USING (id) WHERE companion_id = $1 FOR UPDATE OF jobs",
+            UUID(talk.companion_id),
+        )
+        assert len(locked) == 1
+        deleting = asyncio.create_task(talk.delete(conversation_id))
+        await waiting(database, 1)
+        go_on.set()
+        await waiting(database, 2)
+    await deleting
+    await world.read(talk.companion_id)
+    assert await world.left(talk.companion_id) == 0
+    assert "DeadlockDetectedError" not in world.hub.output
+
+
+async def test_a_wiped_companion_goes_with_its_users_account(
+    world: SceneWorld, talk: Talker, database: asyncpg.Connection
+) -> None:
+    """Both want the same jobs: a picture's, and that of a reply which was asked for later."""
+    conversation_id, never = (await talk.client.conversation(talk.companion_id))["id"], asyncio.Event()
+    world.images.held = True
+    picture = await talk.client.ask_image(talk.companion_id)
+    world.llm.say("Wait", gated("Wait", never))
+    sent = await talk.client.send(conversation_id, "Wait")
+    await world.llm.was_told("Wait")
+    async with database.transaction():
+        await database.execute(
+            "SELECT FROM jobs WHERE subject_id = $1 FOR UPDATE", UUID(sent["response"]["id"])
+        )
+        wiping = asyncio.create_task(talk.wipe())
+        await waiting(database, 1)
+        deleting = asyncio.ensure_future(delete_account(talk))
+        await waiting(database, 2)
+    assert (await wiping)["jobs_cancelled"] == 2
+    assert (await deleting).status_code == 204
+    world.images.held = False
+    world.images.finish()
+    jobs = await world.rows("SELECT status FROM jobs WHERE id = $1", UUID(picture["id"]))
+    assert jobs == [{"status": "cancelled"}]
+
+
+# All was asked for before the ends: nothing of it is left, and two companions of each four are.
+_LEFT = """
+SELECT (SELECT count(*) FROM companions WHERE id = ANY($1)) AS companions,
+    (SELECT count(*) FROM messages JOIN conversations ON conversations.id = conversation_id
+    WHERE companion_id = ANY($1)) AS messages,
+    (SELECT count(*) FROM scenes WHERE companion_id = ANY($1)) AS scenes,
+    (SELECT count(*) FROM images WHERE companion_id = ANY($1)) AS pictures
+"""
+
+Ending = Callable[[Talker, list[str]], Awaitable[None]]
+
+
+async def _wiped(talk: Talker, _: list[str]) -> None:
+    await talk.wipe()
+
+
+async def _conversation_deleted(talk: Talker, conversations: list[str]) -> None:
+    await asyncio.gather(talk.delete(conversations[0]), talk.wipe())
+
+
+async def _companion_deleted(talk: Talker, conversations: list[str]) -> None:
+    answers = await asyncio.gather(
+        talk.client.http.delete(f"/api/conversations/{conversations[1]}"),
+        talk.client.http.delete(talk.path),
+        talk.client.http.post(f"{talk.path}/wipe"),
+    )
+    assert answers[1].status_code == 204
+    assert {each.status_code for each in answers} <= {200, 204, 404}
+
+
+async def _account_deleted(talk: Talker, conversations: list[str]) -> None:
+    answers = await asyncio.gather(
+        talk.client.http.post(f"{talk.path}/wipe"),
+        talk.client.http.delete(f"/api/conversations/{conversations[0]}"),
+        delete_account(talk),
+    )
+    assert answers[2].status_code == 204
+    assert {each.status_code for each in answers} <= {200, 204, 401, 404}
+
+
+ENDINGS: list[Ending] = [_wiped, _conversation_deleted, _companion_deleted, _account_deleted]
+
+
+async def test_everything_at_once(world: SceneWorld, database: asyncpg.Connection) -> None:
+    rng = random.Random(5)
+
+    def find(_: Body) -> Script:
+        return found(location=f"room {rng.randrange(1000)}")
+
+    world.llm.analysis = find
+    async with AsyncExitStack() as stack:
+        talks = [await stack.enter_async_context(talker(world)) for _ in ENDINGS * 2]
+        pauses = [rng.uniform(0, 1.0) for _ in talks]
+        await asyncio.gather(*(_live(*each) for each in zip(talks, ENDINGS * 2, pauses, strict=True)))
+        await world.at_rest()
+    # After a wipe positions go on, which this rule knows nothing of.
+    found_wrong = [each for each in await disagreements(database) if not each.startswith("positions are")]
+    assert found_wrong == []
+    counts = await database.fetchrow(_LEFT, [UUID(talk.companion_id) for talk in talks])
+    assert dict(counts) == {"companions": 4, "messages": 0, "scenes": 0, "pictures": 0}
+
+
+async def _live(talk: Talker, end: Ending, pause: float) -> None:
+    """Have turns and pictures of all kinds under way, and end it all in the middle."""
+    client: Client = talk.client
+    conversations = [(await client.conversation(talk.companion_id))["id"] for _ in range(2)]
+    asked = [client.send_for_image(each, f"Number {number}") for each in conversations for number in (1, 2)]
+    await asyncio.gather(*asked, client.ask_image(talk.companion_id))
+    setting = asyncio.create_task(_set_again_and_again(talk))
+    await asyncio.sleep(pause)  # any moment of the turns will do
+    await end(talk, conversations)
+    setting.cancel()
+    await asyncio.gather(setting, return_exceptions=True)
+
+
+async def _set_again_and_again(talk: Talker) -> None:
+    while True:
+        answer = await talk.client.http.patch(talk.path, json={"scene": {"action": "waiting"}})
+        assert answer.status_code in (200, 401, 404), answer.text
+        if answer.status_code != 200:
+            return
+        await asyncio.sleep(0.01)
