@@ -56,10 +56,11 @@ class ImageAttempt(TaskAttempt):
 
     async def run(self) -> None:
         """Make the attempt, and tell those who watch when it begins and when it ends."""
-        await self._tell()
+        telling = asyncio.create_task(self._tell())  # the image server need not wait for it
         try:
             await super().run()
         finally:
+            await telling
             await self._tell()
 
     async def work(self) -> None:
@@ -161,10 +162,8 @@ class ImageAttempt(TaskAttempt):
 
     async def _end(self, image: Image) -> None:
         """End the job in the transaction that stores the picture."""
-        if not await store.complete(self.claim, result={"image_id": str(image.id)}):
+        if not await queries.finish(self.claim, image.id, response_id=self._request.response_id):
             raise JobLostError
-        if self._request.response_id is not None:
-            await queries.attach(image.id, response_id=self._request.response_id)
 
     async def _fail(self, error: ImageServerError) -> None:
         claim = self.claim

@@ -161,6 +161,18 @@ async def complete(claim: Claim, *, result: Mapping[str, int | str] | None = Non
     return await _end(claim, JobStatus.COMPLETED, None, None, result)
 
 
+def completion(*, result: str = "NULL") -> str:
+    """Return the part of a larger statement that ends a job well, as :func:`complete` does.
+
+    Its row, ``ended_job``, is missing when the job is no longer the caller's: the rest must depend on it.
+    Parameters $1 and $2 are the job's id and attempt, ``result`` is SQL.
+    """
+    return (
+        f"UPDATE jobs SET status = 'completed', completed_at = now(), result = {result}, lease_until = NULL,"  # noqa: S608 - the caller's constant
+        " progress = 1 WHERE id = $1 AND attempt = $2 AND status = 'in_progress' RETURNING id AS ended_job"
+    )
+
+
 async def fail(claim: Claim, *, code: str, message: str) -> bool:
     """End the job for good with an error; False when it is no longer the caller's."""
     return await _end(claim, JobStatus.FAILED, code, message)

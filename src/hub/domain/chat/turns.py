@@ -191,18 +191,34 @@ async def keep(turn: Turn, text: str) -> None:
         )
 
 
-_COMPLETE = """
-WITH conversation AS (
+_STORE_REPLY = f"""
+WITH job AS ({store.completion()}), conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
-    WHERE id = $1 RETURNING id, last_position
+    FROM job WHERE id = $3 RETURNING id, last_position
 ), response AS (
-    UPDATE responses SET status = 'completed', output_text = $5, message_id = $4, usage = $6,
+    UPDATE responses SET status = 'completed', output_text = $6, message_id = $5, usage = $7,
         completed_at = now()
-    WHERE id = $2 AND attempt = $3 AND status = 'in_progress' RETURNING id
+    FROM job WHERE id = $4 AND attempt = $2 AND status = 'in_progress' RETURNING id
 )
 INSERT INTO messages (id, conversation_id, position, role, content, response_id)
-SELECT $4, conversation.id, last_position, 'assistant', $5, response.id FROM conversation, response
-"""
+SELECT $5, conversation.id, last_position, 'assistant', $6, response.id FROM conversation, response
+"""  # noqa: S608 - a constant
+
+
+async def _store_reply(turn: Turn, message_id: UUID, text: str, usage: Usage | None) -> bool:
+    """End job and response, and add the message; False when the turn is lost, and then to be rolled back."""
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            _STORE_REPLY,
+            turn.claim.job_id,
+            turn.claim.attempt,
+            turn.conversation_id,
+            turn.response_id,
+            message_id,
+            text,
+            msgspec.json.encode(usage).decode() if usage else None,
+        )
+    return bool(status == "INSERT 0 1")
 
 
 async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> None:
@@ -214,19 +230,7 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
     message_id = new_id()
     after = after or After()
     async with ENGINE.transaction():
-        if not await store.complete(turn.claim):
-            raise TurnLostError
-        async with ENGINE.connection() as connection:
-            status = await connection.execute(
-                _COMPLETE,
-                turn.conversation_id,
-                turn.response_id,
-                turn.claim.attempt,
-                message_id,
-                text,
-                msgspec.json.encode(usage).decode() if usage else None,
-            )
-        if status != "INSERT 0 1":
+        if not await _store_reply(turn, message_id, text, usage):
             raise TurnLostError
         if after.image is not None:
             await painting.insert(after.image)

@@ -53,6 +53,13 @@ class StoredImage(Struct, frozen=True):
 # Storing and removing, each within a transaction of the caller
 
 
+# The user first, as everywhere.
+_LOCK_OWNER = """
+WITH owner AS (SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE)
+SELECT user_id FROM owner, companions WHERE companions.id = $2 FOR NO KEY UPDATE OF companions
+"""
+
+
 async def lock_owner(companion_id: UUID, *, user_id: UUID) -> bool:
     """Keep others from storing this user's pictures, and the collector from taking this companion's files.
 
@@ -60,10 +67,7 @@ async def lock_owner(companion_id: UUID, *, user_id: UUID) -> bool:
         False when the companion is not the user's.
     """
     async with ENGINE.connection() as connection:
-        await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
-        owner = await connection.fetchval(
-            "SELECT user_id FROM companions WHERE id = $1 FOR NO KEY UPDATE", companion_id
-        )
+        owner = await connection.fetchval(_LOCK_OWNER, user_id, companion_id)
     return bool(owner == user_id)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 from asyncpg import Record
+from msgspec import Struct
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
@@ -64,13 +65,6 @@ async def settings_of(companion_ids: Collection[UUID]) -> dict[UUID, Setting]:
 # Writing, each within a transaction of the caller
 
 
-_RECORD = """
-INSERT INTO scenes (id, companion_id, message_id, findings)
-SELECT $1, id, $3, CASE WHEN updated_at = $5 THEN $4::jsonb ELSE '{}' END FROM companions WHERE id = $2
-RETURNING sequence
-"""
-
-
 async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as_of: datetime) -> None:
     """Store the scene after a new message: that before it, and what was found.
 
@@ -82,34 +76,17 @@ async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as
     """
     await _lock(companion_id)
     async with ENGINE.connection() as connection:
-        sequence = await connection.fetchval(
-            _RECORD,
-            new_id(),
-            companion_id,
-            message_id,
-            msgspec.json.encode(findings).decode(),
-            as_of,
-        )
-    if sequence is not None:
-        await _follow(companion_id, sequence)
+        row = await connection.fetchrow(_NOW, companion_id)
+        if row is not None:
+            found = findings if row["updated_at"] == as_of else Findings()
+            version = _version(new_id(), setting_of(row), found)
+            await connection.execute(_INSERT, companion_id, message_id, *version.columns())
 
 
 async def amend(companion_id: UUID, message_id: UUID, findings: Findings) -> None:
     """Add to what was found up to a message; does nothing where its scene is gone."""
     await _lock(companion_id)
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT sequence, findings FROM scenes WHERE message_id = $1", message_id
-        )
-        if row is None:
-            return
-        before = msgspec.json.decode(row["findings"], type=Findings)
-        await connection.execute(
-            "UPDATE scenes SET findings = $2 WHERE message_id = $1",
-            message_id,
-            msgspec.json.encode(_together(before, findings)).decode(),
-        )
-    await _follow(companion_id, row["sequence"])
+    await _follow(companion_id, _FROM_MESSAGE, message_id, more=findings)
 
 
 async def forget(companion_id: UUID) -> None:
@@ -131,7 +108,7 @@ async def forget_conversation(companion_id: UUID, conversation_id: UUID) -> None
             conversation_id,
         )
     if first is not None:
-        await _follow(companion_id, first)
+        await _follow(companion_id, _FROM_SEQUENCE, first)
 
 
 def _together(before: Findings, later: Findings) -> Findings:
@@ -147,50 +124,80 @@ async def _lock(companion_id: UUID) -> None:
         )
 
 
+class _Version(Struct, frozen=True):
+    """A version to be stored: what was found, and the scene that follows from it."""
+
+    id: UUID
+    findings: Findings
+    setting: Setting
+
+    def columns(self) -> tuple[object, ...]:
+        """Return the values of id, findings and ``_COLUMNS``."""
+        details = self.setting.details
+        return (
+            self.id,
+            msgspec.json.encode(self.findings).decode(),
+            *msgspec.structs.astuple(self.setting.scene),
+            details.lighting,
+            details.is_user_present,
+            msgspec.json.encode(details.visual_tags).decode(),
+        )
+
+
+def _version(version_id: UUID, before: Setting, findings: Findings) -> _Version:
+    scene, details = applied(before.scene, before.details, findings)
+    return _Version(version_id, findings, Setting(scene=scene, details=details))
+
+
+_NOW = f"SELECT updated_at, setting.* FROM companions, {SETTING} WHERE companions.id = $1"  # noqa: S608 - a constant
+_INSERT = f"""
+INSERT INTO scenes (companion_id, message_id, id, findings, {_COLUMNS})
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""  # noqa: S608 - a constant
+# The versions from one on, and the one before it.
 _FROM = f"""
-SELECT id, sequence, findings, {_COLUMNS} FROM scenes WHERE companion_id = $1 AND sequence >= COALESCE(
-    (SELECT max(sequence) FROM scenes WHERE companion_id = $1 AND sequence < $2), $2)
+SELECT id, findings, sequence < start AS is_before, {_COLUMNS} FROM scenes, (SELECT {{start}} AS start) AS it
+WHERE companion_id = $1 AND sequence >= COALESCE(
+    (SELECT max(sequence) FROM scenes WHERE companion_id = $1 AND sequence < start), start)
 ORDER BY sequence
 """  # noqa: S608 - a constant
+_FROM_SEQUENCE = _FROM.format(start="$2::bigint")
+_FROM_MESSAGE = _FROM.format(start="(SELECT sequence FROM scenes WHERE message_id = $2)")
 _OWN = "SELECT outfit, location, action, expression FROM companions WHERE id = $1"
 _REWRITE = """
-UPDATE scenes SET outfit = new.outfit, location = new.location, action = new.action,
+UPDATE scenes SET findings = new.findings, outfit = new.outfit, location = new.location, action = new.action,
     expression = new.expression, lighting = new.lighting, is_user_present = new.is_user_present,
     visual_tags = new.visual_tags
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::jsonb[])
-    AS new (id, outfit, location, action, expression, lighting, is_user_present, visual_tags)
+FROM unnest($1::uuid[], $2::jsonb[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[],
+    $9::jsonb[])
+    AS new (id, findings, outfit, location, action, expression, lighting, is_user_present, visual_tags)
 WHERE scenes.id = new.id
 """
 
 
-async def _follow(companion_id: UUID, sequence: int) -> None:
-    """Have each version from ``sequence`` on follow from the one before it."""
+async def _follow(
+    companion_id: UUID, statement: str, start: UUID | int, *, more: Findings | None = None
+) -> None:
+    """Have each version from one on follow from the one before it; ``more`` was found for the first."""
     async with ENGINE.connection() as connection:
-        rows = list(await connection.fetch(_FROM, companion_id, sequence))
-        if rows and rows[0]["sequence"] < sequence:
+        rows = list(await connection.fetch(statement, companion_id, start))
+        if rows and rows[0]["is_before"]:
             setting = setting_of(rows.pop(0))
-        else:
+        elif rows:
             own = await connection.fetchrow(_OWN, companion_id)
             setting = Setting(scene=Scene(**own), details=SceneDetails())
         if rows:
-            await connection.execute(_REWRITE, *_followed(setting, rows))
+            versions = _followed(setting, rows, more or Findings())
+            columns = zip(*(each.columns() for each in versions), strict=True)
+            await connection.execute(_REWRITE, *(list(column) for column in columns))
 
 
-def _followed(setting: Setting, rows: list[Record]) -> tuple[list[object], ...]:
-    """Return the columns of ``_REWRITE``, one list each."""
-    lines: list[tuple[object, ...]] = []
+def _followed(setting: Setting, rows: list[Record], more: Findings) -> list[_Version]:
+    versions: list[_Version] = []
     for row in rows:
         findings = msgspec.json.decode(row["findings"], type=Findings)
-        scene, details = applied(setting.scene, setting.details, findings)
-        setting = Setting(scene=scene, details=details)
-        tags = msgspec.json.encode(details.visual_tags).decode()
-        lines.append(
-            (
-                row["id"],
-                *msgspec.structs.astuple(scene),
-                details.lighting,
-                details.is_user_present,
-                tags,
-            )
-        )
-    return tuple(list(column) for column in zip(*lines, strict=True))
+        if not versions:
+            findings = _together(findings, more)
+        versions.append(_version(row["id"], setting, findings))
+        setting = versions[-1].setting
+    return versions

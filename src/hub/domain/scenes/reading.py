@@ -105,7 +105,9 @@ async def finish(reading: Reading, findings: Findings | None) -> list[UUID] | No
     async with ENGINE.transaction():
         if not await store.complete(reading.claim):
             return None
-        images = await painting.make_due(reading.response_id)  # jobs are locked before scenes: see scenes.queries
+        images = await painting.make_due(
+            reading.response_id
+        )  # jobs are locked before scenes: see scenes.queries
         if findings is not None:
             await queries.amend(reading.companion_id, reading.message_id, findings)
     return images
