@@ -17,7 +17,7 @@ from tests.fakes.llm_script import Script, status
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.painting import COMPLETED, FAILED, PromptedA1111, talk_about
-from tests.services.picture_files import Store, gallery
+from tests.services.picture_files import Store, gallery, picture
 from tests.services.pictures import flat_png
 from tests.services.waiting import eventually
 
@@ -33,8 +33,8 @@ FOR_GOOD: dict[str, tuple[Script, str]] = {
     "no-credit": (a1111.NO_CREDIT, "image_quota"),
     "html": (a1111.HTML, "image_bad_answer"),
     "no-images": (answer([]), "image_empty"),
-    "no-picture": (answer([encoded(b"This is no picture. " * 9)]), "unsupported_image"),
-    "torn-picture": (answer([encoded(flat_png(64, 64)[:60])]), "unreadable_image"),
+    "no-picture": (answer([encoded(b"This is no picture. " * 9)]), "image_bad_answer"),
+    "torn-picture": (answer([encoded(picture(1)[:900])]), "unreadable_image"),
     "huge-picture": (answer([encoded(flat_png(9000, 9000))]), "too_many_pixels"),
 }
 # What the server says, with the next answers, and how it ends after how many tries.
