@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from uuid import UUID
 
 from actors.attempts import Attempts, JobLostError, Stop, TaskAttempt, insist
@@ -20,6 +21,7 @@ from hub.jobs import store
 from hub.live.events import Changed
 from hub.process import Process
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress
+from hub.storage.errors import disk_errors
 from hub.storage.threads import to_end
 
 logger = get_logger(__name__)
@@ -67,6 +69,7 @@ class ImageAttempt(TaskAttempt):
         """Have it made and store it, or fail."""
         try:
             async with asyncio.timeout(self._process.settings.sd_timeout + SPARE):
+                await self._process.images.files.require_room()  # it would be painted for nothing
                 picture, prompt = await self._make()
             image = await self._store(picture, prompt)
         except ImageServerError as error:
@@ -74,7 +77,8 @@ class ImageAttempt(TaskAttempt):
         except TimeoutError:
             await self._fail(_broken("image_timeout", "The picture was not done in time. Try again later."))
         except HubError as error:  # it is no picture, or there is no room for it
-            await self._fail(_broken(error.code, f"{error.title}. {error}"))
+            again = error.status == HTTPStatus.SERVICE_UNAVAILABLE
+            await self._fail(_broken(error.code, f"{error.title}. {error}", transient=again))
         except JobLostError:
             raise
         except DATABASE_ERRORS:  # the lease will end, and the picture be made again
@@ -153,7 +157,8 @@ class ImageAttempt(TaskAttempt):
             ),
         )
         async with images.files.temporary() as temp:
-            await to_end(temp.path.write_bytes, picture.content)
+            with disk_errors():
+                await to_end(temp.path.write_bytes, picture.content)
             async with images.prepared(temp.path, kind="generated") as prepared:
                 return await insist(lambda: self._record(prepared, new))
 
@@ -216,5 +221,5 @@ class ImageAttempt(TaskAttempt):
             await self._process.painting.tell(self.claim.job_id, lane=self.claim.lane)
 
 
-def _broken(code: str, message: str) -> ImageServerError:
-    return ImageServerError(code, message, transient=False)
+def _broken(code: str, message: str, *, transient: bool = False) -> ImageServerError:
+    return ImageServerError(code, message, transient=transient)

@@ -17,7 +17,7 @@ from tests.fakes.llm_script import Script, status
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.painting import COMPLETED, FAILED, PromptedA1111, talk_about
-from tests.services.picture_files import Store, gallery
+from tests.services.picture_files import Store, gallery, picture
 from tests.services.pictures import flat_png
 from tests.services.waiting import eventually
 
@@ -33,8 +33,12 @@ FOR_GOOD: dict[str, tuple[Script, str]] = {
     "no-credit": (a1111.NO_CREDIT, "image_quota"),
     "html": (a1111.HTML, "image_bad_answer"),
     "no-images": (answer([]), "image_empty"),
-    "no-picture": (answer([encoded(b"This is no picture. " * 9)]), "unsupported_image"),
-    "torn-picture": (answer([encoded(flat_png(64, 64)[:60])]), "unreadable_image"),
+    "no-picture": (answer([encoded(b"This is no picture. " * 9)]), "image_bad_answer"),
+    "torn-picture": (answer([encoded(picture(1)[:900])]), "unreadable_image"),
+    "endless": (
+        Script(steps=[b" " * 1_000_000, 0.0] * 70, content_type="application/json"),
+        "image_bad_answer",
+    ),
     "huge-picture": (answer([encoded(flat_png(9000, 9000))]), "too_many_pixels"),
 }
 # What the server says, with the next answers, and how it ends after how many tries.
@@ -188,7 +192,23 @@ async def test_a_full_quota_is_said_before_and_nothing_is_lost(user: Client, fau
     await eventually(lambda: not list(store.temporary.iterdir()))
 
 
-async def test_a_full_disk_is_said_and_the_text_stays(user: Client, faulty_hub: HubServer) -> None:
+async def test_a_disk_that_refuses_for_a_moment_costs_no_picture(
+    user: Client, server: PromptedA1111, faulty_hub: HubServer
+) -> None:
+    companion = (await user.companion())["id"]
+    in_the_way = Store(faulty_hub).folder(companion)
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.touch()
+    job = await user.ask_image(companion, prompt="refused at first")
+    await faulty_hub.wait_for("code=storage_failed")
+    in_the_way.unlink()
+    assert (await user.done(job["id"]))["status"] == "completed"
+    assert server.asked("refused at first") == 2
+
+
+async def test_a_full_disk_is_said_and_the_text_stays(
+    user: Client, server: PromptedA1111, faulty_hub: HubServer
+) -> None:
     """Runs last: the hub is started again with a disk on which ten terabytes have to stay free."""
     await faulty_hub.kill()
     faulty_hub.settings["HUB_FREE_SPACE_FLOOR_MB"] = "10000000"
@@ -201,6 +221,7 @@ async def test_a_full_disk_is_said_and_the_text_stays(user: Client, faulty_hub: 
         await socket.say(talk, "Show me", response={"generate_image": True})
         failed = await socket.expect(FAILED)
     assert (failed["error"]["code"], is_clear(failed["error"])) == ("no_room", True)
+    assert server.asked("no room") == 0, "it is known before"
     assert (await again.messages(talk))[1]["image"] is None
     assert not list(Store(faulty_hub).temporary.iterdir())
     await again.close()

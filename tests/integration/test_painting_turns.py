@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import reply
+from tests.fakes.llm_script import reply, status
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, Socket, llm_settings
 from tests.services.painting import (
@@ -25,6 +26,8 @@ from tests.services.picture_files import Store, gallery
 from tests.services.waiting import eventually
 
 KEY = "canaryuser:canarykey"
+#: The key as it is sent.
+WIRED = b64encode(KEY.encode()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +266,20 @@ async def test_a_turn_that_is_cancelled_paints_nothing(
     assert server.asked("never-painted") == 0
 
 
-def test_no_prompt_and_no_key_is_in_the_log(painting_hub: HubServer, server: PromptedA1111) -> None:
-    """Runs last."""
+async def test_no_prompt_and_no_key_is_in_the_log(
+    user: Client, painting_hub: HubServer, server: PromptedA1111
+) -> None:
+    """Runs last. The log is at its most talkative, and the server repeats in its errors what it was told."""
+    companion = (await user.companion())["id"]
+    told = f"canary-refused {KEY}"
+    for code in (400, 401, 422):
+        server.give("canary-refused", status(code, {"detail": [{"msg": told}], "error": {"message": told}}))
+        failed = await user.done((await user.ask_image(companion, prompt="canary-refused"))["id"])
+        assert failed["status"] == "failed"
+        assert "canary" not in str(failed)
     assert server.asked("canary-word") == 1
-    assert "canary" not in painting_hub.output
-    assert "Traceback" not in painting_hub.output
+    assert server.asked("canary-refused") == 3
+    assert server.requests[-1].headers["authorization"] == f"Basic {WIRED}"
+    log = painting_hub.output
+    assert "image failed" in log
+    assert [word for word in ("canary", WIRED, "Traceback") if word in log] == []
