@@ -10,7 +10,7 @@ post() { curl -sS --fail-with-body "$hub$1" -H "Authorization: Bearer ${token:-}
 finish() {
     until get "/api/jobs/$1" >job.$$ && grep -Eq '"status":"(completed|failed|cancelled)"' job.$$; do
         echo "before it: $(field '["position"]' <job.$$), progress: $(field '["progress"]' <job.$$)"
-        sleep 1
+        sleep 0.5
     done
     grep -q '"status":"completed"' job.$$ || { field '["error"]' <job.$$ >&2; exit 1; }
 }
