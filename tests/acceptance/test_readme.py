@@ -6,9 +6,11 @@ import asyncio
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
+from hub.providers.images.comfyui_graph import Graph
 from tests.services.fixtures import require_or_skip
 from tests.services.hub import PROJECT, HubServer
 
@@ -16,9 +18,9 @@ EXAMPLES = PROJECT / "docs" / "examples"
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-async def run(*command: str) -> str:
+async def run(*command: str, cwd: Path = PROJECT) -> str:
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=cwd
     )
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, output.decode()
@@ -38,6 +40,19 @@ async def test_the_example_in_python_shows_a_whole_reply(hub: HubServer) -> None
     output = await run(sys.executable, str(EXAMPLES / "first_talk.py"), hub.url)
     assert "Good morning! Who are you?" in output
     assert output.endswith("[response.completed]\n")
+
+
+async def test_the_example_of_a_picture_saves_it_and_makes_it_again(hub: HubServer, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        require_or_skip("curl", "curl is not installed; install it with: apt-get install curl")
+    file = tmp_path / "mira.jpg"
+    output = await run("sh", str(EXAMPLES / "first_picture.sh"), hub.url, str(file), cwd=tmp_path)
+    assert "again: completed, seed 7" in output
+    assert file.read_bytes().startswith(b"\xff\xd8\xff")
+
+
+def test_the_workflow_of_the_example_can_be_read() -> None:
+    assert not Graph.read(EXAMPLES / "comfyui_workflow.json").asks_for_model
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
