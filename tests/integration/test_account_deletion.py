@@ -34,7 +34,7 @@ async def test_everything_of_the_account_goes(client: Client, other: Client, hub
         sql = f"SELECT count(*) FROM {table} WHERE user_id = $1"
         assert (await query(database, sql, client.user["id"]))[0]["count"] == 0
     waiting = "SELECT count(*) FROM image_removals WHERE companion_id = $1"
-    assert (await query(database, waiting, mine.ids["companion_id"]))[0]["count"] == 1, "the collector knows"
+    assert (await query(database, waiting, mine.ids["companion_id"]))[0]["count"] == 2, "the collector knows"
     assert await theirs.everything() == before
 
 
