@@ -1,5 +1,5 @@
 #!/bin/sh
-# A first picture with curl: register, create a companion, have it painted, save it, make it again, stop one.
+# A first picture with curl: register, create a companion, have it painted, save it, make it again.
 #   sh docs/examples/first_picture.sh [http://127.0.0.1:8000] [mira.jpg]
 set -eu
 hub=${1:-http://127.0.0.1:8000} file=${2:-mira.jpg}
@@ -32,6 +32,3 @@ echo "$file: $(wc -c <"$file") bytes"
 again=$(post "/api/images/$image/again" '{}' | field '["id"]')
 finish "$again"
 echo "again: $(field '["status"]' <job.$$), seed $(field '["result"]["recipe"]["seed"]' <job.$$)"
-
-another=$(post "/api/images/$image/again" '{"seed": -1}' | field '["id"]')
-post "/api/jobs/$another/cancel" '{}' | field '["status"]'
