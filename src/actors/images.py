@@ -22,6 +22,7 @@ from hub.live.events import Changed
 from hub.process import Process
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress
 from hub.storage.errors import disk_errors
+from hub.storage.images import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
 from hub.storage.threads import to_end
 
 logger = get_logger(__name__)
@@ -30,6 +31,7 @@ logger = get_logger(__name__)
 NOTE_EVERY = 1.0
 #: Seconds beyond the image server's own patience, after which an attempt is given up whatever it does.
 SPARE = 30.0
+_UNFIT = "The image server sent a picture that cannot be used. Ask the operator to look into its settings."
 
 
 class Images(Attempts["ImageAttempt"]):
@@ -76,7 +78,9 @@ class ImageAttempt(TaskAttempt):
             await self._fail(error)
         except TimeoutError:
             await self._fail(_broken("image_timeout", "The picture was not done in time. Try again later."))
-        except HubError as error:  # it is no picture, or there is no room for it
+        except (TooManyPixelsError, UnreadableImageError, UnsupportedImageError) as error:
+            await self._fail(_broken(error.code, _UNFIT))  # its own sentence is for people who send pictures
+        except HubError as error:  # there is no room for it
             again = error.status == HTTPStatus.SERVICE_UNAVAILABLE
             await self._fail(_broken(error.code, f"{error.title}. {error}", transient=again))
         except JobLostError:

@@ -90,7 +90,7 @@ async def user(faulty_hub: HubServer) -> AsyncIterator[Client]:
 def is_clear(error: dict[str, Any]) -> bool:
     """Say whether an error is one of a job or response, in whole sentences for people."""
     message = str(error["message"])
-    inside = ("Error", "Traceback", "HTTP", "{", "None", "cuda", "CUDA")
+    inside = ("Error", "Traceback", "HTTP", "{", "None", "cuda", "CUDA", "send another")  # they sent none
     return (
         set(error) == {"code", "message"} and message.endswith(".") and not any(w in message for w in inside)
     )
