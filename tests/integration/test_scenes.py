@@ -300,6 +300,26 @@ async def test_a_picture_that_is_joined_in_the_middle(
     assert images[0] == images[1] == (await talk.client.messages(conversation))[-1]["image"]
 
 
+async def test_a_picture_shows_the_moment_it_was_asked_for(
+    world: SceneWorld, talk: Talker, conversation: str
+) -> None:
+    world.llm.find("To the beach", after=found(**BEACH))
+    world.llm.find("Home again", after=found(location="the kitchen"))
+    world.images.held = True
+    first = await talk.client.ask_image(talk.companion_id)
+    sent = await talk.client.send_for_image(conversation, "To the beach")
+    waiting = (await talk.client.ended(sent["response"]["id"]))["image_job_id"]
+    await world.read(talk.companion_id)
+    await talk.says(conversation, "Home again")
+    world.images.held = False
+    world.images.finish()
+    await talk.client.done(first["id"])
+    image = (await talk.client.done(waiting))["result"]
+    assert image["recipe"]["scene"] == changed(BEACH)
+    assert "the beach" in image["recipe"]["prompt"]
+    assert (await talk.scene())["location"] == "the kitchen"
+
+
 async def test_a_picture_that_ended_while_nobody_looked(
     world: SceneWorld, talk: Talker, conversation: str
 ) -> None:

@@ -13,7 +13,7 @@ from hub.db.engine import ENGINE
 from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
 from hub.domain.painting.schemas import Job, JobError
-from hub.domain.scenes.queries import SETTING, setting_of
+from hub.domain.scenes.queries import SETTING_OF_MESSAGE, setting_of
 from hub.domain.scenes.schemas import Scene, SceneDetails
 from hub.jobs import store
 from hub.jobs.contracts import Claim, JobKind, NewJob
@@ -118,7 +118,8 @@ SELECT claimed.*, request.* FROM claimed LEFT JOIN LATERAL (
     SELECT image_requests.companion_id, conversation_id, response_id, prompt, negative_prompt, seed, width,
         height, image_requests.scene AS own_scene, ticket, companions.name, companions.appearance,
         companions.user_appearance, setting.*
-    FROM image_requests JOIN companions ON companions.id = image_requests.companion_id, {SETTING}
+    FROM image_requests JOIN companions ON companions.id = image_requests.companion_id,
+        {SETTING_OF_MESSAGE}
     WHERE image_requests.id = claimed.job_id
 ) AS request ON true
 """  # noqa: S608 - a constant

@@ -22,16 +22,24 @@ from hub.domain.scenes.schemas import Scene, SceneDetails, Setting
 
 _COLUMNS = "outfit, location, action, expression, lighting, is_user_present, visual_tags"
 
-#: A part of FROM for statements that have ``companions``: ``setting``, which :func:`setting_of` reads.
-SETTING = """LATERAL (
-    SELECT outfit, location, action, expression, lighting, is_user_present, visual_tags FROM (
-        (SELECT 1 AS choice, outfit, location, action, expression, lighting, is_user_present, visual_tags
+_SETTING = f"""LATERAL (
+    SELECT {_COLUMNS} FROM (
+        {{before}}
+        (SELECT 1 AS choice, {_COLUMNS}
         FROM scenes WHERE scenes.companion_id = companions.id ORDER BY sequence DESC LIMIT 1)
         UNION ALL
         SELECT 2, companions.outfit, companions.location, companions.action, companions.expression,
             '', false, '[]'
     ) AS found ORDER BY choice LIMIT 1
-) AS setting"""
+) AS setting"""  # noqa: S608 - a constant
+
+#: A part of FROM for statements that have ``companions``: ``setting``, which :func:`setting_of` reads.
+SETTING = _SETTING.format(before="")
+#: The same for statements that have ``image_requests`` too: that of the message which a picture goes with.
+SETTING_OF_MESSAGE = _SETTING.format(
+    before=f"""(SELECT 0 AS choice, {_COLUMNS} FROM scenes JOIN messages ON messages.id = message_id
+        WHERE messages.response_id = image_requests.response_id) UNION ALL"""  # noqa: S608 - a constant
+)
 
 
 def setting_of(row: Mapping[str, Any]) -> Setting:
