@@ -96,6 +96,7 @@ class ReplyAttempt(Attempt):
                 logger.info("reply dropped, its job was taken away")
                 with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
                     await turns.keep(self._turn, str(self._text))
+                    await turns.drop(self._turn)
         finally:
             self._process.bus.publish(Changed(self._turn.conversation_id, self._turn.response_id))
 

@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.picture_files import Store
 from tests.services.waiting import eventually
+from tests.services.world import within
 
 IMAGES_PER_HOUR = 4
 MESSAGE_LENGTH = 2000
@@ -62,6 +64,23 @@ def last_told(body: Body) -> str:
 async def scene_of(client: Client, companion_id: str) -> dict[str, Any]:
     """Return the scene as it is now."""
     return dict((await client.http.get(f"/api/companions/{companion_id}")).json()["scene"])
+
+
+async def jobs_of(files: Store, client: Client, kind: str = "image") -> int:
+    """Return how many jobs of a kind a user has ever had."""
+    sql = "SELECT count(*) FROM jobs WHERE user_id = $1 AND kind = $2"
+    return int((await files.database(sql, UUID(client.user["id"]), kind))[0]["count"])
+
+
+async def all_painted(client: Client, files: Store) -> int:
+    """Wait until all work for a user is done; return how many pictures were asked for."""
+
+    async def look() -> bool | None:
+        sql = "SELECT count(*) FROM jobs WHERE user_id = $1 AND status IN ('queued', 'in_progress')"
+        return (await files.database(sql, UUID(client.user["id"])))[0]["count"] == 0 or None
+
+    await within(30, look)
+    return await jobs_of(files, client)
 
 
 @pytest.fixture(scope="session")

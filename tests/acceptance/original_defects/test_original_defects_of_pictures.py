@@ -6,12 +6,13 @@
 | 6 | pictures asked for in a talk are not counted | test_06... |
 | 7 | the limiter reads and then writes, lets everything through when it fails, believes whatever address a \
 header names, and never clears up | the four of test_07... |
-| 8 | a wipe leaves files behind, and work under way writes into what was wiped | the two of test_08... |
 | 9 | a replaced header stays on the disk; a companion's files go before its row | the two of test_09... |
 | 10 | whoever has the address of a picture sees it | test_10... |
 
-The others are about talking: ``test_original_defects_of_talk.py``. What 7 says of limits is shown on that of
-pictures in an hour, the only one so far; those of sign-ins and messages are to come.
+The others are in ``test_original_defects_of_talk.py`` and, 8, in ``test_original_defects_of_wipes.py``.
+
+What 7 says of limits is shown on that of pictures in an hour, the only one so far; those of sign-ins and
+messages are to come.
 """
 
 from __future__ import annotations
@@ -20,19 +21,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 import httpx2
 
-from tests.acceptance.original_defects.conftest import IMAGES_PER_HOUR, TEXT, Analyses, scene_of
+from tests.acceptance.original_defects.conftest import IMAGES_PER_HOUR, TEXT, all_painted, jobs_of
 from tests.fakes.a1111 import INVALID, FakeA1111
 from tests.fakes.llm_script import reply
 from tests.integration.conftest import Answers
 from tests.services.hub import Client, HubServer
-from tests.services.picture_files import Store, gallery, names_of, set_header
+from tests.services.picture_files import Store, names_of, set_header
 from tests.services.refusals import refused
-from tests.services.waiting import eventually
 from tests.services.world import exactly_one_reply, within
 
 REFUSE = "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\
@@ -50,12 +48,6 @@ async def refusing(files: Store, table: str, what: str) -> AsyncIterator[None]:
         yield
     finally:
         await files.database(f"DROP TRIGGER refused ON {table}")
-
-
-async def jobs_of(files: Store, client: Client, kind: str = "image") -> int:
-    """Return how many jobs of a kind a user has ever had."""
-    sql = "SELECT count(*) FROM jobs WHERE user_id = $1 AND kind = $2"
-    return int((await files.database(sql, UUID(client.user["id"]), kind))[0]["count"])
 
 
 async def test_03_a_failed_picture_costs_none_of_the_text(
@@ -106,7 +98,7 @@ async def test_06_every_way_of_asking_for_a_picture_counts(ada: Client, files: S
         again = await ada.http.post(f"/api/images/{painted['id']}/again", json={})
         assert again.status_code == 202
         assert (await ada.done(again.json()["id"]))["status"] == "completed"
-        asked = await _all_painted(ada, files)
+        asked = await all_painted(ada, files)
         assert asked == IMAGES_PER_HOUR
         # Every way is closed now, and what is refused leaves nothing behind.
         stored = await ada.messages(conversation)
@@ -122,22 +114,11 @@ async def test_06_every_way_of_asking_for_a_picture_counts(ada: Client, files: S
         error = (await socket.expect("error"))["error"]
         assert (error["code"], error["event_id"]) == ("too_many_requests", event_id)
     assert await ada.messages(conversation) == stored
-    assert await _all_painted(ada, files) == asked
+    assert await all_painted(ada, files) == asked
     # Without a picture the talk goes on, and what was sent before is still told again.
     await ada.ended((await ada.send(conversation, "Only words"))["response"]["id"])
     replay = await ada.http.post(path, json={"content": "And a picture", **wanted}, headers=key)
     assert (replay.status_code, replay.json()["message"]) == (202, first["message"])
-
-
-async def _all_painted(client: Client, files: Store) -> int:
-    """Wait until all work for a user is done; return how many pictures were asked for."""
-
-    async def look() -> bool | None:
-        sql = "SELECT count(*) FROM jobs WHERE user_id = $1 AND status IN ('queued', 'in_progress')"
-        return (await files.database(sql, UUID(client.user["id"])))[0]["count"] == 0 or None
-
-    await within(30, look)
-    return await jobs_of(files, client)
 
 
 async def test_07_of_fifty_at_once_exactly_as_many_pass_as_may(
@@ -155,7 +136,7 @@ async def test_07_of_fifty_at_once_exactly_as_many_pass_as_may(
 
     statuses = await asyncio.gather(*(ask(number) for number in range(50)))
     assert sorted(statuses) == [202] * IMAGES_PER_HOUR + [429] * (50 - IMAGES_PER_HOUR)
-    assert await _all_painted(ada, files) == IMAGES_PER_HOUR
+    assert await all_painted(ada, files) == IMAGES_PER_HOUR
     said = [each for each in await ada.messages(conversation) if each["role"] == "user"]
     assert len(said) == sum(status == 202 for status in statuses[1::2])
     theirs = await ben.paint((await ben.companion())["id"])
@@ -218,84 +199,6 @@ async def test_07_a_limiter_that_fails_lets_nobody_through(ada: Client, files: S
     assert await jobs_of(files, ada) == 0
     assert [each["position"] for each in await ada.messages(conversation)] == [1, 2]
     assert (await ada.paint(companion))["status"] == "completed"
-
-
-async def test_08_a_wipe_leaves_no_file_and_nothing_writes_back(
-    ada: Client, files: Store, held: FakeA1111, replies: Answers, analyses: Analyses
-) -> None:
-    go = asyncio.Event()
-    companion = (await ada.companion(default_outfit="a green apron"))["id"]
-    talks = [(await ada.conversation(companion))["id"] for _ in range(2)]
-    ready = await ada.ask_image(companion)
-    await held.wait_for(lambda: held.working, within=20)
-    held.finish()
-    assert (await ada.done(ready["id"]))["status"] == "completed"
-    assert files.names(companion), "there is a picture to be wiped"
-    # A reply that is being written and wants a picture, a scene that is being read, a picture being painted.
-    replies.give("Tell me a tale", reply(TEXT, between={3: go}))
-    replies.give("Where are we?", reply("At the harbour, of course."))
-    analyses.give("At the harbour, of course.", {"location": "the harbour"}, after=go)
-    answered = await ada.send(talks[0], "Where are we?")
-    await ada.ended(answered["response"]["id"])
-    await analyses.are_asked("At the harbour, of course.")
-    painting = await ada.ask_image(companion)
-    await held.wait_for(lambda: held.working, within=20)
-    async with ada.socket() as socket:
-        await socket.subscribe(talks[1])
-        await socket.say(talks[1], "Tell me a tale", response={"generate_image": True})
-        response_id = await socket.reads("Moss is patient")
-        lost = files.server.output.count("taken away")
-        wiped = (await ada.http.post(f"/api/companions/{companion}/wipe")).json()
-    go.set()
-    held.finish()
-    assert wiped == {"messages": 3, "memories": 0, "images": 1, "jobs_cancelled": 3}
-    await eventually(lambda: files.server.output.count("taken away") == lost + 3)
-    assert (await files.gc("--grace", "0"))["removals"] == 1
-    assert not files.folder(companion).exists()
-    assert not list(files.temporary.iterdir())
-    assert [await ada.messages(each) for each in talks] == [[], []]
-    assert (await gallery(ada, companion))["items"] == []
-    assert (await scene_of(ada, companion))["location"] == "living room"
-    assert (await scene_of(ada, companion))["outfit"] == "a green apron"
-    assert (await ada.job(painting["id"]))["status"] == "cancelled"
-    refused(await ada.http.get(f"/api/responses/{response_id}"), 404)
-    # And life goes on, with nothing of what was.
-    sent = await ada.send(talks[1], "Hello again")
-    assert (await ada.ended(sent["response"]["id"]))["status"] == "completed"
-    assert [each["role"] for each in await ada.messages(talks[1])] == ["user", "assistant"]
-
-
-async def test_08_a_scene_that_is_stored_and_what_clears_away_do_not_wait_for_each_other(
-    ada: Client, files: Store, replies: Answers, analyses: Analyses, go: asyncio.Event
-) -> None:
-    """Whoever clears away takes the jobs first and the scene last; so has to do whoever reads scenes."""
-    companion = (await ada.companion())["id"]
-    conversation = (await ada.conversation(companion))["id"]
-    replies.give("Paint the lamps", reply("They are lit."))
-    analyses.give("They are lit.", {"location": "the quay"}, after=go)
-    sent = await ada.send_for_image(conversation, "Paint the lamps")
-    await ada.ended(sent["response"]["id"])
-    await analyses.are_asked("They are lit.")
-    clearing = await asyncpg.connect(files.server.settings["HUB_DATABASE_URL"])
-    try:
-        async with clearing.transaction():
-            of_ada = "user_id = $1 AND kind = 'image'"
-            await clearing.execute(f"SELECT FROM jobs WHERE {of_ada} FOR UPDATE", UUID(ada.user["id"]))
-            go.set()
-            await within(20, lambda: _waits_for(clearing))
-            free = "SELECT pg_try_advisory_xact_lock(hashtextextended('scene:' || $1, 0))"
-            assert await clearing.fetchval(free, companion)
-    finally:
-        await clearing.close()
-    await _all_painted(ada, files)
-    assert (await scene_of(ada, companion))["location"] == "the quay"
-    assert (await ada.messages(conversation))[1]["image"] is not None
-
-
-async def _waits_for(connection: asyncpg.Connection) -> bool | None:
-    """Return True once somebody waits for a lock that this connection has."""
-    sql = "SELECT true FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
-    return bool(await connection.fetchval(sql)) or None
 
 
 async def test_09_a_replaced_header_is_deleted(ada: Client, cellar: Store) -> None:

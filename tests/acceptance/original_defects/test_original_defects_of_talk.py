@@ -10,9 +10,10 @@
 | 12 | two messages at once mix, and overwrite the scene of each other | the three of test_12... |
 | 13 | a reply cannot be stopped or asked for again, and programs cannot use it | test_13... |
 
-The others are about pictures: ``test_original_defects_of_pictures.py``. Of 13, stopping a reply, trying it
-again and an API are there. Still to come are another reply in place of a finished one, editing a message,
-searching, and taking one's data along.
+The others are in ``test_original_defects_of_pictures.py``, and 8 in ``test_original_defects_of_wipes.py``.
+
+Of 13, stopping a reply, trying it again and an API are there. Still to come are another reply in place of a
+finished one, editing a message, searching, and taking one's data along.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ async def insert_conversation(
     async with ENGINE.connection() as connection:
         status = await connection.execute(
             "INSERT INTO conversations (id, user_id, companion_id, title)"
-            " SELECT $1, user_id, id, $4 FROM companions WHERE id = $2 AND user_id = $3",
+            " SELECT $1, user_id, id, $4 FROM companions WHERE id = $2 AND user_id = $3 FOR KEY SHARE",
             conversation_id,
             companion_id,
             user_id,

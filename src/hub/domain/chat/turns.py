@@ -124,7 +124,7 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
     if row["conversation_id"] is None:
         # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
-        await store.fail(claim, code="response_gone", message="There is nothing to answer any more.")
+        await _fail_gone(claim)
         behind = await queue.next_after(claim.lane, kind=claim.kind, user_id=claim.user_id, cap=cap)
         await queue.forget_published([job_id for job_id, _ in behind])  # rung for in vain just now, perhaps
         return None
@@ -189,6 +189,19 @@ async def keep(turn: Turn, text: str) -> None:
             turn.claim.job_id,
             KEEP_WITHIN,
         )
+
+
+async def drop(turn: Turn) -> None:
+    """End the job of a lost turn whose response is gone, so that its lane goes on; of others, nothing.
+
+    A message that is sent while its conversation is wiped may lose its response and keep its job.
+    """
+    async with ENGINE.connection() as connection:
+        is_there = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM responses WHERE id = $1)", turn.response_id
+        )
+    if not is_there:
+        await _fail_gone(turn.claim)
 
 
 _STORE_REPLY = f"""
@@ -308,6 +321,10 @@ async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
             message="The reply was interrupted several times. Try again.",
         )
     return (conversation_id, rescued.subject_id) if conversation_id else None
+
+
+async def _fail_gone(claim: Claim) -> None:
+    await store.fail(claim, code="response_gone", message="There is nothing to answer any more.")
 
 
 async def _end_response(

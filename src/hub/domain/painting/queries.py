@@ -62,7 +62,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 _INSERT = f"""
-WITH companion AS (SELECT id FROM companions WHERE id = $11 AND user_id = $4),
+WITH companion AS (SELECT id FROM companions WHERE id = $11 AND user_id = $4 FOR KEY SHARE),
 job AS ({store.insertion(first=1, source="FROM companion")} RETURNING id)
 INSERT INTO image_requests (id, companion_id, conversation_id, response_id, prompt, negative_prompt, seed,
     width, height, scene)
