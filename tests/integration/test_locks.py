@@ -56,6 +56,7 @@ async def waiting(database: asyncpg.Connection, count: int) -> None:
     while await database.fetchval(sql) < count:
         assert time.monotonic() < deadline, "nobody waits"
         await asyncio.sleep(0.01)
+        await database.execute("SELECT pg_stat_clear_snapshot()")  # else new connections are not seen
 
 
 def delete_account(talk: Talker) -> Awaitable[httpx2.Response]:
