@@ -56,6 +56,7 @@ async def waiting(database: asyncpg.Connection, count: int) -> None:
     while await database.fetchval(sql) < count:
         assert time.monotonic() < deadline, "nobody waits"
         await asyncio.sleep(0.01)
+        await database.execute("SELECT pg_stat_clear_snapshot()")  # else new connections are not seen
 
 
 def delete_account(talk: Talker) -> Awaitable[httpx2.Response]:
@@ -111,6 +112,25 @@ async def test_a_wiped_companion_goes_with_its_users_account(
     world.images.finish()
     jobs = await world.rows("SELECT status FROM jobs WHERE id = $1", UUID(picture["id"]))
     assert jobs == [{"status": "cancelled"}]
+
+
+async def test_a_conversation_that_begins_lets_the_account_go(
+    world: SceneWorld, talk: Talker, database: asyncpg.Connection
+) -> None:
+    """A new row locks the companion that it names, and then the user."""
+    companion_id, user_id = UUID(talk.companion_id), UUID(talk.client.user["id"])
+    async with database.transaction():
+        await database.execute("SELECT FROM companions WHERE id = $1 FOR KEY SHARE", companion_id)
+        deleting = asyncio.ensure_future(delete_account(talk))
+        await waiting(database, 1)
+        await database.execute(
+            "INSERT INTO conversations (id, user_id, companion_id) VALUES (gen_random_uuid(), $1, $2)",
+            user_id,
+            companion_id,
+        )
+    assert (await deleting).status_code == 204
+    assert "DeadlockDetectedError" not in world.hub.output
+    assert await world.rows("SELECT FROM conversations WHERE companion_id = $1", companion_id) == []
 
 
 # All was asked for before the ends: nothing of it is left, and two companions of each four are.

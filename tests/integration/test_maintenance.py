@@ -187,6 +187,7 @@ async def someone_is_held(database: asyncpg.Connection) -> None:
     blocked = "SELECT true FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
 
     async def look() -> bool | None:
+        await database.execute("SELECT pg_stat_clear_snapshot()")  # else new connections are not seen
         return bool(await database.fetchval(blocked)) or None
 
     await within(20, look)

@@ -32,6 +32,7 @@ async def wait_until_blocked(database: asyncpg.Connection) -> None:
     while not await database.fetchval(blocked):
         assert time.monotonic() < deadline, "nobody waits"
         await asyncio.sleep(0.01)
+        await database.execute("SELECT pg_stat_clear_snapshot()")  # else new connections are not seen
 
 
 async def test_a_cancel_that_comes_just_before_the_end_keeps_every_word_that_was_told(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hub.domain.prompts.budget import tokens
 from hub.domain.prompts.prompts import Prompts
 from hub.domain.scenes import analysis
-from hub.domain.scenes.analysis import Findings, applied, read
+from hub.domain.scenes.analysis import Findings, applied, news, read
 from hub.domain.scenes.loose_json import MAX_DEPTH, Value, objects
 from hub.domain.scenes.schemas import Scene, SceneDetails
 from hub.providers.llm.protocol import ChatMessage
@@ -334,3 +334,9 @@ def test_json_is_read_as_json(value: dict[str, object], ascii_only: bool, indent
 def test_nobody_nests_deeper() -> None:
     deep = '{"a":' * (MAX_DEPTH + 5) + "1" + "}" * (MAX_DEPTH + 5)
     assert len(objects(deep)) == 1
+
+
+def test_what_repeats_the_scene_that_was_told_is_no_finding() -> None:
+    findings = read('{"outfit": "A Green Coat", "location": "the roof", "action": "", "lighting": "dusk"}')
+    scene = Scene(outfit="a green coat", location="the hall", action="waiting", expression="calm")
+    assert news(findings, scene) == Findings(location="the roof", lighting="dusk")

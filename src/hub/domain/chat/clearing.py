@@ -83,6 +83,7 @@ class Clearing:
             await accounts.lock_user(user_id)
             cancelled = await store.cancel_user(user_id)
             await queries.lock_conversations(await queries.conversations_of_user(user_id))
+            await companions.lock_all(user_id)
             ended = await accounts.delete_user(user_id)
         await self._tell(cancelled, [])
         logger.info("account deleted", user_id=str(user_id))

@@ -104,6 +104,15 @@ async def lock(companion_id: UUID, *, user_id: UUID) -> bool:
     return row is not None
 
 
+async def lock_all(user_id: UUID) -> None:
+    """Keep everything from coming to a user's companions, which are about to go with them.
+
+    Work under way needs its companion to end: those who hold jobs or conversations are waited for before.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM companions WHERE user_id = $1 ORDER BY id FOR UPDATE", user_id)
+
+
 async def set_scene(companion_id: UUID, scene: Scene) -> None:
     """Make this the scene that holds until a talk changes it."""
     async with ENGINE.connection() as connection:
