@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import reply, status
+from tests.fakes.llm_script import Script, reply, status
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, Socket, llm_settings
 from tests.services.painting import (
@@ -264,6 +264,14 @@ async def test_a_turn_that_is_cancelled_paints_nothing(
         go.set()
     await user.paint(await companion_of(user, talk), prompt="the next one")
     assert server.asked("never-painted") == 0
+
+
+async def test_an_answer_without_end_is_not_waited_for(user: Client, server: PromptedA1111) -> None:
+    server.give("endless", Script(steps=[b" " * 1_000_000, 0.0] * 90, content_type="application/json"))
+    asked = await user.ask_image((await user.companion())["id"], prompt="endless")
+    job = await user.done(asked["id"], within=60)
+    assert (job["status"], job["error"]["code"]) == ("failed", "image_bad_answer")
+    assert server.asked("endless") == 1
 
 
 async def test_no_prompt_and_no_key_is_in_the_log(
