@@ -293,7 +293,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["image_requests_pkey"],
     ),
     "a picture that goes with a message": (
-        lambda: painting.attach(made("image7.1"), response_id=made("response7.1")),
+        lambda: painting.finish(claim_of("paint31.19"), made("image7.1"), response_id=made("response7.1")),
         ["messages_response_id_key"],
     ),
     "one more of what is counted": (
