@@ -19,6 +19,8 @@ EACH = 25
 WARM_UP = 60
 #: Seconds of quiet after a reply, so that what it leaves behind does not count against the next.
 _QUIET = 0.01
+#: The same where the scene is read once more after it.
+_QUIET_AFTER_SCENE = 0.04
 
 _BODY = json.dumps({"content": "What have you found in the forest today, and may I see it?"}).encode()
 _DELTA = b'"response.output_text.delta"'
@@ -29,13 +31,16 @@ _NO_TEXT = b'"output_text":""'
 class Target:
     """A server to be measured: where to POST, the socket that tells, and what ends a reply there."""
 
-    def __init__(self, url: str, request: bytes, socket: WebSocket, end: bytes) -> None:
+    def __init__(
+        self, url: str, request: bytes, socket: WebSocket, end: bytes, *, quiet: float = _QUIET
+    ) -> None:
         self.request = request
         self.firsts: list[float] = []
         self.frames: list[float] = []
         self._url = url
         self._socket = socket
         self._end = end
+        self._quiet = quiet
 
     def run(self, count: int) -> None:
         """Say something ``count`` times, each after the reply before; note the milliseconds."""
@@ -58,7 +63,7 @@ class Target:
         if status != 202:
             raise RuntimeError(body.decode())
         self._socket.receive_until(self._end)
-        time.sleep(_QUIET)
+        time.sleep(self._quiet)
         return first_frame - started, first_text - started
 
     def forget(self) -> None:
@@ -80,27 +85,42 @@ def _says_something(frame: bytes) -> bool:
 
 
 async def measure(world: World) -> list[Figure]:
-    """Measure in one run, a round of each in turn."""
+    """Measure in one run, a round of each in turn: without reading the scene, and then with it."""
     with world.llm() as llm, world.program("bench.floor", "--llm", llm) as floor_url:
         async with world.hub_up(llm) as server:
-            client = await Client(server.url).register()
-            companion = (await client.companion())["id"]
-            with _targets(server.url, floor_url, client.token) as (hub, floor, bare):
-                for number in range(ROUNDS + 1):
-                    # A fresh conversation each round: the prompt's length stays what it is in the floor.
-                    conversation = await client.conversation(companion)
-                    hub.turn_to(server.url, client.token, conversation["id"])
-                    count = EACH if number else WARM_UP
-                    for target in (hub, floor, bare):
-                        target.run(count)
-                        if not number:
-                            target.forget()
-            await client.close()
-    return _figures(hub, floor, bare)
+            hub, floor, bare = await _measure(server.url, floor_url, ("ask", "greet"), _QUIET)
+        async with world.hub_up(llm, HUB_SCENE_ANALYSIS="both") as server:
+            reading, floor_reading = await _measure(server.url, floor_url, ("read",), _QUIET_AFTER_SCENE)
+    with_scene = _figure(
+        "POST to the first text where the scene is read before, against a task with the same two calls",
+        reading.firsts,
+        floor_reading.firsts,
+        f"to the first frame: {summary(reading.frames)}",
+    )
+    return [*_figures(hub, floor, bare), with_scene]
+
+
+async def _measure(hub_url: str, floor_url: str, routes: tuple[str, ...], quiet: float) -> list[Target]:
+    """Return the hub and each of the floor's routes, measured a round of each in turn."""
+    client = await Client(hub_url).register()
+    companion = (await client.companion())["id"]
+    with _targets(hub_url, floor_url, client.token, routes, quiet) as targets:
+        for number in range(ROUNDS + 1):
+            # A fresh conversation each round: the prompt's length stays what it is in the floor.
+            conversation = await client.conversation(companion)
+            targets[0].turn_to(hub_url, client.token, conversation["id"])
+            for target in targets:
+                target.run(EACH if number else WARM_UP)
+                if not number:
+                    target.forget()
+    await client.close()
+    return targets
 
 
 @contextmanager
-def _targets(hub_url: str, floor_url: str, token: str) -> Iterator[tuple[Target, Target, Target]]:
+def _targets(
+    hub_url: str, floor_url: str, token: str, routes: tuple[str, ...], quiet: float
+) -> Iterator[list[Target]]:
     some_id = "01900000-0000-7000-8000-000000000000"
     with (
         WebSocket(hub_url, "/api/ws", token) as hub_socket,
@@ -108,11 +128,11 @@ def _targets(hub_url: str, floor_url: str, token: str) -> Iterator[tuple[Target,
     ):
         hub_socket.receive_until(b'"session.created"')
         ended = b'"response.output_text.done"'
-        yield (
-            Target(hub_url, b"", hub_socket, b'"response.completed"'),
-            Target(floor_url, post_request(floor_url, f"/ask/{some_id}", _BODY), floor_socket, ended),
-            Target(floor_url, post_request(floor_url, f"/greet/{some_id}", _BODY), floor_socket, ended),
-        )
+        requests = [post_request(floor_url, f"/{route}/{some_id}", _BODY) for route in routes]
+        yield [
+            Target(hub_url, b"", hub_socket, b'"response.completed"', quiet=quiet),
+            *(Target(floor_url, request, floor_socket, ended) for request in requests),
+        ]
 
 
 def _figures(hub: Target, floor: Target, bare: Target) -> list[Figure]:

@@ -1,5 +1,7 @@
 """The least that a server could do: a route that starts a task, a task that asks the model, a socket.
 
+Another route has the task ask the model twice: for the scene, as the hub does, and then for the reply.
+
 No database, no accounts, no jobs, no bus; the same framework, server options and model client as the hub.
 Run as a process it prints its address.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +24,15 @@ from litestar.params import FromPath, JSONBody
 from hub.core.ids import new_id
 from hub.domain.chat.frames import Frame, OutputTextDelta, OutputTextDone
 from hub.domain.chat.schemas import SendMessage
+from hub.domain.prompts.prompts import Prompts
+from hub.domain.scenes import analysis
+from hub.domain.scenes.schemas import Scene
 from hub.providers.http.network import open_pool
 from hub.providers.llm.openai_compatible import OpenAICompatible
 from hub.providers.llm.protocol import ChatMessage, ChatRequest, Delta
 
 _SYSTEM = "You are Mira, a calm botanist who loves moss. " * 20
+_SCENE = Scene(outfit="a green coat", location="a forest", action="looking at moss", expression="curious")
 _encoder = msgspec.json.Encoder()
 
 
@@ -34,6 +41,7 @@ class Floor:
 
     def __init__(self, model: OpenAICompatible) -> None:
         self._model = model
+        self._prompts = Prompts.load(None)
         self._socket: WebSocket[Any, Any, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,14 +55,24 @@ class Floor:
         except WebSocketDisconnect:
             self._socket = None
 
-    def start(self, conversation_id: UUID, content: str, *, ask: bool) -> None:
+    def start(self, reply: Coroutine[None, None, None]) -> None:
         """Reply in a task."""
-        reply = self._reply(conversation_id, content) if ask else self._greet(conversation_id)
         task = asyncio.create_task(reply)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reply(self, conversation_id: UUID, content: str) -> None:
+    async def reply_with_scene(self, conversation_id: UUID, content: str) -> None:
+        """Read the scene first."""
+        talk = [ChatMessage(role="user", content=content)]
+        request = analysis.request(
+            self._prompts, name="Mira", user_name="Ann", scene=_SCENE, talk=talk, budget=8192
+        )
+        answer = await self._model.answer(request, schema=analysis.SCHEMA, patience=5)
+        analysis.read(answer)
+        await self.reply(conversation_id, content)
+
+    async def reply(self, conversation_id: UUID, content: str) -> None:
+        """Ask the model and tell what it says."""
         said = (ChatMessage(role="system", content=_SYSTEM), ChatMessage(role="user", content=content))
         request = ChatRequest(messages=said, max_tokens=300, temperature=0.9, top_p=0.9)
         response_id, text = new_id(), ""
@@ -64,7 +82,8 @@ class Floor:
                 text += piece.text
         await self._tell(OutputTextDone(conversation_id=conversation_id, response_id=response_id, text=text))
 
-    async def _greet(self, conversation_id: UUID) -> None:
+    async def greet(self, conversation_id: UUID) -> None:
+        """Say something without the model."""
         response_id = new_id()
         await self._tell(_delta(conversation_id, response_id, "", "Hello"))
         await self._tell(
@@ -83,7 +102,7 @@ def _delta(conversation_id: UUID, response_id: UUID, before: str, text: str) -> 
 
 
 def create_app(floor: Floor) -> Litestar:
-    """Build the application: one socket, and a route with and one without the model."""
+    """Build the application: one socket, and routes with the model, with two calls to it, and without."""
 
     @websocket("/ws")
     async def listen(socket: WebSocket[Any, Any, Any]) -> None:
@@ -91,15 +110,20 @@ def create_app(floor: Floor) -> Litestar:
 
     @post("/ask/{conversation_id:uuid}", status_code=202)
     async def ask(conversation_id: FromPath[UUID], data: JSONBody[SendMessage]) -> dict[str, UUID]:
-        floor.start(conversation_id, data.content, ask=True)
+        floor.start(floor.reply(conversation_id, data.content))
+        return {"conversation_id": conversation_id}
+
+    @post("/read/{conversation_id:uuid}", status_code=202)
+    async def read(conversation_id: FromPath[UUID], data: JSONBody[SendMessage]) -> dict[str, UUID]:
+        floor.start(floor.reply_with_scene(conversation_id, data.content))
         return {"conversation_id": conversation_id}
 
     @post("/greet/{conversation_id:uuid}", status_code=202)
-    async def greet(conversation_id: FromPath[UUID], data: JSONBody[SendMessage]) -> dict[str, UUID]:
-        floor.start(conversation_id, data.content, ask=False)
+    async def greet(conversation_id: FromPath[UUID], data: JSONBody[SendMessage]) -> dict[str, UUID]:  # noqa: ARG001 - it is decoded all the same
+        floor.start(floor.greet(conversation_id))
         return {"conversation_id": conversation_id}
 
-    return Litestar([listen, ask, greet], logging_config=None, openapi_config=None)
+    return Litestar([listen, ask, read, greet], logging_config=None, openapi_config=None)
 
 
 class _Announced(uvicorn.Server):

@@ -133,8 +133,7 @@ POINTS: tuple[Point, ...] = (
     Point(f"{_PICTURES}._place"),
     Point(f"{_PICTURES}._record"),
     Point(f"{_IMAGE}._end"),
-    Point(f"{_STORE}.complete", within=f"{_IMAGE}._end"),
-    Point(f"{_PAINTING}.attach"),
+    Point(f"{_PAINTING}.finish"),
     commit(f"{_PICTURES}._record"),
     # ... or not
     Point(f"{_IMAGE}._fail"),
