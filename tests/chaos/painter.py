@@ -16,8 +16,9 @@ class BusyPainter(FakeA1111):
     """Takes a little time for each picture.
 
     ``served`` counts the calls for each seed: each request for a picture has one of its own.
-    ``together`` are calls that came while the caller of another one was still there: a process that is killed
-    is gone at once, as its connections are, though the server goes on with its picture (``overlaps``).
+    ``together`` are pairs of calls, the later one of which came while the caller of the earlier one was still
+    there: a process that is killed is gone at once, as its connections are, though the server goes on with its
+    picture (``overlaps``).
     ``stopped`` are the seeds of the pictures that were worked on when somebody interrupted the server.
     """
 
@@ -28,7 +29,7 @@ class BusyPainter(FakeA1111):
         self._seed: int | None = None
         self._turn = asyncio.Lock()  # as the server's own, but it tells whose turn it is
         self.served: Counter[int] = Counter()
-        self.together: list[str] = []
+        self.together: list[tuple[int, int]] = []
         self._callers: set[int] = set()
         self._random = random.Random(1)
 
@@ -51,8 +52,7 @@ class BusyPainter(FakeA1111):
         assert isinstance(seed, int)
         self.served[seed] += 1
         self.seconds = self._random.uniform(0, self.slowest)
-        if self._callers:
-            self.together.append(f"seed {seed} came while {sorted(self._callers)} waited")
+        self.together += [(each, seed) for each in self._callers]
         self._callers.add(seed)
         try:
             return await super().respond(request)

@@ -43,7 +43,7 @@ async def _killed(world: World, size: Size, progress: Progress) -> list[Finding]
     if size is Size.FULL:
         killer = Killer(world, pause=(1.5, 5.0), at_once=2, hurry=False)
     else:
-        names = frozenset({"web", "worker", "broker"})  # what a dead database leaves open ends with its lease
+        names = frozenset({"web", "worker"})  # the others take longer to start; see turns
         killer = Killer(world, pause=(0.1, 0.4), at_once=2, hurry=True, most=3, names=names)
 
     def shown() -> str:
@@ -88,14 +88,23 @@ async def _of_pictures(world: World, talkers: list[Talker], done: str, stuck: li
     shown = ", ".join(f"{row['count']} {row['error_code'] or row['status']}" for row in ends)
     again = sum(count - 1 for count in world.painter.served.values())
     calls = f"{world.painter.served.total()} calls, {again} of them for pictures whose worker was killed"
-    overlaps = f"{world.painter.overlaps} came while the picture of a killed worker was still made"
+    wanted = await world.query(
+        "SELECT seed FROM image_requests JOIN jobs USING (id) WHERE status <> 'cancelled' AND seed = ANY($1)",
+        [earlier for earlier, _ in world.painter.together],
+    )
+    kept = {row["seed"] for row in wanted}
+    together = [f"{later} while {earlier}" for earlier, later in world.painter.together if earlier in kept]
+    # One that is cancelled or wiped is let go of while its worker still stops it.
+    stopping = len(world.painter.together) - len(together)
+    overlaps = f"{world.painter.overlaps} calls while one was made that nobody waits for, or is being stopped"
+    overlaps += f" ({stopping})"
     return [
         none_of("each picture ends", f"{painted:,} with messages; {shown}", stuck, what="stuck"),
         none_of("and is one, with its message", done, wrong, what="contradictions"),
         none_of(
             "live workers never call AUTOMATIC1111 together",
             calls,
-            world.painter.together,
+            together,
             what="calls together",
             details=(overlaps,),
         ),
