@@ -20,6 +20,7 @@ from tests.chaos import (
     slow,
     stream,
     turns,
+    whole_turns,
 )
 from tests.chaos.progress import Progress
 from tests.chaos.report import Finding
@@ -40,6 +41,7 @@ class Scenario:
 
 SCENARIOS: dict[str, Scenario] = {
     "turns": Scenario(turns.run),
+    "whole-turns": Scenario(whole_turns.run),
     "broker": Scenario(broker.run),
     "rescue": Scenario(rescue.lost_worker),
     "poison": Scenario(rescue.poison),

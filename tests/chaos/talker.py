@@ -46,14 +46,25 @@ class Talk:
 class Talker:
     """A user with some conversations, who follows them all on one socket and talks in each of them.
 
+    With ``paints`` it asks for a picture with that share of its messages, ``painted``.
     ``violations`` is what no client may ever see: a gap, an overlap, another text than the stored one.
     """
 
-    def __init__(self, urls: list[str], chance: random.Random, client: Client, talks: list[Talk]) -> None:
+    def __init__(
+        self,
+        urls: list[str],
+        chance: random.Random,
+        client: Client,
+        talks: list[Talk],
+        *,
+        paints: float = 0.0,
+    ) -> None:
         self.violations: list[str] = []
         self.connections = 0
         self.repeats = 0
         self.asked_again: set[str] = set()
+        self.painted: set[str] = set()
+        self._paints = paints
         self.streamed = 0
         self._urls = urls
         self._random = chance
@@ -96,6 +107,8 @@ class Talker:
         while count := take(self._random.randint(1, 3)):
             for _ in range(count):
                 content = f"Message {next(_numbers)} of mine, {secrets.token_hex(4)}"
+                if self._random.random() < self._paints:
+                    self.painted.add(content)
                 await self._send(talk, content)
                 talk.said.append(content)
             try:
@@ -122,7 +135,10 @@ class Talker:
 
     async def _send_http(self, talk: Talk, key: str, content: str) -> bool:
         path = f"/api/conversations/{talk.id}/messages"
-        answer = await self._post(path, {"content": content}, **{"Idempotency-Key": key})
+        body: dict[str, Any] = {"content": content}
+        if content in self.painted:
+            body["generate_image"] = True
+        answer = await self._post(path, body, **{"Idempotency-Key": key})
         if answer.status_code not in (_ACCEPTED, _CONFLICT) and answer.status_code < 500:
             self.violations.append(f"sending was refused: {answer.status_code} {answer.text}")
         return answer.status_code == _ACCEPTED
@@ -132,7 +148,8 @@ class Talker:
             return False
         waiting = self._acknowledged[key] = asyncio.get_running_loop().create_future()
         try:
-            await self._socket.say(talk.id, content, event_id=key)
+            paints = {"response": {"generate_image": True}} if content in self.painted else {}
+            await self._socket.say(talk.id, content, event_id=key, **paints)
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return bool(await waiting)
         finally:
@@ -227,15 +244,18 @@ class Talker:
 
 
 async def make_talkers(
-    world: World, *, users: int, conversations: int, urls: list[str] | None = None
+    world: World, *, users: int, conversations: int, urls: list[str] | None = None, paints: float = 0.0
 ) -> list[Talker]:
-    """Register users with so many conversations each; they talk through ``urls``, if not the webs' own."""
+    """Register users with so many conversations each.
+
+    They talk through ``urls``, if not the webs' own, and ask for a picture with a share of their messages.
+    """
     talkers = []
     for number in range(users):
         client = await world.client(number % len(world.urls))
         companion = (await client.companion())["id"]
         talks = [Talk((await client.conversation(companion))["id"]) for _ in range(conversations)]
-        talkers.append(Talker(urls or world.urls, world.random, client, talks))
+        talkers.append(Talker(urls or world.urls, world.random, client, talks, paints=paints))
     return talkers
 
 

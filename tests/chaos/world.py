@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from tests.chaos.painter import BusyPainter
 from tests.chaos.postgres import PostgresNode
 from tests.chaos.progress import Progress
 from tests.fakes.llm import Body, FakeLLM
@@ -38,6 +39,7 @@ class World:
     webs: list[HubServer]
     workers: list[HubServer]
     fake: FakeLLM
+    painter: BusyPainter
     random: random.Random
     clients: list[Client] = field(default_factory=list)
 
@@ -152,10 +154,10 @@ async def open_world(
             asyncio.to_thread(postgres.start),
             asyncio.to_thread(own_broker.start if own_broker else _nothing),
         )
-        async with FakeLLM() as fake:
+        async with FakeLLM() as fake, BusyPainter() as painter:
             fake.default = echo
             await asyncio.to_thread(rabbitmq.purge, QUEUE)
-            world = _world(folder, postgres, rabbitmq, fake, seed)
+            world = _world(folder, postgres, rabbitmq, fake=fake, painter=painter, seed=seed)
             try:
                 await all_of(server.start() for server in (*world.webs, *world.workers))
                 yield world
@@ -190,18 +192,31 @@ async def at_most(count: int, doings: Sequence[Callable[[], Awaitable[T]]]) -> l
     return await all_of([do(each) for each in doings])
 
 
-def _world(folder: Path, postgres: PostgresNode, rabbitmq: RabbitMQNode, fake: FakeLLM, seed: int) -> World:
+def _world(
+    folder: Path,
+    postgres: PostgresNode,
+    rabbitmq: RabbitMQNode,
+    *,
+    fake: FakeLLM,
+    painter: BusyPainter,
+    seed: int,
+) -> World:
     settings = {
         **llm_settings(fake.url, HUB_LLM_TIMEOUT="60"),
         "HUB_DATABASE_URL": postgres.dsn,
         "HUB_BROKER_URL": rabbitmq.url,
+        "HUB_DATA_DIR": str(folder / "data"),
+        "HUB_SD_URL": painter.url,
+        "HUB_SD_KIND": "a1111",
+        "HUB_IMAGE_WIDTH": "64",
+        "HUB_IMAGE_HEIGHT": "64",
     }
     webs = [
         HubServer(folder / f"web{number}", "web", **settings, HUB_PORT=str(free_port()))
         for number in range(2)
     ]
     workers = [HubServer(folder / f"worker{number}", "worker", **settings) for number in range(2)]
-    return World(postgres, rabbitmq, webs, workers, fake, random.Random(seed))
+    return World(postgres, rabbitmq, webs, workers, fake, painter, random.Random(seed))
 
 
 def free_port() -> int:

@@ -92,9 +92,7 @@ class Studio:
             fake = self._a1111
             await fake.wait_for(lambda: fake.working, within=20)
         if self._comfyui:
-            async with asyncio.timeout(20):
-                while self._comfyui.running is None:
-                    await asyncio.sleep(0.01)
+            await self._comfyui.wait_until_running()
 
     async def _finish(self, fake: FakeA1111, go: asyncio.Event) -> None:
         await go.wait()

@@ -20,7 +20,8 @@ LEFT JOIN scenes ON scenes.message_id = said.id WHERE responses.conversation_id 
 """
 _PICTURES = """
 SELECT jobs.status, jobs.error_code, jobs.error_message, jobs.result ->> 'image_id' AS result_id,
-    said.image_id, images.id AS stored_id, images.companion_id, sha256, recipe -> 'scene' ->> 'location' AS place,
+    said.image_id, images.id AS stored_id, images.companion_id, sha256,
+    recipe -> 'scene' ->> 'location' AS place,
     asked.content, (SELECT count(*) FROM images AS same
         WHERE same.recipe ->> 'seed' = image_requests.seed::text) AS stored
 FROM image_requests JOIN jobs USING (id) JOIN responses ON responses.id = image_requests.response_id
@@ -68,7 +69,7 @@ def _judge_reply(reply: dict[str, Any], painted: Collection[str]) -> None:
 def _judge_picture(cluster: Cluster, picture: dict[str, Any]) -> None:
     if picture["status"] != "completed":
         assert (picture["status"], picture["stored"], picture["image_id"]) == ("failed", 0, None), picture
-        assert picture["error_code"] and picture["error_message"], picture
+        assert all((picture["error_code"], picture["error_message"])), picture
         return
     assert picture["stored"] == 1, picture
     assert str(picture["image_id"]) == picture["result_id"] == str(picture["stored_id"]), picture

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import gallery, set_header
 from tests.services.refusals import pointers, refused
+from tests.services.world import query
 
 SMALL = {"width": 64, "height": 64}
 JOB = {
@@ -182,6 +183,14 @@ async def test_a_deleted_picture_leaves_its_job_without_result(client: Client, c
     after = await client.job(job["id"])
     assert (after["status"], after["result"], after["error"]) == ("completed", None, None)
     refused(await client.http.post(f"/api/images/{job['result']['id']}/again"), 404)
+
+
+async def test_a_wipe_forgets_the_words_of_requests(hub: HubServer, client: Client, companion: str) -> None:
+    job = await client.paint(companion, prompt="what nobody may read again", **SMALL)
+    assert (await client.http.post(f"/api/companions/{companion}/wipe")).status_code == 200
+    sql = "SELECT prompt FROM image_requests WHERE companion_id = $1"
+    assert await query(hub.settings["HUB_DATABASE_URL"], sql, UUID(companion)) == []
+    assert (await client.job(job["id"]))["status"] == "completed"
 
 
 async def test_cancelling_what_has_ended_changes_nothing(owner: Client, painted: dict[str, Any]) -> None:

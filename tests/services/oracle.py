@@ -9,9 +9,15 @@ _ALWAYS = {
     "positions are not 1..last_position without a gap": """
         SELECT conversations.id, last_position, array_agg(position ORDER BY position) AS positions
         FROM conversations LEFT JOIN messages ON conversation_id = conversations.id
-        GROUP BY conversations.id
+        WHERE epoch = 0 GROUP BY conversations.id
         HAVING count(position) <> last_position OR coalesce(max(position), 0) <> last_position
         OR coalesce(min(position), 1) <> 1
+    """,
+    "positions after a wipe have a gap, or do not end at last_position": """
+        SELECT conversations.id, last_position, array_agg(position ORDER BY position) AS positions
+        FROM conversations JOIN messages ON conversation_id = conversations.id
+        WHERE epoch > 0 GROUP BY conversations.id
+        HAVING count(position) <> max(position) - min(position) + 1 OR max(position) <> last_position
     """,
     "a reply belongs to no response": """
         SELECT id, content FROM messages WHERE role = 'assistant' AND response_id IS NULL

@@ -90,7 +90,7 @@ class Clearing:
         return ended
 
     async def wipe(self, companion_id: UUID, *, user_id: UUID) -> Wiped:
-        """Forget all talks with a companion: messages, painted pictures, the scene, and work under way.
+        """Forget all talks with a companion: messages, pictures, what was asked for, the scene, and work.
 
         Conversations stay, empty; their positions go on, so that nobody takes a new message for an old one.
 
@@ -103,6 +103,7 @@ class Clearing:
             await scenes.forget(companion_id)
             messages = await queries.delete_messages(conversations)
             pictures = await images.delete_generated(companion_id)
+            await painting.forget(companion_id)
             await companions.reset_scene(companion_id)
         await self._tell(cancelled, conversations)
         wiped = Wiped(messages=messages, memories=0, images=pictures, jobs_cancelled=len(cancelled))

@@ -110,6 +110,16 @@ async def ids_of(*, companion_id: UUID | None = None, conversation_id: UUID | No
     return [row["id"] for row in rows]
 
 
+async def forget(companion_id: UUID) -> None:
+    """Forget what was asked for of a companion, but for what is still to be painted."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "DELETE FROM image_requests USING jobs WHERE companion_id = $1 AND jobs.id = image_requests.id"
+            " AND status NOT IN ('queued', 'in_progress')",
+            companion_id,
+        )
+
+
 # From the worker's side
 
 _BEGIN = f"""
