@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.fakes.a1111 import INTERRUPT
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import Script, reply, status
 from tests.services.fixtures import new_database
@@ -211,6 +214,26 @@ async def test_one_that_is_painted_is_stopped_at_the_server(
     again = await user.paint(await companion_of(user, talk))  # the lane is free, the server as before
     assert again["status"] == "completed"
     assert server.overlaps == 0
+
+
+async def test_the_next_one_waits_until_the_server_has_stopped(user: Client, server: PromptedA1111) -> None:
+    await held(server)
+    companion, stopped = (await user.companion())["id"], asyncio.Event()
+    server.answers[INTERRUPT] = replace(status(200, {}), before_head=[stopped])
+    try:
+        first = await user.ask_image(companion)
+        await server.wait_for(lambda: server.working)
+        second = await user.ask_image(companion)
+        await cancel(user, first["id"])
+        with suppress(TimeoutError):
+            await server.wait_for(lambda: server.overlaps > 0, within=1.5)
+        server.held = False
+        server.finish()
+        stopped.set()
+        assert (await user.done(second["id"]))["status"] == "completed"
+        assert server.overlaps == 0
+    finally:
+        del server.answers[INTERRUPT]
 
 
 async def companion_of(client: Client, conversation_id: str) -> str:

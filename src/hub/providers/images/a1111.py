@@ -72,10 +72,15 @@ class A1111:
         self._stop_seconds = stop_seconds
         self._max_bytes = max_bytes
         self._samplers = ways_to_name(options.sampler)
+        self._turn = asyncio.Lock()  # one that is cancelled holds the next up until the server has stopped
 
     async def make(self, order: PictureOrder, *, progress: Progress, ticket: str | None = None) -> Picture:
         """Make a picture; see ``ImageServer.make``."""
         del ticket
+        async with self._turn:
+            return await self._make_alone(order, progress)
+
+    async def _make_alone(self, order: PictureOrder, progress: Progress) -> Picture:
         working = asyncio.ensure_future(self._make(order))
         watching = asyncio.ensure_future(self._watch(progress))
         try:
