@@ -17,8 +17,8 @@ class BusyPainter(FakeA1111):
 
     ``served`` counts the calls for each seed: each request for a picture has one of its own.
     ``together`` are pairs of calls, the later one of which came while the caller of the earlier one was still
-    there: a process that is killed is gone at once, as its connections are, though the server goes on with its
-    picture (``overlaps``).
+    there: a process that is killed is gone at once, as its connections are, though the server goes on with
+    its picture (``overlaps``).
     ``stopped`` are the seeds of the pictures that were worked on when somebody interrupted the server.
     """
 
