@@ -59,6 +59,7 @@ async def _killed(world: World, size: Size, progress: Progress) -> list[Finding]
     done = f"{total:,} turns, {killer.shown}"
     return [
         *_of_texts(verdict, talkers, killer, done, total),
+        *_of_kills(killer, done, size),
         *await _of_pictures(world, talkers, done, stuck),
         await _of_wipers(world, wipers),
     ]
@@ -74,9 +75,14 @@ def _of_texts(
     return [
         none_of("pictures and scenes cost no message and no reply", done, lost, what="lost"),
         none_of("nor double or move one", done, wrong, what="doubled, out of order, contradictory"),
-        none_of("no process ends by itself", done, killer.died, what="ended"),
-        none_of("every kind of process was killed", done, killer.spared, what="spared"),
     ]
+
+
+def _of_kills(killer: Killer, done: str, size: Size) -> list[Finding]:
+    found = [none_of("no process ends by itself", done, killer.died, what="ended")]
+    if size is Size.FULL:  # in a short run the turns may be over before
+        found.append(none_of("every kind of process was killed", done, killer.spared, what="spared"))
+    return found
 
 
 async def _of_pictures(world: World, talkers: list[Talker], done: str, stuck: list[str]) -> list[Finding]:

@@ -197,7 +197,7 @@ async def races(world: World, size: Size, progress: Progress) -> list[Finding]:
             done=done,
             found=", ".join(f"{totals[name]:,}" for name in _COUNTED),
             goal="some of each",
-            met=all(totals[name] for name in _COUNTED),
+            met=size is Size.SHORT or all(totals[name] for name in _COUNTED),
         ),
     ]
 
