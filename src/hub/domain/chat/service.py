@@ -187,10 +187,10 @@ class ChatService:
         if sending.key is None and not paints:
             return _found(await queries.store_message(new))
         async with ENGINE.transaction():
+            if paints:  # first of all, as where a picture is asked for without a message
+                await self._limits.take_image(sending.user_id)
             stored = _found(await queries.store_message(new))
             await remember(sending, stored[0])
-            if paints:
-                await self._limits.take_image(sending.user_id)
         return stored
 
     def _check_length(self, content: str) -> None:
