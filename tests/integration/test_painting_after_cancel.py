@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests.fakes.a1111 import INTERRUPT, FakeA1111
 from tests.fakes.http_server import Request
 from tests.fakes.llm import FakeLLM
@@ -25,11 +23,6 @@ class SlowToStop(FakeA1111):
         return await super().respond(request)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="cancelling frees the lane at once, so that the next call overlaps the one being stopped, and the "
-    "interruption, which names no picture, may meet the next one",
-)
 async def test_the_next_picture_waits_until_a_cancelled_one_has_stopped(
     tmp_path: Path, empty_database: str, llm: FakeLLM
 ) -> None:
