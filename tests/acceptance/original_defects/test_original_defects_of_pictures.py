@@ -21,7 +21,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import httpx2
 
 from tests.acceptance.original_defects.conftest import IMAGES_PER_HOUR, TEXT, all_painted, jobs_of
@@ -35,6 +37,20 @@ from tests.services.world import exactly_one_reply, within
 
 REFUSE = "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\
  RAISE EXCEPTION 'not today'; END $$"
+
+
+WAITING = """SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect to the hub's database."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -119,6 +135,27 @@ async def test_06_every_way_of_asking_for_a_picture_counts(ada: Client, files: S
     await ada.ended((await ada.send(conversation, "Only words"))["response"]["id"])
     replay = await ada.http.post(path, json={"content": "And a picture", **wanted}, headers=key)
     assert (replay.status_code, replay.json()["message"]) == (202, first["message"])
+
+
+async def test_06_the_last_picture_of_the_hour_sent_twice_at_once_is_one(ada: Client, files: Store) -> None:
+    companion = (await ada.companion())["id"]
+    for _ in range(IMAGES_PER_HOUR - 1):
+        await ada.ask_image(companion)
+    conversation = (await ada.conversation(companion))["id"]
+    key = {"Idempotency-Key": "twice-at-once"}
+    dsn = files.server.settings["HUB_DATABASE_URL"]
+    async with connected(dsn) as holder, connected(dsn) as watcher:
+        async with holder.transaction():  # both are on their way before either is stored
+            await holder.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", UUID(conversation))
+            sends = [
+                asyncio.create_task(ada.send_for_image(conversation, "The last one", **key)) for _ in range(2)
+            ]
+            async with asyncio.timeout(20):
+                while await watcher.fetchval(WAITING) < len(sends):
+                    await asyncio.sleep(0.02)
+        sent = await asyncio.gather(*sends)
+    assert sent[0]["message"] == sent[1]["message"]
+    assert await all_painted(ada, files) == IMAGES_PER_HOUR
 
 
 async def test_07_of_fifty_at_once_exactly_as_many_pass_as_may(
