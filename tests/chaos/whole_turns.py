@@ -58,16 +58,14 @@ async def _killed(world: World, size: Size, progress: Progress) -> list[Finding]
     verdict = await verdict_on(world, talkers)
     done = f"{total:,} turns, {killer.shown}"
     return [
-        *_of_texts(verdict, talkers, killer, done, total),
+        *_of_texts(verdict, talkers, done, total),
         *_of_kills(killer, done, size),
         *await _of_pictures(world, talkers, done, stuck),
         await _of_wipers(world, wipers),
     ]
 
 
-def _of_texts(
-    verdict: Verdict, talkers: list[Talker], killer: Killer, done: str, total: int
-) -> list[Finding]:
+def _of_texts(verdict: Verdict, talkers: list[Talker], done: str, total: int) -> list[Finding]:
     answered = sum(talker.answered for talker in talkers)
     lost = [*verdict.lost, *(["not all turns were made"] if answered != total else [])]
     wrong = [*verdict.doubled, *verdict.disordered, *verdict.torn]

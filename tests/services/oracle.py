@@ -77,7 +77,8 @@ _ALWAYS = {
         JOIN messages AS earlier_says ON earlier_says.id = earlier.message_id
         JOIN messages AS later_says ON later_says.id = later.message_id
         WHERE earlier_asks.position < later_asks.position AND earlier_says.position > later_says.position
-        AND NOT EXISTS (SELECT FROM jobs WHERE subject_id = earlier.id AND id <> earlier.job_id)
+        AND NOT EXISTS (SELECT FROM jobs
+            WHERE kind = 'reply' AND subject_id = earlier.id AND id <> earlier.job_id)
     """,
     "an idempotency key stands for something that is not there": """
         SELECT key, kept.message_id, kept.response_id FROM idempotency_keys AS kept
