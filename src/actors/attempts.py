@@ -92,16 +92,21 @@ class TaskAttempt(Attempt):
         try:
             await self._task
         except JobLostError:
-            logger.info("job dropped, it was taken away")
+            await self._drop()
         except asyncio.CancelledError:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             if self.stopped is Stop.LOST:
-                logger.info("job dropped, it was taken away")
+                await self._drop()
                 return
             await self._release()
             if self.stopped is None:
                 raise
+
+    async def _drop(self) -> None:
+        logger.info("job dropped, it was taken away")
+        with suppress(*UNAVAILABLE):  # the lane is free after a while by itself
+            await store.let_go(self.claim)
 
     async def _release(self) -> None:
         try:

@@ -28,6 +28,7 @@ QUEUE = "hub.image"
 EACH, SECONDS = 10, 0.05
 #: Seconds from the end of a lease to the picture, on a busy machine.
 RESCUED = 20.0
+LANE_IS_KEPT = "SELECT lease_until > now() AS kept FROM jobs WHERE id = $1"
 
 
 @dataclass
@@ -227,3 +228,26 @@ async def test_a_frozen_worker_stores_nothing(studio: Studio) -> None:
         await worker.wait_for("job dropped, it was taken away")
         await is_stored_once(eve, job)
         assert await eve.client.job(job_id) == job
+
+
+async def test_what_is_cancelled_keeps_the_lane_until_the_server_has_stopped(studio: Studio) -> None:
+    fake = studio.fake
+    async with one_held(studio) as (eve, job_id, worker):
+        asked, interrupts, fake.stop_seconds = len(fake.orders), fake.interrupts, 1.0
+        try:
+            next_ones = [await eve.ask() for _ in range(2)]
+            fake.held = False
+            os.kill(worker.pid, signal.SIGSTOP)  # it hears of the cancel late: the other one must not begin
+            try:
+                cancelled = await eve.client.http.post(f"/api/jobs/{job_id}/cancel")
+                assert cancelled.json()["status"] == "cancelled"
+                rows = await query(studio.database, LANE_IS_KEPT, UUID(job_id))
+                assert rows[0]["kept"]
+            finally:
+                os.kill(worker.pid, signal.SIGCONT)
+            for each in next_ones:
+                assert (await studio.done(eve.client, each))["status"] == "completed"
+        finally:
+            fake.stop_seconds = 0.0
+    assert (len(fake.orders), fake.interrupts) == (asked + 2, interrupts + 1)
+    assert fake.overlaps == 0

@@ -50,6 +50,7 @@ EXPECTED = {
     "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
     "jobs_ended": "(completed_at) WHERE (completed_at IS NOT NULL)",
     "jobs_lane_order": "(lane, rank, sequence) WHERE ((status)::text = ANY",
+    "jobs_lane_stopping": "(lane, lease_until) WHERE (((status)::text = 'cancelled'::text) AND",
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
     "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_subject": "(subject_id)",

@@ -36,6 +36,8 @@ RETRY_MOST = 10.0
 
 #: Seconds a worker may be silent before its job is given to another.
 LEASE = 30.0
+#: Seconds for which a cancelled job keeps a shared lane while its worker stops what it asked for there.
+STOPPING = 5.0
 #: Seconds between two heartbeats of a running job.
 HEARTBEAT = 10.0
 

@@ -21,7 +21,17 @@ from asyncpg import Record
 
 from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
-from hub.jobs.contracts import LEASE, MAX_ATTEMPTS, Cancelled, Claim, JobStatus, NewJob, Rescued, retry_delay
+from hub.jobs.contracts import (
+    LEASE,
+    MAX_ATTEMPTS,
+    STOPPING,
+    Cancelled,
+    Claim,
+    JobStatus,
+    NewJob,
+    Rescued,
+    retry_delay,
+)
 
 
 async def insert(job: NewJob) -> None:
@@ -74,11 +84,17 @@ def insertion_values(job: NewJob) -> tuple[object, ...]:
 
 
 #: Whether a row of ``jobs`` that waits may run as far as its lane goes: nothing of it runs, and what is
-#: before it has ended, or, where the lane is shared, is not due yet.
-IS_HEAD = """NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.id <> jobs.id
+#: before it has ended, or, where the lane is shared, is not due yet. A shared lane is that of a server that
+#: people have in common: what was cancelled there keeps the lane until it has been stopped.
+IS_HEAD = """(NOT EXISTS (SELECT FROM jobs AS ahead WHERE ahead.lane = jobs.lane AND ahead.id <> jobs.id
     AND ahead.status IN ('queued', 'in_progress') AND (ahead.status = 'in_progress'
     OR (ahead.rank, ahead.sequence) < (jobs.rank, jobs.sequence)
-    AND (jobs.rank = 0 OR ahead.due_at <= now())))"""
+    AND (jobs.rank = 0 OR ahead.due_at <= now())))
+    AND (jobs.rank = 0 OR NOT EXISTS (SELECT FROM jobs AS stopping WHERE stopping.lane = jobs.lane
+        AND stopping.status = 'cancelled' AND stopping.lease_until > now())))"""
+#: The lease of a job that is cancelled: see :func:`let_go`.
+_STOPPING = f"""CASE WHEN status = 'in_progress' AND rank > 0
+    THEN now() + interval '{STOPPING} seconds' END"""
 
 
 #: The claim as a part of a larger statement. Its parameters are the job's id, the worker, the lease, the cap
@@ -252,7 +268,7 @@ async def cancel(job_id: UUID) -> str | None:
     """End a job that has not ended yet; return the status it had, None when it had ended."""
     async with ENGINE.connection() as connection:
         status: str | None = await connection.fetchval(
-            "UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL FROM ("
+            f"UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = {_STOPPING} FROM ("  # noqa: S608 - a constant
             "SELECT id AS job_id, status AS before FROM jobs WHERE id = $1 FOR UPDATE) AS job"
             " WHERE id = job_id AND before IN ('queued', 'in_progress') RETURNING before",
             job_id,
@@ -261,11 +277,21 @@ async def cancel(job_id: UUID) -> str | None:
 
 
 # In the order of ids, so that two such calls cannot wait for each other.
-_CANCEL = """
-UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = NULL WHERE id IN (
-    SELECT id FROM jobs WHERE ({which}) AND status IN ('queued', 'in_progress') ORDER BY id FOR UPDATE)
+_CANCEL = f"""
+UPDATE jobs SET status = 'cancelled', completed_at = now(), lease_until = {_STOPPING} WHERE id IN (
+    SELECT id FROM jobs WHERE ({{which}}) AND status IN ('queued', 'in_progress') ORDER BY id FOR UPDATE)
 RETURNING id AS job_id, kind, lane
-"""
+"""  # noqa: S608 - a constant
+
+
+async def let_go(claim: Claim) -> None:
+    """Give back the lane that a cancelled job kept, now that nothing of it is at work any more."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE jobs SET lease_until = NULL WHERE id = $1 AND attempt = $2 AND status = 'cancelled'",
+            claim.job_id,
+            claim.attempt,
+        )
 
 
 async def cancel_lanes(lanes: list[str]) -> list[Cancelled]:
