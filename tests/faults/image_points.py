@@ -46,7 +46,7 @@ REMOVE_POINTS: tuple[Point, ...] = (
     commit(_REMOVE),
 )
 #: Within an image process.
-CHILD_POINTS: tuple[Point, ...] = (Point("hub.storage.codec.pictures._write"), Point("os.fsync"))
+CHILD_POINTS: tuple[Point, ...] = (Point("hub.storage.codec.pictures.overwrite"), Point("os.fsync"))
 
 _FOLDER = "HUB_TEST_FAILPOINTS"
 

@@ -121,7 +121,7 @@ async def fields_of(hub: HubServer, route: Route) -> dict[str, Schema]:
 def wrong_values(schema: Schema) -> Iterator[Any]:
     """Return values that a field must not take."""
     alternatives = schema.get("oneOf", [schema])
-    taken = {each.get("type") for each in alternatives}
+    taken = {"object" if "$ref" in each else each.get("type") for each in alternatives}
     for kind, values in OF_TYPE.items():
         if kind not in taken:
             yield from values

@@ -126,13 +126,13 @@ async def test_08_a_message_in_the_middle_of_a_wipe_does_not_hold_up_the_next(
     companion = (await ada.companion())["id"]
     conversation = (await ada.conversation(companion))["id"]
     replies.give("In the middle", reply(TEXT, between={3: go}))
-    await ada.paint(companion)  # so that there is a counter to be held
     async with transaction(files) as end_of_wipe:
         await end_of_wipe.execute(f"SELECT pg_advisory_xact_lock({OF_SCENES})", companion)
         async with transaction(files) as end_of_send:
-            mine = "SELECT FROM rate_limits WHERE subject = $1 FOR UPDATE"
-            await end_of_send.execute(mine, ada.user["id"])
-            sending = asyncio.create_task(ada.send_for_image(conversation, "In the middle"))
+            # The last that a send does is to note its key.
+            await end_of_send.execute("LOCK TABLE idempotency_keys IN SHARE MODE")
+            key = {"Idempotency-Key": "in-the-middle"}
+            sending = asyncio.create_task(ada.send_for_image(conversation, "In the middle", **key))
             await waits_for(end_of_send)
             wiping = asyncio.create_task(ada.http.post(f"/api/companions/{companion}/wipe"))
             await eventually_blocked(files, 2)
