@@ -35,11 +35,11 @@ async def ensure(periods: Mapping[str, timedelta]) -> None:
 
 
 # A job that waits or runs is enough: what it will find covers this time too. A time further away than one
-# period is of a clock that has been put back since.
+# period, and than whoever took it a moment ago may have put it, is of a clock that has been put back since.
 _TAKE = """
 UPDATE schedules SET due_at = now() + every_seconds * interval '1 second'
 WHERE id = (SELECT id FROM schedules WHERE name = ANY($1)
-            AND (due_at <= now() OR due_at > now() + every_seconds * interval '1 second')
+            AND (due_at <= now() OR due_at > now() + (every_seconds + 60) * interval '1 second')
             ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, name, EXISTS (
     SELECT FROM jobs WHERE jobs.id = job_id AND status IN ('queued', 'in_progress')) AS is_busy
