@@ -10,6 +10,8 @@ import pytest
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
 from hub.db.migrate import migrate
+from hub.domain.painting import queries as painting
+from hub.domain.scenes import reading
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
 from tests.services.fixtures import new_database
@@ -78,3 +80,22 @@ async def test_those_who_ask_again_and_again_do_not_keep_the_others_waiting(lane
         await ask(lane, user_id)
     users = await served(lane, 9, eager=(BEN, CAT))
     assert users.count(ADA) == 3, users
+
+
+async def rung(lane: str) -> set[UUID]:
+    """Return which jobs of a lane are rung for by a sweep, beside those that were rung for just now."""
+    due = {each.id for each in await queue.take_due(limit=500, fresh=0.0, stale=15.0, cap=None)}
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch("SELECT id FROM jobs WHERE lane = $1", lane)
+    return due & {row["id"] for row in rows}
+
+
+@pytest.mark.parametrize("kind", [JobKind.IMAGE, JobKind.SCENE])
+async def test_one_that_has_nothing_to_do_lets_the_next_be_rung_for(lane: str, kind: JobKind) -> None:
+    """Its companion went in the very moment it was asked for; the next was rung for when it came, in vain."""
+    begin = painting.begin if kind == JobKind.IMAGE else reading.begin
+    gone, behind = await ask(lane, ADA, kind=kind), await ask(lane, BEN, kind=kind)
+    await queue.stamp([(gone, 0.0), (behind, 0.0)])
+    assert await rung(lane) == set()
+    assert await begin(gone, worker="test") is None
+    assert await rung(lane) == {behind}
