@@ -31,6 +31,7 @@ from hub.domain.chat.schemas import (
     UpdateConversation,
 )
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.limits.errors import TooManyRequestsError
 from hub.domain.limits.service import Limits
 from hub.jobs import store
 from hub.jobs.contracts import JobKind, JobStatus, NewJob
@@ -161,6 +162,10 @@ class ChatService:
             sent, companion_id = await self._store(sending, job)
         except KeyInUseError:
             return await self.send(sending)
+        except TooManyRequestsError:
+            if (before := await recall(sending)) is None:
+                raise
+            return Accepted(sent=before, replayed=True)  # the same send was faster, and took the last picture
         ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
         with bound_contextvars(**ids):
             if job is not None:
