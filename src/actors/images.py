@@ -56,7 +56,10 @@ class ImageAttempt(TaskAttempt):
     @property
     def context(self) -> Mapping[str, str]:
         """The ids for the log."""
-        return {"companion_id": str(self._request.companion_id)}
+        ids = {"companion_id": str(self._request.companion_id)}
+        if self._request.conversation_id is not None:
+            ids["conversation_id"] = str(self._request.conversation_id)
+        return ids
 
     async def run(self) -> None:
         """Make the attempt, and tell those who watch when it begins and when it ends."""
