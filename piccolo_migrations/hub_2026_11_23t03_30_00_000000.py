@@ -19,6 +19,7 @@ STATEMENTS = (
     "CREATE INDEX image_requests_response ON image_requests (response_id) WHERE response_id IS NOT NULL",
     "DROP INDEX jobs_lane_order",
     "CREATE INDEX jobs_lane_order ON jobs (lane, rank, sequence) WHERE status IN ('queued', 'in_progress')",
+    "CREATE INDEX jobs_lane_begun ON jobs (lane, rank, user_id) WHERE rank > 0 AND started_at IS NOT NULL",
 )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from enum import Enum, auto
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -162,8 +161,7 @@ class Attempts(ABC, Generic[AttemptT]):
         )
         await self._keep(attempt)
         if not self.process.is_stopping:
-            with suppress(*UNAVAILABLE):  # the sweep finds it too
-                await self.process.relay.ring_next(claim.lane, kind=claim.kind, user_id=claim.user_id)
+            await self.process.relay.ring_next(claim.lane, kind=claim.kind, user_id=claim.user_id)
 
     async def _keep(self, attempt: AttemptT) -> None:
         self._running.add(attempt)

@@ -56,7 +56,10 @@ class ImageAttempt(TaskAttempt):
     @property
     def context(self) -> Mapping[str, str]:
         """The ids for the log."""
-        return {"companion_id": str(self._request.companion_id)}
+        ids = {"companion_id": str(self._request.companion_id)}
+        if self._request.conversation_id is not None:
+            ids["conversation_id"] = str(self._request.conversation_id)
+        return ids
 
     async def run(self) -> None:
         """Make the attempt, and tell those who watch when it begins and when it ends."""
@@ -70,14 +73,10 @@ class ImageAttempt(TaskAttempt):
     async def work(self) -> None:
         """Have it made and store it, or fail."""
         try:
-            async with asyncio.timeout(self._process.settings.sd_timeout + SPARE):
-                await self._process.images.files.require_room()  # it would be painted for nothing
-                picture, prompt = await self._make()
+            picture, prompt = await self._make_in_time()
             image = await self._store(picture, prompt)
         except ImageServerError as error:
             await self._fail(error)
-        except TimeoutError:
-            await self._fail(_broken("image_timeout", "The picture was not done in time. Try again later."))
         except (TooManyPixelsError, UnreadableImageError, UnsupportedImageError) as error:
             await self._fail(_broken(error.code, _UNFIT))  # its own sentence is for people who send pictures
         except HubError as error:  # there is no room for it
@@ -101,6 +100,18 @@ class ImageAttempt(TaskAttempt):
                 saved=f"{1 - image.bytes / image.original_bytes:.1%}",
                 duration_ms=self.elapsed_ms(),
             )
+
+    async def _make_in_time(self) -> tuple[Picture, PicturePrompt]:
+        limit = asyncio.timeout(self._process.settings.sd_timeout + SPARE)
+        try:
+            async with limit:
+                await self._process.images.files.require_room()  # it would be painted for nothing
+                return await self._make()
+        except TimeoutError:
+            if not limit.expired():  # it is the database that does not answer
+                raise
+            text = "The picture was not done in time. Try again later."
+            raise _broken("image_timeout", text) from None
 
     async def _make(self) -> tuple[Picture, PicturePrompt]:
         request, prompt = self._request, self._prompt()

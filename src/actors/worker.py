@@ -106,8 +106,9 @@ class Worker:
     def _take_over(self, job_id: UUID, kind: str) -> bool:
         """Run a job that nobody came for, if there is a place for it."""
         actor = self._actors.get(kind)
-        # Those taken over that write a reply count twice: it is the idle who should take more.
-        places = self._process.settings.worker_threads - self._replies.running - len(self._taken_over)
+        # Those taken over count twice: it is the idle who should take more.
+        running = self._replies.running + self._scenes.running + self._images.running
+        places = self._process.settings.worker_threads - running - len(self._taken_over)
         if actor is None or places <= 0:
             return False
         logger.info("job taken over", job_id=str(job_id), kind=kind)

@@ -49,6 +49,7 @@ EXPECTED = {
     "images_owner": "(user_id) INCLUDE (bytes, thumb_bytes)",
     "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
     "jobs_ended": "(completed_at) WHERE (completed_at IS NOT NULL)",
+    "jobs_lane_begun": "(lane, rank, user_id) WHERE ((rank > 0) AND (started_at IS NOT NULL))",
     "jobs_lane_order": "(lane, rank, sequence) WHERE ((status)::text = ANY",
     "jobs_lane_stopping": "(lane, lease_until) WHERE (((status)::text = 'cancelled'::text) AND",
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
@@ -118,10 +119,11 @@ SELECT md5('limit' || r)::uuid, 'send', r, 1, now() + interval '1 min' FROM gene
 INSERT INTO scenes (id, companion_id, message_id)
 SELECT md5('scene' || c || '.' || p)::uuid, md5('companion' || c)::uuid, md5('message' || c || '.' || p)::uuid
 FROM generate_series(1, 2000) c, generate_series(16, 20, 2) p;
-INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, rank, due_at, completed_at)
+INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, rank, due_at, started_at, completed_at)
 SELECT md5('paint' || c || '.' || p)::uuid, 'image', 'image:server', md5('user' || (c % 200 + 1))::uuid,
     md5('paint' || c || '.' || p)::uuid, CASE WHEN c < 40 AND p = 19 THEN 'queued' ELSE 'completed' END,
-    c, now() - interval '1 min', CASE WHEN c < 40 AND p = 19 THEN NULL ELSE now() END
+    c, now() - interval '1 min', CASE WHEN c < 40 AND p = 19 THEN NULL ELSE now() END,
+    CASE WHEN c < 40 AND p = 19 THEN NULL ELSE now() END
 FROM generate_series(1, 2000) c, generate_series(15, 19, 2) p;
 INSERT INTO image_requests (id, companion_id, conversation_id, response_id)
 SELECT md5('paint' || c || '.' || p)::uuid, md5('companion' || c)::uuid, md5('conversation' || c)::uuid,
@@ -267,7 +269,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "a picture that is asked for": (
         lambda: in_transaction(lambda: painting.insert(PICTURE)),
-        ["jobs_lane_order", "companions_pkey"],
+        ["jobs_lane_order", "jobs_lane_begun", "companions_pkey"],
     ),
     "a picture and its place in the queue": (
         lambda: painting.get(made("paint30.19"), user_id=made("user31")),

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from hub.db.engine import ENGINE
+from hub.jobs.contracts import Claim
 from hub.jobs.store import IS_HEAD
 
 _RUNNING = """(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs.user_id
@@ -112,3 +113,12 @@ async def next_after(
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_NEXT, lane, kind, user_id, cap)
     return [(row["id"], row["kind"]) for row in rows]
+
+
+async def ring_next_later(claim: Claim, *, cap: int | None = None) -> None:
+    """Have the next sweep ring for what waited for a job that ended as soon as it was claimed.
+
+    It may have been rung for in vain just now.
+    """
+    behind = await next_after(claim.lane, kind=claim.kind, user_id=claim.user_id, cap=cap)
+    await forget_published([job_id for job_id, _ in behind])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import UUID
 
 from hub.core.logging import get_logger
-from hub.db.engine import DATABASE_ERRORS
+from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.jobs import queue
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.messages import JobPublisher
@@ -86,9 +87,13 @@ class Relay:
         asyncio.get_running_loop().call_later(delay, self.ring, job_id, kind)
 
     async def ring_next(self, lane: str, *, kind: str, user_id: UUID | None) -> None:
-        """Publish what waited for a job that has ended: the next of its lane, and others of its user."""
-        for job_id, kind_of_next in await queue.next_after(lane, kind=kind, user_id=user_id, cap=self._cap):
-            self.ring(job_id, kind_of_next)
+        """Publish what waited for a job that has ended: the next of its lane, and others of its user.
+
+        While the database is away this is left to the sweep.
+        """
+        with suppress(*UNAVAILABLE):
+            for each, its_kind in await queue.next_after(lane, kind=kind, user_id=user_id, cap=self._cap):
+                self.ring(each, its_kind)
 
     async def _note(self, confirmation: Awaitable[None], job_id: UUID, kind: str, began: float) -> None:
         try:

@@ -57,14 +57,20 @@ def insertion(*, first: int, source: str = "") -> str:
     )
 
 
-# Start-time fair queuing: a user's job comes behind their own, and a newcomer's first beside the first that
-# waits or runs. Of equal ranks the older goes first. Two that are stored at the same instant may get the
-# same rank, which costs one turn at most. After Goyal, Vin, Cheng: Start-time Fair Queueing, SIGCOMM 1996.
-_RANK = """CASE WHEN {shares_lane} THEN 1 + GREATEST(
-    COALESCE((SELECT max(rank) FROM jobs WHERE lane = {lane} AND user_id = {user_id}
-        AND status IN ('queued', 'in_progress')), 0),
-    COALESCE((SELECT min(rank) FROM jobs WHERE lane = {lane}
-        AND status IN ('queued', 'in_progress')), 1) - 1) ELSE 0 END"""
+# Start-time fair queuing: a user's job comes behind their own, and a newcomer's first beside the one that
+# began last, or the first that waits. The one that a user began there last is their own too: else those who
+# ask again and again would always be newcomers. Of equal ranks the older goes first. Two that are stored at
+# the same instant may get the same rank, which costs one turn at most. After Goyal, Vin, Cheng: Start-time
+# Fair Queueing, SIGCOMM 1996.
+_RANK = """CASE WHEN {shares_lane} THEN GREATEST(1,
+    (SELECT max(rank) + 1 FROM jobs WHERE lane = {lane} AND user_id = {user_id}
+        AND status IN ('queued', 'in_progress')),
+    (SELECT min(rank) FROM jobs WHERE lane = {lane} AND status IN ('queued', 'in_progress')),
+    (SELECT served + EXISTS (SELECT FROM jobs WHERE lane = {lane} AND user_id = {user_id} AND rank = served
+        AND rank > 0 AND started_at IS NOT NULL)::int
+        FROM (SELECT max(rank) AS served FROM jobs WHERE lane = {lane}
+            AND rank > 0 AND started_at IS NOT NULL) AS begun)
+    ) ELSE 0 END"""
 
 
 def insertion_values(job: NewJob) -> tuple[object, ...]:

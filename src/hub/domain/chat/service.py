@@ -165,7 +165,7 @@ class ChatService:
         except TooManyRequestsError:
             if (before := await recall(sending)) is None:
                 raise
-            return Accepted(sent=before, replayed=True)  # the same send was faster, and the last that may
+            return Accepted(sent=before, replayed=True)  # the same send was faster, and took the last picture
         ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
         with bound_contextvars(**ids):
             if job is not None:

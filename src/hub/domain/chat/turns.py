@@ -125,8 +125,7 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     if row["conversation_id"] is None:
         # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
         await _fail_gone(claim)
-        behind = await queue.next_after(claim.lane, kind=claim.kind, user_id=claim.user_id, cap=cap)
-        await queue.forget_published([job_id for job_id, _ in behind])  # rung for in vain just now, perhaps
+        await queue.ring_next_later(claim, cap=cap)
         return None
     return _turn(claim, row)
 

@@ -15,7 +15,7 @@ from hub.domain.images.schemas import Image
 from hub.domain.painting.schemas import Job, JobError
 from hub.domain.scenes.queries import SETTING_OF_MESSAGE, setting_of
 from hub.domain.scenes.schemas import Scene, SceneDetails
-from hub.jobs import store
+from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
 
 #: How many jobs of the same lane go before one that waits.
@@ -143,6 +143,7 @@ async def begin(job_id: UUID, *, worker: str) -> Request | None:
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
     if row["companion_id"] is None or claim.user_id is None:
         await store.fail(claim, code="companion_gone", message="There is nobody to paint any more.")
+        await queue.ring_next_later(claim)
         return None
     setting = setting_of(row)
     own = row["own_scene"]

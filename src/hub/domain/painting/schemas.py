@@ -64,8 +64,3 @@ class Job(Struct, frozen=True, kw_only=True):
     error: JobError | None
     created_at: datetime
     completed_at: datetime | None
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will come."""
-        return self.status not in ("queued", "in_progress")

@@ -38,10 +38,6 @@ def objects(text: str) -> list[dict[str, Value]]:
     return found
 
 
-class _TooDeepError(Exception):
-    pass
-
-
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text

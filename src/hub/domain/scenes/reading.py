@@ -13,7 +13,7 @@ from hub.domain.painting import queries as painting
 from hub.domain.scenes import queries
 from hub.domain.scenes.analysis import MESSAGES, Findings
 from hub.domain.scenes.schemas import Scene
-from hub.jobs import store
+from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
 from hub.providers.llm.protocol import ChatMessage
 
@@ -75,6 +75,7 @@ async def begin(job_id: UUID, *, worker: str) -> Reading | None:
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
     if row["message_id"] is None:
         await store.complete(claim)
+        await queue.ring_next_later(claim)
         return None
     return _reading(claim, row)
 
