@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -95,7 +96,10 @@ def read_error(body: bytes) -> ServerError:
 
 def understood(error: object) -> ServerError:
     """Read an error that is decoded already: what stood under "error", whatever it is."""
-    words = msgspec.json.encode(error).decode() if not isinstance(error, str) else error
+    try:
+        words = error if isinstance(error, str) else json.dumps(error)  # it takes halves of characters too
+    except RecursionError:
+        words = ""
     status = error.get("code") if isinstance(error, dict) else None
     if isinstance(status, str) and status.isdecimal() and status.isascii():
         status = int(status[:4])
