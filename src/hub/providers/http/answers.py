@@ -30,11 +30,29 @@ TRANSPORT_ERRORS = (
     ServerDownError,
 )
 
+#: What servers answer that do not have a page.
+NO_SUCH_PAGE = frozenset({404, 405, 501})
+
 #: What a broken connection means. "overloaded": no free connection of ours; "bad_request": what we sent is
 #: no HTTP; "truncated": the answer had begun; "down": not even tried, since the calls before were in vain.
 TransportTrouble = Literal[
     "timeout", "unreachable", "overloaded", "bad_request", "certificate", "truncated", "down"
 ]
+
+
+_BY_STATUS = {
+    401: "refused_key",
+    402: "quota",
+    403: "forbidden",
+    404: "not_found",
+    408: "timeout",
+    409: "overloaded",  # a model that is being loaded or swapped
+    425: "overloaded",
+    429: "overloaded",
+    503: "overloaded",
+    504: "timeout",
+}
+_SERVER_ERROR = 500
 
 
 class ServerError(msgspec.Struct, frozen=True):
@@ -65,6 +83,11 @@ def transport_trouble(error: Exception, *, answering: bool) -> tuple[TransportTr
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "certificate", type(error).__name__
     return "truncated" if answering else "unreachable", detail
+
+
+def status_trouble(status: int) -> str:
+    """Say what a status of 400 and beyond means by itself; the body's words may say more."""
+    return _BY_STATUS.get(status) or ("bad_request" if status < _SERVER_ERROR else "server_error")
 
 
 async def read_body(response: httpcore2.Response) -> bytes:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from hub.providers.http.answers import NO_SUCH_PAGE
 from hub.providers.http.client import HttpClient
 from hub.providers.images.comfyui_graph import Nodes
 from hub.providers.images.comfyui_socket import failure_of_message
@@ -19,7 +20,6 @@ from hub.providers.images.protocol import ImageServerError
 
 _MAX_JSON = 16 * 1024 * 1024  # the queue repeats the graphs of everybody in it
 _BAD_REQUEST, _NOT_FOUND = 400, 404
-_NO_SUCH_PAGE = frozenset({404, 405, 501})
 _LOADER = "CheckpointLoaderSimple"
 _WORK_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # a UUID at ComfyUI's own; nothing that a path could mean
 _ERROR_TYPE = re.compile(r"[a-z_]{1,60}")
@@ -94,7 +94,7 @@ class Api:
     async def place(self, prompt_id: str) -> Place | None:
         """Return where this work waits or runs, None if it does neither."""
         answer = await self._ask("GET", "/queue")
-        if answer.status in _NO_SUCH_PAGE:  # a gateway may hide it: then the history alone tells of the end
+        if answer.status in NO_SUCH_PAGE:  # a gateway may hide it: then the history alone tells of the end
             return Place(running=True, client_id="")
         queue = _read(answer)
         for name in ("queue_running", "queue_pending"):
