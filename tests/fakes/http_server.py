@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Self
 
@@ -29,7 +31,7 @@ class Request:
     headers: dict[str, str]
     raw: bytes
 
-    @property
+    @cached_property
     def body(self) -> dict[str, object]:
         """The JSON in it."""
         decoded = json.loads(self.raw) if self.raw else {}
@@ -44,10 +46,12 @@ class _ConnectionOverError(Exception):
 class FakeServer:
     """The part that all fakes share; see the module."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
+        self.connections = 0
         self.disconnects = 0  # clients that left before their answer was whole
         self._port = port
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -55,7 +59,7 @@ class FakeServer:
     @property
     def origin(self) -> str:
         """The address without a path."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     async def respond(self, request: Request) -> Script:
         """Return the answer; cancelled if the client leaves."""
@@ -67,7 +71,9 @@ class FakeServer:
 
     async def start(self) -> None:
         """Listen; after ``stop`` again on the same port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port, backlog=256)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self._port, backlog=1024, ssl=self._tls
+        )
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -99,6 +105,7 @@ class FakeServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.connections += 1
         try:
             # A client that leaves between or within requests is a normal end here.
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, _ConnectionOverError):

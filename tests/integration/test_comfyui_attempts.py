@@ -64,6 +64,21 @@ async def test_work_that_still_runs_is_followed(fake: FakeComfyUI) -> None:
     assert len(second.shares) > 2  # the server tells it to the client of the first attempt
 
 
+async def test_without_a_queue_to_look_into_the_history_tells(fake: FakeComfyUI) -> None:
+    fake.always["/queue"] = Answer(404)
+    go_on = asyncio.Event()
+    fake.runs.append(Run(halfway=go_on))
+    heard = Told()
+    async with server_at(fake.url) as server:
+        making = asyncio.create_task(server.make(ORDER, progress=heard.progress))
+        await fake.wait_for("/queue")
+        again = asyncio.create_task(server.make(ORDER, progress=Told().progress, ticket=heard.tickets[-1]))
+        await fake.wait_for("/queue", 3)
+        go_on.set()
+        assert [(await each).content for each in (making, again)] == [PNG, PNG]
+    assert len(fake.made) == 1
+
+
 async def test_work_that_still_waits_is_waited_for(fake: FakeComfyUI) -> None:
     go_on = asyncio.Event()
     fake.runs.append(Run(halfway=go_on))

@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from hub.providers.http.network import open_pool
 from hub.providers.images.factory import Kind, open_image_server
-from hub.providers.images.protocol import ImageServer
-from tests.fakes.a1111 import FakeA1111
-from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.llm_script import End, status, stream
+from hub.providers.images.protocol import ImageServer, ImageServerError
+from tests.fakes.a1111 import RESET, FakeA1111
+from tests.fakes.comfyui import Answer, FakeComfyUI
+from tests.fakes.llm_script import End, Script, status, stream
 from tests.fakes.openai_images import FakeOpenAIImages
 from tests.services.image_servers import failing, made
 
@@ -97,9 +97,21 @@ async def test_a_server_that_knows_no_such_page_is_automatic1111(number: int) ->
         assert server.provider == "a1111"
 
 
-async def test_a_look_that_is_cut_off_costs_no_picture() -> None:
+async def test_a_proxy_that_answers_for_a_server_that_is_starting_decides_nothing() -> None:
+    async with FakeComfyUI() as fake, opened(_Settings(sd_url=fake.url)) as server:
+        fake.always["/system_stats"] = Answer(404)
+        await failing(server)
+        with pytest.raises(ImageServerError):
+            await server.check()
+        del fake.always["/system_stats"]
+        await made(server)
+        assert server.provider == "comfyui"
+
+
+@pytest.mark.parametrize("script", [stream(b"{", End.CLOSE), RESET], ids=["in the middle", "at once"])
+async def test_a_look_that_is_cut_off_costs_no_picture(script: Script) -> None:
     async with FakeA1111() as fake, opened(_Settings(sd_url=fake.url)) as server:
-        fake.answers["/system_stats"] = stream(b"{", End.CLOSE)
+        fake.answers["/system_stats"] = script
         await made(server)
         assert server.provider == "a1111"
 

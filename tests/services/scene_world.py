@@ -62,12 +62,12 @@ class SceneModel(FakeLLM):
 
     async def was_asked(self, when: When, said: str) -> Body:
         """Wait until an analysis is asked for, and return it."""
-        await self._wait(lambda: bool(self.asked(when, said)), 20)
+        await self.wait_for(lambda: bool(self.asked(when, said)))
         return self.asked(when, said)[-1]
 
     async def was_told(self, said: str) -> Body:
         """Wait until the reply to a message is asked for, and return the request."""
-        await self._wait(lambda: any(last_said(each.body) == said for each in self.chats), 20)
+        await self.wait_for(lambda: any(last_said(each.body) == said for each in self.chats))
         return next(each.body for each in reversed(self.chats) if last_said(each.body) == said)
 
     def _find(self, body: Body) -> Script:

@@ -141,6 +141,12 @@ FAILING: dict[str, tuple[bytes, str]] = {
     "llama.cpp's, wrapped": (b'error: {"error":{"code":500}}\n\n', "llm_server_error"),
     "error without data": (b': x\n{"error":{"code":429}}\n', "llm_overloaded"),
     "error with 200": (b'{"error":{"code":"insufficient_quota"}}', "llm_quota"),
+    "error with half a character": (event(rb'{"error":{"code":429,"message":"\ud83d"}}'), "llm_overloaded"),
+    "deep error": (event(b'{"error":%b%b}' % (b"[" * 900, b"]" * 900)), "llm_server_error"),
+    "deep JSON with half a character": (
+        event(rb'{"x":"\ud83d","y":' + b"[" * 100_000 + b"}"),
+        "llm_bad_answer",
+    ),
     "401 inside": (event(b'{"error":{"code":401,"message":"no"}}'), "llm_refused_key"),
     "content filter": (finish(b"content_filter"), "llm_content_filter"),
     "finish reason error": (finish(b"error"), "llm_server_error"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -29,11 +30,29 @@ TRANSPORT_ERRORS = (
     ServerDownError,
 )
 
+#: What servers answer that do not have a page.
+NO_SUCH_PAGE = frozenset({404, 405, 501})
+
 #: What a broken connection means. "overloaded": no free connection of ours; "bad_request": what we sent is
 #: no HTTP; "truncated": the answer had begun; "down": not even tried, since the calls before were in vain.
 TransportTrouble = Literal[
     "timeout", "unreachable", "overloaded", "bad_request", "certificate", "truncated", "down"
 ]
+
+
+_BY_STATUS = {
+    401: "refused_key",
+    402: "quota",
+    403: "forbidden",
+    404: "not_found",
+    408: "timeout",
+    409: "overloaded",  # a model that is being loaded or swapped
+    425: "overloaded",
+    429: "overloaded",
+    503: "overloaded",
+    504: "timeout",
+}
+_SERVER_ERROR = 500
 
 
 class ServerError(msgspec.Struct, frozen=True):
@@ -66,6 +85,11 @@ def transport_trouble(error: Exception, *, answering: bool) -> tuple[TransportTr
     return "truncated" if answering else "unreachable", detail
 
 
+def status_trouble(status: int) -> str:
+    """Say what a status of 400 and beyond means by itself; the body's words may say more."""
+    return _BY_STATUS.get(status) or ("bad_request" if status < _SERVER_ERROR else "server_error")
+
+
 async def read_body(response: httpcore2.Response) -> bytes:
     """Read an error's body, as much as is sensible; a broken one counts as far as it came."""
     body = bytearray()
@@ -95,7 +119,10 @@ def read_error(body: bytes) -> ServerError:
 
 def understood(error: object) -> ServerError:
     """Read an error that is decoded already: what stood under "error", whatever it is."""
-    words = msgspec.json.encode(error).decode() if not isinstance(error, str) else error
+    try:
+        words = error if isinstance(error, str) else json.dumps(error)  # it takes halves of characters too
+    except RecursionError:
+        words = ""
     status = error.get("code") if isinstance(error, dict) else None
     if isinstance(status, str) and status.isdecimal() and status.isascii():
         status = int(status[:4])

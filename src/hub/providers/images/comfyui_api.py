@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from hub.providers.http.answers import NO_SUCH_PAGE
 from hub.providers.http.client import HttpClient
 from hub.providers.images.comfyui_graph import Nodes
 from hub.providers.images.comfyui_socket import failure_of_message
@@ -92,7 +93,10 @@ class Api:
 
     async def place(self, prompt_id: str) -> Place | None:
         """Return where this work waits or runs, None if it does neither."""
-        queue = await self._json("/queue")
+        answer = await self._ask("GET", "/queue")
+        if answer.status in NO_SUCH_PAGE:  # a gateway may hide it: then the history alone tells of the end
+            return Place(running=True, client_id="")
+        queue = _read(answer)
         for name in ("queue_running", "queue_pending"):
             entries = _at(queue, name)
             for entry in entries if isinstance(entries, list) else ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 
@@ -11,6 +10,7 @@ from hub.providers.images.failures import failure
 _LONGEST_DATA_PREFIX = 100
 _DATA_PREFIX = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.ASCII | re.IGNORECASE)
 _WHITE = str.maketrans("", "", " \t\r\n")
+_SLICE = 128 * 1024  # characters, in whole groups of four; while one is decoded, no other thread runs
 
 
 def is_picture(content: bytes) -> bool:
@@ -38,14 +38,19 @@ def read_base64(text: str) -> bytes:
     if prefix is not None:
         text = text[prefix.end() :]
     try:
-        return checked(binascii.a2b_base64(text, strict_mode=True))
+        return checked(_decoded(text))
     except ValueError:  # binascii.Error is one; a text that is not ASCII too
         pass
     try:  # lines, and a missing padding, harm nobody
         tidy = text.translate(_WHITE).rstrip("=")
-        return checked(base64.b64decode(tidy + "=" * (-len(tidy) % 4), validate=True))
+        return checked(_decoded(tidy + "=" * (-len(tidy) % 4)))
     except ValueError:
         raise failure("image_bad_answer", detail="broken base64") from None
+
+
+def _decoded(text: str) -> bytes:
+    slices = (text[at : at + _SLICE] for at in range(0, len(text), _SLICE))
+    return b"".join(binascii.a2b_base64(each, strict_mode=True) for each in slices)
 
 
 def plain(text: object, *, longest: int) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from hub.providers.http.breaker import Breaker
-from hub.providers.http.client import HttpClient
+from hub.providers.http.client import CONNECT_SECONDS, HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
 from hub.providers.images.a1111 import A1111
@@ -20,11 +20,10 @@ from hub.providers.images.options import Options
 from hub.providers.images.protocol import ImageServer, ImageServerError, Picture, PictureOrder, Progress
 
 _WHOSE = "the image server's"
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = CONNECT_SECONDS + 1.0  # a connection that does not come has to count as one
 _LOOK_BYTES = 4 * 1024 * 1024
-# What servers without this page answer; other statuses say nothing of what kind of server sends them.
-_NO_SUCH_PAGE = frozenset({404, 405, 501})
-_NOBODY_THERE = frozenset({"image_unreachable", "image_server_down"})
+# It hung up, or said what ComfyUI does not say there. (If nobody is there, A1111's own call will say so.)
+_NOT_COMFYUI = frozenset({"image_unreachable", "image_truncated", "image_bad_answer"})
 
 Kind = Literal["auto", "a1111", "comfyui", "openai"]
 
@@ -167,7 +166,9 @@ class DetectedServer:
 
     async def check(self) -> None:
         """Return if the server can be asked now; see ``ImageServer.check``."""
-        await (await self._find(looking=True)).check()
+        server = await self._find(looking=True)
+        await server.check()
+        self._found = server
 
     async def close(self) -> None:
         """Give back what is its own."""
@@ -175,10 +176,12 @@ class DetectedServer:
         await self._a1111.close()
 
     async def _find(self, *, looking: bool) -> ImageServer:
-        """Return the server; one that does not let itself see is taken for A1111 this once.
+        """Return the server; what is not ComfyUI is taken for A1111 this once.
+
+        For good only when that has served: a proxy says 404, too, for a ComfyUI that is starting.
 
         Raises:
-            ImageServerError: there is none.
+            ImageServerError: it cannot be looked at.
         """
         async with self._looking:
             if self._found is not None:
@@ -193,11 +196,11 @@ class DetectedServer:
                     looking=looking,
                 )
             except ImageServerError as error:
-                if error.code in _NOBODY_THERE:
+                if error.code not in _NOT_COMFYUI:
                     raise
                 return self._a1111
-            if answer.ok or answer.status in _NO_SUCH_PAGE:
-                self._found = self._comfyui if answer.ok and _is_comfyui(answer.body) else self._a1111
+            if answer.ok and _is_comfyui(answer.body):
+                self._found = self._comfyui
             return self._found or self._a1111
 
 

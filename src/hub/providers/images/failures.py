@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hub.providers.http.answers import retry_after as wished_pause
-from hub.providers.http.answers import transport_trouble
+from hub.providers.http.answers import status_trouble, transport_trouble
 from hub.providers.images.protocol import ImageServerError
 
 _AGAIN = "Please try again in a moment."
@@ -76,19 +76,6 @@ _FAILURES: dict[str, tuple[str, bool]] = {
     ),
 }
 
-_BY_STATUS = {
-    401: "image_refused_key",
-    402: "image_quota",
-    403: "image_forbidden",
-    404: "image_not_found",
-    408: "image_timeout",
-    409: "image_overloaded",  # a model that is being loaded or swapped
-    425: "image_overloaded",
-    429: "image_overloaded",
-    503: "image_overloaded",
-    504: "image_timeout",
-}
-
 # Words in the body of a 4xx or of a 5xx, where they say more than the status. First match wins.
 _BY_WORD_OF_4XX = (
     ("insufficient_quota", "image_quota"),
@@ -127,7 +114,8 @@ def failure_of_answer(
         return failure("image_bad_answer", detail=detail)
     if status < _CLIENT_ERROR:
         return failure("image_redirected", detail=detail)
-    code = _code_of_words(status, body.decode("utf-8", "replace").lower()) or _code_of_status(status)
+    by_word = _code_of_words(status, body.decode("utf-8", "replace").lower())
+    code = by_word or f"image_{status_trouble(status)}"
     return failure(code, detail=detail, retry_after=wished_pause(headers))
 
 
@@ -150,10 +138,3 @@ def _code_of_words(status: int, words: str) -> str | None:
     else:
         table = _BY_WORD_OF_4XX + (_BY_WORD_OF_400 if status == _CLIENT_ERROR else ())
     return next((code for word, code in table if word in words), None)
-
-
-def _code_of_status(status: int) -> str:
-    by_status = _BY_STATUS.get(status)
-    if by_status is not None:
-        return by_status
-    return "image_bad_request" if status < _SERVER_ERROR else "image_server_error"

@@ -11,6 +11,7 @@ import asyncio
 import msgspec
 from msgspec import Struct
 
+from hub.providers.http.answers import NO_SUCH_PAGE
 from hub.providers.http.breaker import Breaker
 from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
@@ -28,8 +29,6 @@ _CHECK_SECONDS = 5.0
 _SMALL = 4 * 1024 * 1024
 _LARGE = 256 * 1024  # characters from which on base64 is read beside the event loop
 _LONGEST_PROMPT = 8000
-# GET /models is missing on some servers that make pictures well.
-_NO_MODELS_PAGE = frozenset({404, 405, 501})
 
 
 class _One(Struct):
@@ -88,12 +87,15 @@ class OpenAIImages:
         )
 
     async def check(self) -> None:
-        """Ask for the list of models; raises ``ImageServerError`` if the server or the key is no good."""
+        """Ask for the list of models; raises ``ImageServerError`` if the server or the key is no good.
+
+        Some servers that make pictures well have no such list.
+        """
         seconds = min(self._timeout, _CHECK_SECONDS)
         answer = await exchange(
             self._client, "GET", "/models", seconds=seconds, max_bytes=_SMALL, looking=True
         )
-        if not answer.ok and answer.status not in _NO_MODELS_PAGE:
+        if not answer.ok and answer.status not in NO_SUCH_PAGE:
             raise answer.failure()
 
     async def close(self) -> None:

@@ -69,11 +69,12 @@ def decode_chunk(data: bytes) -> Chunk:
     survive (``stream_parser`` joins them) and wrong bytes become U+FFFD.
     """
     try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.convert(json.loads(data.decode("utf-8", "replace"), strict=False), Chunk)
+        try:
+            return _decoder.decode(data)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.convert(json.loads(data.decode("utf-8", "replace"), strict=False), Chunk)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hub.providers.http.answers import read_error, retry_after, transport_trouble, understood
+from hub.providers.http.answers import read_error, retry_after, status_trouble, transport_trouble, understood
 from hub.providers.llm.protocol import LanguageModelError
 
 _AGAIN = "Please try again in a moment."
@@ -81,20 +81,6 @@ _FAILURES: dict[str, tuple[str, bool]] = {
     ),
 }
 
-_BY_STATUS = {
-    401: "llm_refused_key",
-    402: "llm_quota",
-    403: "llm_forbidden",
-    404: "llm_not_found",
-    408: "llm_timeout",
-    409: "llm_overloaded",  # a model that is being loaded or swapped
-    413: "llm_context_exceeded",
-    425: "llm_overloaded",
-    429: "llm_overloaded",
-    503: "llm_overloaded",
-    504: "llm_timeout",
-}
-
 # Words in a server's error (code, type or message), where they say more than its status. First match wins.
 _BY_WORD = (
     ("insufficient_quota", "llm_quota"),
@@ -117,7 +103,7 @@ _BY_WORD = (
 )
 _WORDS_OF_4XX = frozenset({"llm_quota", "llm_context_exceeded", "llm_content_filter"})
 _WORDS_OF_400 = _WORDS_OF_4XX | {"llm_refused_key", "llm_not_found"}
-_OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR, _BEYOND = 200, 300, 400, 500, 600
+_REDIRECT, _CLIENT_ERROR, _TOO_LARGE, _SERVER_ERROR, _BEYOND = 300, 400, 413, 500, 600
 
 
 def failure(code: str, *, detail: str = "", wait: float | None = None) -> LanguageModelError:
@@ -164,10 +150,7 @@ def failure_of_transport(error: Exception, *, answering: bool) -> LanguageModelE
 
 
 def _code_of_status(status: int) -> str:
-    by_status = _BY_STATUS.get(status)
-    if by_status is not None:
-        return by_status
-    return "llm_bad_request" if status < _SERVER_ERROR else "llm_server_error"
+    return "llm_context_exceeded" if status == _TOO_LARGE else f"llm_{status_trouble(status)}"
 
 
 def _code_of_words(words: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
 
-from hub.providers.http.answers import TRANSPORT_ERRORS, read_body
+from hub.providers.http.answers import NO_SUCH_PAGE, TRANSPORT_ERRORS, read_body
 from hub.providers.http.breaker import Breaker
 from hub.providers.http.client import CONNECT_SECONDS, HttpClient
 from hub.providers.http.endpoint import Endpoint
@@ -25,8 +25,6 @@ _DRAIN_SECONDS = 0.05  # after [DONE]: how long the end of the body may take, fo
 _CHECK_SECONDS = 5.0
 _MAX_DIALECTS = 6
 _OK = 200
-# GET /models is missing on some servers that answer chats well.
-_NO_MODELS_PAGE = frozenset({404, 405, 501})
 
 
 class OpenAICompatible:
@@ -105,6 +103,8 @@ class OpenAICompatible:
     async def check(self) -> None:
         """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good.
 
+        Some servers that answer chats well have no such list.
+
         A server that is known to be down is asked too: who checks wants to know, and what comes of it
         counts, so that a server that is back is found before anybody else asks it.
         """
@@ -115,7 +115,7 @@ class OpenAICompatible:
                 body = await read_body(response)
         except TRANSPORT_ERRORS as error:
             raise failure_of_transport(error, answering=False) from None
-        if response.status != _OK and response.status not in _NO_MODELS_PAGE:
+        if response.status != _OK and response.status not in NO_SUCH_PAGE:
             raise failure_of_answer(response.status, response.headers, body)
 
     async def close(self) -> None:
