@@ -5,7 +5,7 @@
 | 3 | a picture that fails takes the text with it | test_03... |
 | 6 | pictures asked for in a talk are not counted | test_06... |
 | 7 | the limiter reads and then writes, lets everything through when it fails, believes whatever address a \
-header names, and never clears up | the five of test_07... |
+header names, and never clears up | the four of test_07... |
 | 9 | a replaced header stays on the disk; a companion's files go before its row | the two of test_09... |
 | 10 | whoever has the address of a picture sees it | test_10... |
 
@@ -178,37 +178,6 @@ async def test_07_of_fifty_at_once_exactly_as_many_pass_as_may(
     assert len(said) == sum(status == 202 for status in statuses[1::2])
     theirs = await ben.paint((await ben.companion())["id"])
     assert theirs["status"] == "completed", "one who asks too much is in nobody else's way"
-
-
-async def test_07_the_same_message_sent_again_meanwhile_is_no_further_picture(
-    ada: Client, house: HubServer, files: Store
-) -> None:
-    """What comes while the first is being stored finds that it was the last picture of the hour."""
-    companion = (await ada.companion())["id"]
-    conversation = (await ada.conversation(companion))["id"]
-    for _ in range(IMAGES_PER_HOUR - 1):
-        await ada.ask_image(companion)
-    path, key = f"/api/conversations/{conversation}/messages", {"Idempotency-Key": "the-last"}
-    body = {"content": "The last one", "generate_image": True}
-    database = await asyncpg.connect(house.settings["HUB_DATABASE_URL"])
-    try:
-        async with database.transaction():
-            await database.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", UUID(conversation))
-            sends = [asyncio.create_task(ada.http.post(path, json=body, headers=key)) for _ in range(3)]
-            blocked = (
-                "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-                " AND cardinality(pg_blocking_pids(pid)) > 0"
-            )
-
-            async def all_wait() -> bool | None:
-                return len(await files.database(blocked)) == len(sends) or None
-
-            await within(20, all_wait)
-        answers = await asyncio.gather(*sends)
-    finally:
-        await database.close()
-    assert [each.status_code for each in answers] == [202] * 3
-    assert len({each.json()["message"]["id"] for each in answers}) == 1
 
 
 async def test_07_no_header_about_the_callers_address_changes_the_count(ada: Client) -> None:
