@@ -96,6 +96,19 @@ async def test_a_deleted_conversation_takes_its_part_of_the_scene_along(
     assert await talk.scene() == OWN
 
 
+async def test_those_who_follow_another_conversation_are_told_of_the_scene_at_once(
+    world: SceneWorld, talk: Talker, conversation: str
+) -> None:
+    other = str((await talk.client.conversation(talk.companion_id))["id"])
+    world.llm.find("To the beach", after=found(**BEACH))
+    await talk.says(conversation, "To the beach")
+    async with talk.client.socket() as socket:
+        await socket.subscribe(other)
+        await talk.delete(conversation)
+        told = await socket.expect("companion_hub.scene", within=10)  # a quiet one looks only every 15 s
+    assert told["scene"] == OWN
+
+
 async def test_what_the_user_sets_holds_until_the_talk_changes_it(
     world: SceneWorld, talk: Talker, conversation: str
 ) -> None:

@@ -62,7 +62,8 @@ class Clearing:
             await scenes.forget_conversation(conversation.companion_id, conversation_id)
             if not await queries.delete_conversation(conversation_id, user_id=user_id):
                 raise ConversationNotFoundError
-        await self._tell(cancelled, [conversation_id])
+            others = await queries.conversations_of(conversation.companion_id)  # the scene is theirs too
+        await self._tell(cancelled, [conversation_id, *others])
 
     async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
         """Remove a companion with all that hangs on it; the collector takes its folder."""
