@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.llm import Body, FakeLLM
-from tests.fakes.llm_script import Script, reply
+from tests.fakes.llm import FakeLLM
+from tests.fakes.llm_script import reply
 from tests.integration.conftest import last_said
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, llm_settings
@@ -41,15 +41,7 @@ async def capped(postgres: str, fake: FakeLLM, tmp_path: Path) -> AsyncIterator[
 
 async def test_more_wait_their_turn_and_nobody_else_does(capped: HubServer, fake: FakeLLM) -> None:
     go_on = asyncio.Event()
-    most: Counter[str] = Counter()
-    running: Counter[str] = Counter()
-
-    def answer(body: Body) -> Script:
-        running[last_said(body)] += 1
-        most[last_said(body)] = max(most[last_said(body)], running[last_said(body)])
-        return reply(["Well", ", yes."], between={1: go_on})
-
-    fake.default = answer
+    fake.default = lambda _: reply(["Well", ", yes."], between={1: go_on})
     eager, other = await Client(capped.url).register(), await Client(capped.url).register()
     companion = (await eager.companion())["id"]
     conversations = [(await eager.conversation(companion))["id"] for _ in range(3 * CAP)]
@@ -57,7 +49,7 @@ async def test_more_wait_their_turn_and_nobody_else_does(capped: HubServer, fake
     await fake.wait_for_requests(CAP)
     answered = await other.send((await other.conversation())["id"], "other")
     await fake.wait_for_requests(CAP + 1)  # one that was let in beyond the cap would have been there first
-    assert (most["eager"], most["other"]) == (CAP, 1)
+    assert Counter(last_said(each.body) for each in fake.chats) == {"eager": CAP, "other": 1}
     queued = [(await eager.response(each["response"]["id"]))["status"] for each in sent]
     assert Counter(queued) == {"in_progress": CAP, "queued": 2 * CAP}
     go_on.set()
