@@ -124,7 +124,11 @@ class ImageAttempt(TaskAttempt):
             title=request.name,
             captions=(request.scene.outfit, request.scene.location, request.scene.action),
         )
-        progress = Progress(tell=self._note, keep_ticket=self._keep_ticket)
+        progress = Progress(
+            tell=self._note,
+            keep_ticket=self._keep_ticket,
+            hands_over=lambda: self.stopped is Stop.SHUTDOWN,
+        )
         noting = asyncio.create_task(self._note_forever())
         try:
             picture = await self._process.image_server.make(order, progress=progress, ticket=request.ticket)

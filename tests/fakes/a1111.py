@@ -15,6 +15,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tests.fakes.http_server import FakeServer, Request
 from tests.fakes.llm_script import End, Script, status
@@ -60,6 +61,12 @@ def cut() -> Script:
         headers={"content-length": str(len(raw))},
         framing="cut",
     )
+
+
+def cut_without_length() -> Script:
+    """The same from a server that ends its answers by closing, so that only the JSON tells."""
+    whole = cut()
+    return replace(whole, steps=whole.steps[:1], headers={}, framing="close")
 
 
 def answer(images: object, info: object = None, *, body: Mapping[str, object] | None = None) -> Script:

@@ -34,6 +34,7 @@ from tests.fakes.a1111 import (
     FakeA1111,
     answer,
     cut,
+    cut_without_length,
     encoded,
     picture,
 )
@@ -207,6 +208,7 @@ FAULTS: dict[str, tuple[Script, str, bool]] = {
     "text beyond ASCII": (answer(["Bücher"]), "image_bad_answer", False),
     "another file": (answer([encoded(b"<svg/>")]), "image_bad_answer", False),
     "cut in the body": (cut(), "image_truncated", True),
+    "cut, and no length": (cut_without_length(), "image_truncated", True),
     "closed": (RESET, "image_unreachable", True),
     "hangs": (HANG, "image_timeout", True),
 }

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from hub.providers.images.comfyui import ComfyUI
 from hub.providers.images.protocol import Picture
@@ -141,6 +142,22 @@ async def test_cancelling_work_that_runs_interrupts_it(fake: FakeComfyUI) -> Non
         await cancelled(making)
         assert fake.bodies("/interrupt") == [{"prompt_id": heard.tickets[-1]}]
         assert (await server.make(ORDER, progress=Told().progress)).content == PNG
+
+
+async def test_work_that_another_attempt_will_follow_goes_on(fake: FakeComfyUI) -> None:
+    go_on = asyncio.Event()
+    fake.runs.append(Run(halfway=go_on))
+    heard = Told()
+    async with server_at(fake.url) as server:
+        making = asyncio.create_task(
+            server.make(ORDER, progress=replace(heard.progress, hands_over=lambda: True))
+        )
+        await heard.wait_for_share(0.4)
+        await cancelled(making)
+        go_on.set()
+        again = await server.make(ORDER, progress=Told().progress, ticket=heard.tickets[-1])
+    assert again.content == PNG
+    assert (len(fake.made), fake.count("/interrupt")) == (1, 0)
 
 
 async def test_cancelling_work_that_waits_leaves_the_running_one_alone(fake: FakeComfyUI) -> None:

@@ -16,7 +16,7 @@ from hub.providers.http.network import open_pool
 from hub.providers.images.openai import OpenAIImages
 from hub.providers.images.options import Options
 from hub.providers.images.protocol import ImageServerError, Picture
-from tests.fakes.a1111 import HANG, HTML, RESET, cut, encoded, picture
+from tests.fakes.a1111 import HANG, HTML, RESET, cut, cut_without_length, encoded, picture
 from tests.fakes.llm_script import Script, error, status
 from tests.fakes.openai_images import (
     CONTENT_POLICY,
@@ -252,6 +252,7 @@ FAULTS: dict[str, tuple[Script, str, bool]] = {
     "a file of the machine": (drawn({"url": "file:///etc/passwd"}), "image_bad_answer", False),
     "metadata": (drawn({"url": "http://169.254.169.254/latest"}), "image_bad_answer", False),
     "cut in the body": (cut(), "image_truncated", True),
+    "cut, and no length": (cut_without_length(), "image_truncated", True),
     "closed": (RESET, "image_unreachable", True),
     "hangs": (HANG, "image_timeout", True),
 }

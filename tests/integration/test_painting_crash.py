@@ -103,7 +103,9 @@ async def test_a1111_paints_it_again_after_a_crash_and_after_a_stop(
         assert fake.overlaps == 0
 
 
-async def test_comfyui_is_asked_for_the_same_work_after_a_crash(people: People, crashing: HubServer) -> None:
+async def test_comfyui_is_asked_for_the_same_work_after_a_crash_and_after_a_stop(
+    people: People, crashing: HubServer
+) -> None:
     async with FakeComfyUI() as fake:
         go = asyncio.Event()
         fake.runs.append(Run(halfway=go))
@@ -117,6 +119,11 @@ async def test_comfyui_is_asked_for_the_same_work_after_a_crash(people: People, 
         await crashing.kill()
         user = await people.back(user)
         await fake.wait_for("/queue")  # where the new attempt finds it
+        assert await crashing.stop() == 0
+        assert fake.count("/interrupt") == 0
+        looks = fake.count("/queue")
+        user = await people.back(user)
+        await fake.wait_for("/queue", looks + 1)
         go.set()
         done = await is_there_once(crashing, user, companion, job["id"])
         assert fake.made == [work]

@@ -16,7 +16,7 @@ from hub.providers.http.breaker import Breaker
 from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
-from hub.providers.images.content import plain, read_base64
+from hub.providers.images.content import plain, read_base64, unread
 from hub.providers.images.exchange import MAX_BYTES, exchange
 from hub.providers.images.failures import failure
 from hub.providers.images.options import Options
@@ -159,7 +159,7 @@ class A1111:
         try:
             made = _made.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise failure("image_bad_answer", detail="no JSON of a picture") from None
+            raise unread(body) from None
         info = _read_info(made.info)
         images = made.images or []
         first = info.get("index_of_first_image")

@@ -102,7 +102,8 @@ class ComfyUI:
                 raise  # it is the ticket's keeper's
             raise failure("image_timeout", detail="the whole picture took too long") from None
         except asyncio.CancelledError:
-            await self._stop(work.prompt_id)
+            if not progress.hands_over():
+                await self._stop(work.prompt_id)
             raise
         except ImageServerError as error:
             if not error.transient:

@@ -13,7 +13,7 @@ from hub.providers.http.answers import NO_SUCH_PAGE
 from hub.providers.http.client import HttpClient
 from hub.providers.images.comfyui_graph import Nodes
 from hub.providers.images.comfyui_socket import failure_of_message
-from hub.providers.images.content import checked
+from hub.providers.images.content import checked, unread
 from hub.providers.images.exchange import MAX_BYTES, Answer, exchange
 from hub.providers.images.failures import failure
 from hub.providers.images.protocol import ImageServerError
@@ -155,7 +155,7 @@ def _read(answer: Answer) -> object:
     try:
         told: object = json.loads(_good(answer).body)  # the standard one: nodes put NaN into the history
     except (ValueError, RecursionError):
-        raise failure("image_bad_answer", detail="no JSON") from None
+        raise unread(answer.body) from None
     return told
 
 

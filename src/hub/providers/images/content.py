@@ -6,6 +6,7 @@ import binascii
 import re
 
 from hub.providers.images.failures import failure
+from hub.providers.images.protocol import ImageServerError
 
 _LONGEST_DATA_PREFIX = 100
 _DATA_PREFIX = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.ASCII | re.IGNORECASE)
@@ -27,6 +28,12 @@ def checked(content: bytes) -> bytes:
     if not is_picture(content):
         raise failure("image_bad_answer", detail="neither PNG nor JPEG nor WebP")
     return content
+
+
+def unread(body: bytes) -> ImageServerError:
+    """Say what a body means that cannot be read as JSON: where no length was told, it may have broken off."""
+    broken_off = body.startswith(b"{") and not body[-8:].rstrip().endswith(b"}")
+    return failure("image_truncated" if broken_off else "image_bad_answer", detail="no JSON")
 
 
 def read_base64(text: str) -> bytes:

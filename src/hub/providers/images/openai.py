@@ -17,7 +17,7 @@ from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.foreign import ForeignError, ForeignFetcher
 from hub.providers.http.network import Pool
-from hub.providers.images.content import checked, plain, read_base64
+from hub.providers.images.content import checked, plain, read_base64, unread
 from hub.providers.images.exchange import exchange
 from hub.providers.images.failures import failure
 from hub.providers.images.options import Options
@@ -143,7 +143,7 @@ def _read(body: bytes) -> _One:
     try:
         made = _made.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise failure("image_bad_answer", detail="no JSON of a picture") from None
+        raise unread(body) from None
     one = made.data[0] if made.data else None
     if one is None:
         raise failure("image_empty")

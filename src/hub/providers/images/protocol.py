@@ -41,15 +41,21 @@ class Picture(Struct, frozen=True, kw_only=True):
     prompt: str | None = None
 
 
+def _nobody() -> bool:
+    return False
+
+
 class Progress(Struct, frozen=True, kw_only=True):
     """Whom a server tells while it works.
 
     ``tell`` takes the share that is done, 0 to 1, and returns at once. ``keep_ticket`` is awaited with the
     server's own id of the work before its end is waited for, so that another attempt can ask for the result.
+    ``hands_over`` says of a cancelled call whether another attempt will.
     """
 
     tell: Callable[[float], None]
     keep_ticket: Callable[[str], Awaitable[None]]
+    hands_over: Callable[[], bool] = _nobody
 
 
 class ImageServerError(ProviderError):
@@ -67,7 +73,7 @@ class ImageServer(Protocol):
         """Make a picture, or raise ``ImageServerError``.
 
         ``ticket`` is what an earlier attempt was given: the server is asked for that work first. Cancelling
-        the call stops the server's work where the server can.
+        the call stops the server's work where the server can, unless it is handed over with its ticket.
         """
 
     async def check(self) -> None:
