@@ -66,6 +66,9 @@ class SceneReader:
             code = error.code if isinstance(error, LanguageModelError) else "llm_timeout"
             logger.warning("context analysis failed", when=when, code=code, duration_ms=_since(started))
             return None
+        except Exception:
+            logger.exception("context analysis broke")  # a defect of ours costs no reply either
+            return None
         findings = analysis.news(analysis.read(text), scene)
         logger.info(
             "context analysis completed",
