@@ -16,7 +16,7 @@ from actors.scene import SceneReader, Scenes
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import turns
-from hub.jobs import queue
+from hub.jobs import queue, store
 from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
 from hub.live.events import Changed
@@ -136,6 +136,8 @@ class Worker:
             if each.kind == JobKind.IMAGE:
                 await self._process.painting.tell(each.job_id, lane=each.lane)
             await self._process.relay.ring_next(each.lane, kind=each.kind, user_id=None)
+        for lane, kind in await store.let_go_of_dead():
+            await self._process.relay.ring_next(lane, kind=kind, user_id=None)
 
 
 async def _log_failure(actor: Awaitable[None]) -> None:

@@ -99,3 +99,27 @@ async def test_one_that_has_nothing_to_do_lets_the_next_be_rung_for(lane: str, k
     assert await rung(lane) == set()
     assert await begin(gone, worker="test") is None
     assert await rung(lane) == {behind}
+
+
+async def test_a_cancelled_job_keeps_its_lane_while_its_worker_stops_it(lane: str) -> None:
+    await ask(lane, ADA)
+    following = (await ask(lane, BEN), JobKind.IMAGE)
+    running = await begin_next(lane)
+    assert await store.cancel(running.job_id) == "in_progress"
+    assert await queue.next_after(lane, kind=JobKind.IMAGE, user_id=None, cap=None) == []
+    await store.let_go(running)
+    assert await queue.next_after(lane, kind=JobKind.IMAGE, user_id=None, cap=None) == [following]
+
+
+async def test_the_lane_of_a_cancelled_job_is_freed_where_its_worker_is_dead(lane: str) -> None:
+    await ask(lane, ADA)
+    following = (await ask(lane, BEN), JobKind.IMAGE)
+    running = await begin_next(lane)
+    await store.cancel(running.job_id)
+    assert await store.let_go_of_dead() == []
+    async with ENGINE.connection() as connection:
+        past = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1"
+        await connection.execute(past, running.job_id)
+        assert await store.let_go_of_dead() == [(lane, JobKind.IMAGE)]
+        assert await connection.fetchval("SELECT lease_until FROM jobs WHERE id = $1", running.job_id) is None
+    assert await queue.next_after(lane, kind=JobKind.IMAGE, user_id=None, cap=None) == [following]

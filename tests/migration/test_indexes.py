@@ -322,6 +322,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["jobs_due", "jobs_lane_order"],
     ),
     "expired leases": (store.rescue, []),
+    "lanes of dead workers": (store.let_go_of_dead, ["jobs_lane_stopping"]),
     "a claim": (
         lambda: store.claim(store.CLAIM, made("job7.19"), worker="test", cap=8),
         ["jobs_pkey", "jobs_lane_order"],

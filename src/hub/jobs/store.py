@@ -300,6 +300,16 @@ async def let_go(claim: Claim) -> None:
         )
 
 
+async def let_go_of_dead() -> list[tuple[str, str]]:
+    """Do the same for those whose worker does not do it any more; return (lane, kind) of each."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "UPDATE jobs SET lease_until = NULL WHERE id IN (SELECT id FROM jobs WHERE status = 'cancelled'"
+            " AND lease_until < now() FOR UPDATE SKIP LOCKED) RETURNING lane, kind"
+        )
+    return [(row["lane"], row["kind"]) for row in rows]
+
+
 async def cancel_lanes(lanes: list[str]) -> list[Cancelled]:
     """End every job of some lanes that has not ended yet."""
     return await _cancel("lane = ANY($1)", lanes)
