@@ -63,7 +63,7 @@ endif
 bench: .venv/installed-dev ## Measure speed, as ratios within one run
 	@exec $(PY) -m bench $(args)
 
-chaos: .venv/installed-dev ## Kill, cut and double everything for 25 minutes, then look what is left
+chaos: .venv/installed-dev ## Kill, cut and double everything for 30 minutes, then look what is left
 	@sh tests/services/prepare.sh
 	@exec $(PY) -m tests.chaos $(args)
 
