@@ -96,9 +96,7 @@ async def test_it_stops_while_the_embedded_model_speaks_and_the_reply_comes_afte
             await socket.say(conversation["id"], ASK)
             response_id = await until_text(socket)
             await stop_in_time(server)
-    began = time.monotonic()
     async with running(data_folder, HUB_LLM_MAX_TOKENS="60") as server, signed_in(server, client) as client:
-        assert time.monotonic() - began < 5, "the second start is quick"
         response = await client.ended(response_id, within=90)
         await exactly_one_reply(client, conversation["id"], response)
 
