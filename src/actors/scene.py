@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -60,11 +59,9 @@ class SceneReader:
             budget=self._model.context_tokens,
         )
         try:
-            async with asyncio.timeout(patience):
-                text = await self._model.answer(request, schema=analysis.SCHEMA, patience=patience)
-        except (LanguageModelError, TimeoutError) as error:
-            code = error.code if isinstance(error, LanguageModelError) else "llm_timeout"
-            logger.warning("context analysis failed", when=when, code=code, duration_ms=_since(started))
+            text = await self._model.answer(request, schema=analysis.SCHEMA, patience=patience)
+        except LanguageModelError as error:
+            logger.warning("context analysis failed", when=when, code=error.code, duration_ms=_since(started))
             return None
         except Exception:
             logger.exception("context analysis broke")  # a defect of ours costs no reply either

@@ -27,7 +27,7 @@ _MESSAGE = "id, conversation_id, position, role, content, response_id, created_a
 _RESPONSE = (
     "responses.id, responses.conversation_id, status, output_text, message_id, attempt, error_code,"
     " error_message, usage, responses.created_at, completed_at,"
-    " (SELECT max(id::text)::uuid FROM image_requests WHERE response_id = responses.id) AS image_job_id"
+    " (SELECT id FROM image_requests WHERE response_id = responses.id LIMIT 1) AS image_job_id"
 )
 
 

@@ -79,7 +79,7 @@ FROM news ORDER BY position)
 UNION ALL
 (SELECT 'response', responses.id, conversation_id, NULL, NULL, output_text, message_id,
     created_at, responses.status, attempt, responses.error_code, responses.error_message, usage, completed_at,
-    NULL, (SELECT max(calls.id::text)::uuid FROM calls WHERE response_id = responses.id), NULL,
+    NULL, (SELECT id FROM calls WHERE response_id = responses.id LIMIT 1), NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM responses JOIN told USING (id) ORDER BY created_at, responses.id)
 UNION ALL

@@ -129,7 +129,7 @@ def understood(error: object) -> ServerError:
     return ServerError(status if isinstance(status, int) else None, words.lower())
 
 
-def retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+def wished_pause(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     """Return the server's wish in seconds, 0 to an hour; None without one that makes sense."""
     value = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1")
     if not value:

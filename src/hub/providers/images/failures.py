@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hub.providers.http.answers import retry_after as wished_pause
-from hub.providers.http.answers import status_trouble, transport_trouble
+from hub.providers.http.answers import status_trouble, transport_trouble, wished_pause
 from hub.providers.images.protocol import ImageServerError
 
 _AGAIN = "Please try again in a moment."

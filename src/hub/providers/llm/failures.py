@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hub.providers.http.answers import read_error, retry_after, status_trouble, transport_trouble, understood
+from hub.providers.http.answers import read_error, status_trouble, transport_trouble, understood, wished_pause
 from hub.providers.llm.protocol import LanguageModelError
 
 _AGAIN = "Please try again in a moment."
@@ -106,10 +106,10 @@ _WORDS_OF_400 = _WORDS_OF_4XX | {"llm_refused_key", "llm_not_found"}
 _REDIRECT, _CLIENT_ERROR, _TOO_LARGE, _SERVER_ERROR, _BEYOND = 300, 400, 413, 500, 600
 
 
-def failure(code: str, *, detail: str = "", wait: float | None = None) -> LanguageModelError:
-    """Make the error of this code; ``wait`` is the server's own wish in seconds."""
+def failure(code: str, *, detail: str = "", retry_after: float | None = None) -> LanguageModelError:
+    """Make the error of this code."""
     message, transient = _FAILURES[code]
-    return LanguageModelError(code, message, transient=transient, retry_after=wait, detail=detail)
+    return LanguageModelError(code, message, transient=transient, retry_after=retry_after, detail=detail)
 
 
 def failure_of_answer(
@@ -127,7 +127,7 @@ def failure_of_answer(
         by_word = _code_of_words(error.words) or ""
         if by_word in (_WORDS_OF_400 if status == _CLIENT_ERROR else _WORDS_OF_4XX):
             code = by_word
-    return failure(code, detail=detail, wait=retry_after(headers))
+    return failure(code, detail=detail, retry_after=wished_pause(headers))
 
 
 def failure_of_event(error: object) -> LanguageModelError:

@@ -105,8 +105,8 @@ class OpenAICompatible:
 
         Some servers that answer chats well have no such list.
 
-        A server that is known to be down is asked too: who checks wants to know, and what comes of it
-        counts, so that a server that is back is found before anybody else asks it.
+        A server that is known to be down is asked too: who checks wants to know, and its answer counts, so
+        that a server that is back is found before anybody else asks it.
         """
         patience = min(self._timeout, _CHECK_SECONDS)
         try:
