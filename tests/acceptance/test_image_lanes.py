@@ -165,10 +165,12 @@ async def test_users_are_served_in_turn_and_no_two_calls_overlap(studio: Studio)
         )
         assert [name for _, name in ended if name != "dora"] == order
         assert fake.overlaps == 0
-        used = [
-            sum("image generation completed" in line for line in each.output.splitlines())
-            for each in studio.workers
-        ]
+
+        async def logged() -> list[int] | None:  # a line comes after its job's end
+            used = [each.output.count("image generation completed") for each in studio.workers]
+            return used if sum(used) >= len(jobs) else None
+
+        used = await within(5, logged)
         assert sum(used) == len(jobs)
         assert min(used) > 0, "both workers took their share"
 

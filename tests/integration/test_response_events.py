@@ -210,12 +210,16 @@ async def test_events_end_when_the_conversation_is_deleted(client: Client, answe
     conversation = await client.conversation()
     response_id = (await client.send(conversation["id"], "Tea?"))["response"]["id"]
 
+    heard = asyncio.Event()
+
     async def follow_to_the_end() -> None:
         async for _ in events_of(client, response_id):
-            pass
+            heard.set()
 
     following = asyncio.create_task(follow_to_the_end())
     await begun(client, response_id)
+    async with asyncio.timeout(20):
+        await heard.wait()
     await client.http.delete(f"/api/conversations/{conversation['id']}")
     async with asyncio.timeout(5):
         await following
