@@ -8,10 +8,14 @@ from litestar.connection import ASGIConnection
 from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
 from structlog.contextvars import bind_contextvars
 
-from hub.domain.accounts.errors import NotAllowedError, NotSignedInError
+from hub.domain.accounts.errors import InsufficientScopeError, NotAllowedError, NotSignedInError
 from hub.domain.accounts.schemas import Identity
 from hub.domain.accounts.service import AccountService
 
+#: The ``scopes`` of a route that every personal access token may ask, even one without any scope.
+EVERY_TOKEN = ("*",)
+
+_ADMIN_ONLY = ("admin",)
 _TOKEN_LIMIT = 200
 
 
@@ -38,22 +42,36 @@ async def identify(connection: ASGIConnection[Any, Any, Any, Any], accounts: Acc
     return identity
 
 
-def require_admin(identity: Identity) -> None:
-    """Return if an administrator is asking.
+def require_scope(identity: Identity, scopes: tuple[str, ...]) -> None:
+    """Return if a caller may ask for something that needs one of these scopes.
+
+    A sign-in needs none; what names no scope at all is for sign-ins only. Where ``admin`` is the only one,
+    the user has to be an administrator too, however they came in.
 
     Raises:
-        NotAllowedError: somebody else is.
+        InsufficientScopeError: the token was not made for this.
+        NotAllowedError: the user is no administrator.
     """
-    if identity.user.role != "admin":
+    if scopes != EVERY_TOKEN and not identity.may(*scopes):
+        if not scopes:
+            raise InsufficientScopeError("Sign in with username and password for this.")
+        wanted = " or ".join(f"'{scope}'" for scope in scopes)
+        raise InsufficientScopeError(f"Use a token with the scope {wanted}, or sign in.")
+    if scopes == _ADMIN_ONLY and identity.user.role != "admin":
         raise NotAllowedError("Ask an administrator of this server.")
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Lets HTTP requests through only with a valid token; routes opt out with ``exclude_from_auth``."""
+    """Lets HTTP requests through only with a valid token that may do what the route does.
+
+    Routes say so by ``opt={"scopes": (...)}``, see :func:`require_scope`, and opt out of everything with
+    ``exclude_from_auth``.
+    """
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
         """Find the identity, which handlers get as ``request.user``."""
         identity = await identify(connection, connection.app.state.process.accounts)
+        require_scope(identity, connection.route_handler.opt.get("scopes", ()))
         return AuthenticationResult(user=identity, auth=None)

@@ -35,6 +35,14 @@ class NotAllowedError(HubError):
     title = "You may not do this"
 
 
+class InsufficientScopeError(HubError):
+    """Something that the token was not made for."""
+
+    status = 403
+    code = "insufficient_scope"
+    title = "This token may not do this"
+
+
 class AccountDisabledError(HubError):
     """The account exists but was disabled by an administrator."""
 

@@ -37,11 +37,19 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who is asking, and by which token, which is good until ``expires_at``."""
+    """Who is asking, and by which token, which is good until ``expires_at``.
+
+    ``scopes`` is what a personal access token may do; None for a sign-in, which may do everything.
+    """
 
     user: User
     token_id: UUID
     expires_at: datetime
+    scopes: frozenset[str] | None = None
+
+    def may(self, *scopes: str) -> bool:
+        """Tell whether the token is good for one of these."""
+        return self.scopes is None or not self.scopes.isdisjoint(scopes)
 
 
 class WebSocketTicket(Struct, frozen=True, kw_only=True):

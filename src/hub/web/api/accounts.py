@@ -17,6 +17,7 @@ from hub.domain.accounts.schemas import (
 )
 from hub.live.events import UserSignedOut
 from hub.web.api.dependencies import ProcessDependency
+from hub.web.auth import EVERY_TOKEN
 from hub.web.requests import HubRequest
 
 
@@ -53,12 +54,12 @@ class AccountController(Controller):
         await process.accounts.log_out(request.user)
         process.bus.publish(UserSignedOut(request.user.token_id))
 
-    @get("/me", operation_id="getMe", summary="Who am I?")
+    @get("/me", operation_id="getMe", summary="Who am I?", opt={"scopes": EVERY_TOKEN})
     async def me(self, request: HubRequest) -> User:
         """Return the caller's account."""
         return request.user.user
 
-    @patch("/me", operation_id="updateMe", summary="Change my account")
+    @patch("/me", operation_id="updateMe", summary="Change my account", opt={"scopes": ("write",)})
     async def update_me(
         self, request: HubRequest, data: JSONBody[UpdateMe], process: ProcessDependency
     ) -> User:
@@ -82,7 +83,12 @@ class AccountController(Controller):
         for token_id in await process.clearing.delete_account(request.user.user.id):
             process.bus.publish(UserSignedOut(token_id))
 
-    @post("/ws-tickets", operation_id="createWebSocketTicket", summary="Get a pass for one WebSocket")
+    @post(
+        "/ws-tickets",
+        operation_id="createWebSocketTicket",
+        summary="Get a pass for one WebSocket",
+        opt={"scopes": ("read", "chat")},
+    )
     async def create_ticket(self, request: HubRequest, process: ProcessDependency) -> WebSocketTicket:
         """Return a ticket for `/api/ws?ticket=`, good once and for 30 seconds."""
         return await process.accounts.issue_ticket(request.user)

@@ -22,23 +22,33 @@ class CompanionController(Controller):
     path = "/api/companions"
     tags = ("Companions",)
 
-    @post(operation_id="createCompanion", summary="Create a companion")
+    @post(operation_id="createCompanion", summary="Create a companion", opt={"scopes": ("write",)})
     async def create(self, request: HubRequest, data: JSONBody[CreateCompanion]) -> Response[Companion]:
         """Make a companion; it is an adult, in its default scene."""
         companion = await companions.create(data, user_id=request.user.user.id)
         return Response(companion, status_code=201, headers={"Location": f"/api/companions/{companion.id}"})
 
-    @get(operation_id="listCompanions", summary="List my companions")
+    @get(operation_id="listCompanions", summary="List my companions", opt={"scopes": ("read",)})
     async def page(self, request: HubRequest, limit: Limit = 50, cursor: Cursor = None) -> Page[Companion]:
         """Return one page of the caller's companions, the newest first."""
         return await companions.page(user_id=request.user.user.id, limit=limit, cursor=cursor)
 
-    @get("/{companion_id:uuid}", operation_id="getCompanion", summary="Get a companion")
+    @get(
+        "/{companion_id:uuid}",
+        operation_id="getCompanion",
+        summary="Get a companion",
+        opt={"scopes": ("read",)},
+    )
     async def show(self, request: HubRequest, companion_id: FromPath[UUID]) -> Companion:
         """Return one of the caller's companions."""
         return await companions.get(companion_id, user_id=request.user.user.id)
 
-    @patch("/{companion_id:uuid}", operation_id="updateCompanion", summary="Change a companion")
+    @patch(
+        "/{companion_id:uuid}",
+        operation_id="updateCompanion",
+        summary="Change a companion",
+        opt={"scopes": ("write",)},
+    )
     async def update(
         self,
         request: HubRequest,
@@ -52,7 +62,12 @@ class CompanionController(Controller):
             await process.chat.tell_scene(companion_id)
         return companion
 
-    @delete("/{companion_id:uuid}", operation_id="deleteCompanion", summary="Delete a companion")
+    @delete(
+        "/{companion_id:uuid}",
+        operation_id="deleteCompanion",
+        summary="Delete a companion",
+        opt={"scopes": ("write",)},
+    )
     async def remove(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
@@ -60,7 +75,11 @@ class CompanionController(Controller):
         await process.clearing.delete_companion(companion_id, user_id=request.user.user.id)
 
     @post(
-        "/{companion_id:uuid}/wipe", operation_id="wipeCompanion", summary="Wipe a companion", status_code=200
+        "/{companion_id:uuid}/wipe",
+        operation_id="wipeCompanion",
+        summary="Wipe a companion",
+        status_code=200,
+        opt={"scopes": ("write",)},
     )
     async def wipe(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency

@@ -42,7 +42,7 @@ class ConversationController(Controller):
     path = "/api/conversations"
     tags = ("Conversations",)
 
-    @post(operation_id="createConversation", summary="Begin a conversation")
+    @post(operation_id="createConversation", summary="Begin a conversation", opt={"scopes": ("chat",)})
     async def create(
         self, request: HubRequest, data: JSONBody[CreateConversation], process: ProcessDependency
     ) -> Response[Conversation]:
@@ -51,7 +51,7 @@ class ConversationController(Controller):
         location = f"/api/conversations/{conversation.id}"
         return Response(conversation, status_code=201, headers={"Location": location})
 
-    @get(operation_id="listConversations", summary="List my conversations")
+    @get(operation_id="listConversations", summary="List my conversations", opt={"scopes": ("read", "chat")})
     async def page(
         self,
         request: HubRequest,
@@ -65,14 +65,24 @@ class ConversationController(Controller):
             user_id=request.user.user.id, companion_id=companion_id, limit=limit, cursor=cursor
         )
 
-    @get("/{conversation_id:uuid}", operation_id="getConversation", summary="Get a conversation")
+    @get(
+        "/{conversation_id:uuid}",
+        operation_id="getConversation",
+        summary="Get a conversation",
+        opt={"scopes": ("read", "chat")},
+    )
     async def show(
         self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
     ) -> Conversation:
         """Return one of the caller's conversations."""
         return await process.chat.get(conversation_id, user_id=request.user.user.id)
 
-    @patch("/{conversation_id:uuid}", operation_id="updateConversation", summary="Rename a conversation")
+    @patch(
+        "/{conversation_id:uuid}",
+        operation_id="updateConversation",
+        summary="Rename a conversation",
+        opt={"scopes": ("chat",)},
+    )
     async def update(
         self,
         request: HubRequest,
@@ -83,14 +93,24 @@ class ConversationController(Controller):
         """Change a conversation's title."""
         return await process.chat.rename(conversation_id, data, user_id=request.user.user.id)
 
-    @delete("/{conversation_id:uuid}", operation_id="deleteConversation", summary="Delete a conversation")
+    @delete(
+        "/{conversation_id:uuid}",
+        operation_id="deleteConversation",
+        summary="Delete a conversation",
+        opt={"scopes": ("chat",)},
+    )
     async def remove(
         self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Remove a conversation with its messages; a reply under way is cancelled."""
         await process.clearing.delete_conversation(conversation_id, user_id=request.user.user.id)
 
-    @get("/{conversation_id:uuid}/messages", operation_id="listMessages", summary="Read messages")
+    @get(
+        "/{conversation_id:uuid}/messages",
+        operation_id="listMessages",
+        summary="Read messages",
+        opt={"scopes": ("read", "chat")},
+    )
     async def messages(
         self,
         request: HubRequest,
@@ -111,6 +131,7 @@ class ConversationController(Controller):
         operation_id="sendMessage",
         summary="Say something",
         status_code=202,
+        opt={"scopes": ("chat",)},
     )
     async def send(
         self,

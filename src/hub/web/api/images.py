@@ -41,7 +41,7 @@ class CompanionImageController(Controller):
         operation_id="setHeaderImage",
         summary="Set the header picture",
         request_max_body_size=None,
-        opt={"takes_picture": True},
+        opt={"scopes": ("write",), "takes_picture": True},
     )
     async def set_header(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
@@ -57,7 +57,12 @@ class CompanionImageController(Controller):
             received = await receive_upload(request, temp)
             return await images.set_header(companion_id, temp.path, original_bytes=received, user_id=user_id)
 
-    @delete("/header-image", operation_id="deleteHeaderImage", summary="Delete the header picture")
+    @delete(
+        "/header-image",
+        operation_id="deleteHeaderImage",
+        summary="Delete the header picture",
+        opt={"scopes": ("write",)},
+    )
     async def remove_header(
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
@@ -69,7 +74,7 @@ class CompanionImageController(Controller):
         operation_id="createImage",
         summary="Have a picture painted",
         status_code=202,
-        opt={"body_is_optional": True},
+        opt={"scopes": ("chat",), "body_is_optional": True},
     )
     async def create(
         self,
@@ -82,7 +87,9 @@ class CompanionImageController(Controller):
         job = await process.painting.ask(companion_id, data, user_id=request.user.user.id)
         return Response(job, status_code=202, headers={"Location": f"/api/jobs/{job.id}"})
 
-    @get("/images", operation_id="listImages", summary="List a companion's pictures")
+    @get(
+        "/images", operation_id="listImages", summary="List a companion's pictures", opt={"scopes": ("read",)}
+    )
     async def page(
         self,
         request: HubRequest,
@@ -105,7 +112,11 @@ class ImageController(Controller):
     path = "/api/images/{image_id:uuid}"
     tags = ("Images",)
 
-    @get(operation_id="getImage", summary="Get a picture", opt={"gives_picture": True})
+    @get(
+        operation_id="getImage",
+        summary="Get a picture",
+        opt={"scopes": ("read", "chat"), "gives_picture": True},
+    )
     async def show(
         self,
         request: HubRequest,
@@ -136,7 +147,12 @@ class ImageController(Controller):
         left = process.links.check(image_id, expires=expires, signature=signature)
         return await _send(request, process, image_id, size, user_id=None, cache=f"private, max-age={left}")
 
-    @post("/links", operation_id="createImageLink", summary="Get a link for those who cannot send a header")
+    @post(
+        "/links",
+        operation_id="createImageLink",
+        summary="Get a link for those who cannot send a header",
+        opt={"scopes": ("read", "chat")},
+    )
     async def create_link(
         self, request: HubRequest, image_id: FromPath[UUID], process: ProcessDependency
     ) -> ImageLink:
@@ -149,7 +165,7 @@ class ImageController(Controller):
         operation_id="repeatImage",
         summary="Have a picture painted again",
         status_code=202,
-        opt={"body_is_optional": True},
+        opt={"scopes": ("chat",), "body_is_optional": True},
     )
     async def repeat(
         self,
@@ -162,7 +178,7 @@ class ImageController(Controller):
         job = await process.painting.repeat(image_id, data, user_id=request.user.user.id)
         return Response(job, status_code=202, headers={"Location": f"/api/jobs/{job.id}"})
 
-    @delete(operation_id="deleteImage", summary="Delete a picture")
+    @delete(operation_id="deleteImage", summary="Delete a picture", opt={"scopes": ("write",)})
     async def remove(self, request: HubRequest, image_id: FromPath[UUID], process: ProcessDependency) -> None:
         """Delete one of the caller's pictures."""
         await process.images.remove(image_id, user_id=request.user.user.id)

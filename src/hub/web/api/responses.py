@@ -33,28 +33,46 @@ class ResponseController(Controller):
     path = "/api/responses/{response_id:uuid}"
     tags = ("Responses",)
 
-    @get(operation_id="getResponse", summary="Get a response")
+    @get(operation_id="getResponse", summary="Get a response", opt={"scopes": ("read", "chat")})
     async def show(
         self, request: HubRequest, response_id: FromPath[UUID], process: ProcessDependency
     ) -> Response:
         """Return a response as it stands, with what is written so far."""
         return await process.chat.response(response_id, user_id=request.user.user.id)
 
-    @post("/cancel", operation_id="cancelResponse", summary="Stop a response", status_code=200)
+    @post(
+        "/cancel",
+        operation_id="cancelResponse",
+        summary="Stop a response",
+        status_code=200,
+        opt={"scopes": ("chat",)},
+    )
     async def cancel(
         self, request: HubRequest, response_id: FromPath[UUID], process: ProcessDependency
     ) -> Response:
         """Stop a response; one that has ended is returned as it is."""
         return await process.chat.cancel(response_id, user_id=request.user.user.id)
 
-    @post("/retry", operation_id="retryResponse", summary="Try a response again", status_code=202)
+    @post(
+        "/retry",
+        operation_id="retryResponse",
+        summary="Try a response again",
+        status_code=202,
+        opt={"scopes": ("chat",)},
+    )
     async def retry(
         self, request: HubRequest, response_id: FromPath[UUID], process: ProcessDependency
     ) -> Response:
         """Queue a response that failed or was cancelled once more."""
         return await process.chat.retry(response_id, user_id=request.user.user.id)
 
-    @get("/events", operation_id="streamResponse", summary="Watch a response", media_type="text/event-stream")
+    @get(
+        "/events",
+        operation_id="streamResponse",
+        summary="Watch a response",
+        media_type="text/event-stream",
+        opt={"scopes": ("read", "chat")},
+    )
     async def events(
         self,
         request: HubRequest,
