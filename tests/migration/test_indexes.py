@@ -303,7 +303,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: limits.take("send", "7", limit=3, window=timedelta(hours=1)),
         ["rate_limits_bucket"],
     ),
-    "how long a counter stays": (lambda: limits.seconds_left("send", "8"), ["rate_limits_bucket"]),
+    "one less of what is counted": (lambda: limits.give_back("send", "8", limit=3), ["rate_limits_bucket"]),
     "the unfinished jobs of a user": (
         lambda: store.cancel_user(made("user9")),
         ["jobs_user_waiting"],

@@ -28,6 +28,7 @@ _EXPECTED: dict[Form, str] = {
     "broker": "amqp://user:password@host:5672/ (or amqps://)",
     "http": "an address like http://host:port/v1",
     "origins": "origins like https://chat.example, separated by commas",
+    "networks": "addresses or networks like 10.0.0.2 or 10.0.0.0/24, separated by commas",
 }
 
 
@@ -67,7 +68,9 @@ def convert(field: Field, given: Given) -> object:
     if field.form == "plain":
         return _plain(field, value, typed=given.typed)
     if field.form == "origins":
-        return _origins(value, field)
+        return tuple(_origin(part, field) for part in _parts(value, field))
+    if field.form == "networks":
+        return tuple(_network(part, field) for part in _parts(value, field))
     if not isinstance(value, str):
         raise ValueError(f"expected text: {expected(field)}")  # noqa: TRY004 - one class for every bad value
     return _READERS[field.form](value)
@@ -149,15 +152,12 @@ def _url(form: Form, *schemes: str) -> Callable[[str], str]:
     return read
 
 
-def _origins(value: object, field: Field) -> tuple[str, ...]:
-    parts: list[object]
+def _parts(value: object, field: Field) -> list[object]:
     if isinstance(value, str):
-        parts = [part for part in value.split(",") if part.strip()]
-    elif isinstance(value, list):
-        parts = list(value)
-    else:
-        raise ValueError(f"expected {expected(field)}")  # noqa: TRY004 - one class for every bad value
-    return tuple(_origin(part, field) for part in parts)
+        return [part for part in value.split(",") if part.strip()]
+    if isinstance(value, list):
+        return list(value)
+    raise ValueError(f"expected {expected(field)}")
 
 
 def _origin(value: object, field: Field) -> str:
@@ -170,6 +170,13 @@ def _origin(value: object, field: Field) -> str:
     if address is None or len(address.hosts) > 1 or not bare:
         raise ValueError(f"expected {expected(field)}")
     return text
+
+
+def _network(value: object, field: Field) -> str:
+    try:
+        return str(ipaddress.ip_network(value.strip() if isinstance(value, str) else "", strict=False))
+    except ValueError:
+        raise ValueError(f"expected {expected(field)}{_got(value)}") from None
 
 
 _READERS: dict[Form, Callable[[str], object]] = {

@@ -10,7 +10,18 @@ from msgspec import Meta, Struct
 from hub.core.settings.addresses import Secret, SecretUrl
 
 Form = Literal[
-    "plain", "text", "host", "folder", "file", "secret", "key", "database", "broker", "http", "origins"
+    "plain",
+    "text",
+    "host",
+    "folder",
+    "file",
+    "secret",
+    "key",
+    "database",
+    "broker",
+    "http",
+    "origins",
+    "networks",
 ]
 """How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
 
@@ -190,6 +201,45 @@ class Settings(Struct, frozen=True, kw_only=True):
             "Off is for development and load tests."
         ),
     ] = True
+    logins_per_15_minutes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Failures to sign in as one user from one address in 15 minutes.",
+        ),
+    ] = 5
+    registrations_per_day: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many accounts one address may create in a day.")
+    ] = 3
+    messages_per_minute: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many replies one user may ask for in a minute.")
+    ] = 30
+    companions_per_hour: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many companions one user may create in an hour.")
+    ] = 10
+    edits_per_hour: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="How often a user may edit, delete and wipe companions in an hour, each.",
+        ),
+    ] = 20
+    frames_per_minute: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="How many frames a user's WebSockets may send in a minute."),
+    ] = 100
+    sockets_per_user: Annotated[
+        int, Meta(ge=0, le=100_000, description="How many WebSockets one user may have open.")
+    ] = 10
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Reverse proxies whose X-Forwarded-For is believed, by address or network.",
+            extra=_is("networks"),
+        ),
+    ] = ()
     worker_threads: Annotated[
         int, Meta(ge=1, le=1024, description="How many turns a worker runs at the same time.")
     ] = 128

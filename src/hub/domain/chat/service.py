@@ -32,7 +32,7 @@ from hub.domain.chat.schemas import (
 )
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.limits.errors import TooManyRequestsError
-from hub.domain.limits.service import Limits
+from hub.domain.limits.service import Action, Limits
 from hub.jobs import store
 from hub.jobs.contracts import JobKind, JobStatus, NewJob
 from hub.jobs.relay import Relay
@@ -193,7 +193,7 @@ class ChatService:
             return _found(await queries.store_message(new))
         async with ENGINE.transaction():
             if paints:  # first of all, as where a picture is asked for without a message
-                await self._limits.take_image(sending.user_id)
+                await self._limits.take(Action.IMAGES, sending.user_id)
             stored = _found(await queries.store_message(new))
             await remember(sending, stored[0])
         return stored

@@ -13,3 +13,12 @@ class TooManyRequestsError(HubError):
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class CannotCountError(HubError):
+    """Nobody can tell how often it was done, so it is not done."""
+
+    status = 503
+    code = "limits_not_ready"
+    title = "The server cannot count requests at the moment"
+    retry_after = 5

@@ -3,38 +3,109 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from uuid import UUID
 
+from hub.core.logging import get_logger
 from hub.core.settings import Settings
+from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.limits import queries
-from hub.domain.limits.errors import TooManyRequestsError
+from hub.domain.limits.errors import CannotCountError, TooManyRequestsError
+from hub.domain.limits.queries import Count
+from hub.domain.limits.rules import Action, Rule, rules_of
+from hub.domain.limits.standing import Standing, note
 
-_IMAGES = "images"
-_IMAGES_WINDOW = timedelta(hours=1)
+__all__ = ["Action", "Limits", "cannot_count", "try_again"]
+
+logger = get_logger(__name__)
+
+_MINUTES_FROM = 120
 
 
 class Limits:
     """The limits that the settings name; none where they are off."""
 
     def __init__(self, settings: Settings) -> None:
-        self._on = settings.limits
-        self._images = settings.images_per_hour
+        self.are_on = settings.limits
+        self._rules = rules_of(settings)
 
-    async def take_image(self, user_id: UUID) -> None:
-        """Count a picture that a user asks for, in whichever way, in the caller's transaction.
+    async def take(self, action: Action, subject: UUID | str) -> None:
+        """Count one more, in the caller's transaction if there is one: what fails then does not count.
+
+        A caller that changes rows takes first of all, so that locks are taken in one order everywhere;
+        one that takes several takes them in the order of :class:`Action`.
+
+        Args:
+            action: what is about to be done.
+            subject: who does it: a user's id or an address, at most 100 characters.
 
         Raises:
-            TooManyRequestsError: there were too many in this hour.
+            TooManyRequestsError: it was done too often in this window.
+            CannotCountError: the database does not count, so it is refused.
         """
-        if not self._on:
+        if not self.are_on:
             return
-        if await queries.take(_IMAGES, str(user_id), limit=self._images, window=_IMAGES_WINDOW):
+        rule = self._rules[action]
+        try:
+            count = await queries.take(action, str(subject), limit=rule.limit, window=rule.window)
+        except DATABASE_ERRORS as error:
+            raise cannot_count(error) from error
+        self._weigh(action, rule, count)
+
+    async def give_back(self, action: Action, subject: UUID | str) -> None:
+        """Count one less, since what was taken for does not count after all.
+
+        Raises:
+            CannotCountError: the database does not count.
+        """
+        if not self.are_on:
             return
-        left = await queries.seconds_left(_IMAGES, str(user_id))
-        seconds = max(math.ceil(_IMAGES_WINDOW.total_seconds() if left is None else left), 1)
-        minutes = math.ceil(seconds / 60)
-        raise TooManyRequestsError(
-            f"You may ask for {self._images} pictures in an hour. Try again in {minutes} min.",
-            retry_after=seconds,
-        )
+        rule = self._rules[action]
+        try:
+            count = await queries.give_back(action, str(subject), limit=rule.limit)
+        except DATABASE_ERRORS as error:
+            raise cannot_count(error) from error
+        self._note(action, rule, count or Count(0, rule.window.total_seconds()))
+
+    def values(self, action: Action, subject: UUID | str) -> tuple[object, ...] | None:
+        """Return the parameters of :func:`queries.taking` for a statement that counts; None if off."""
+        if not self.are_on:
+            return None
+        rule = self._rules[action]
+        return queries.taking_values(action, str(subject), limit=rule.limit, window=rule.window)
+
+    def weigh(self, action: Action, count: Count) -> None:
+        """Judge what a statement with :meth:`values` has counted.
+
+        Raises:
+            TooManyRequestsError: it was done too often in this window.
+        """
+        self._weigh(action, self._rules[action], count)
+
+    def _weigh(self, action: Action, rule: Rule, count: Count) -> None:
+        self._note(action, rule, count)
+        if count.used > rule.limit:
+            seconds = _whole(count.left)
+            logger.info("limit reached", action=action.value)
+            raise TooManyRequestsError(f"{rule.words} {try_again(seconds)}", retry_after=seconds)
+
+    def _note(self, action: Action, rule: Rule, count: Count) -> None:
+        is_settled = ENGINE.current_transaction.get() is None or count.used > rule.limit
+        remaining, reset = max(rule.limit - count.used, 0), _whole(count.left)
+        note(Standing(action=action, rule=rule, remaining=remaining, reset=reset, is_settled=is_settled))
+
+
+def cannot_count(error: Exception) -> CannotCountError:
+    """Return what to raise where the database does not count; the log has the reason."""
+    logger.warning("cannot count", reason=type(error).__name__)
+    return CannotCountError("So it does not do what has to be counted. Try again in a few seconds.")
+
+
+def try_again(seconds: int) -> str:
+    """Say when, in a sentence."""
+    if seconds < _MINUTES_FROM:
+        return f"Try again in {seconds} s."
+    return f"Try again in {math.ceil(seconds / 60)} min."
+
+
+def _whole(seconds: float) -> int:
+    return max(math.ceil(seconds), 1)

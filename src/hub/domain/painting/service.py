@@ -16,7 +16,7 @@ from hub.db.engine import ENGINE
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.images import queries as images
 from hub.domain.images.service import not_found
-from hub.domain.limits.service import Limits
+from hub.domain.limits.service import Action, Limits
 from hub.domain.painting import queries
 from hub.domain.painting.errors import JobNotFoundError, NoRecipeError
 from hub.domain.painting.queries import NewRequest
@@ -138,7 +138,7 @@ class PaintingService:
 
     async def _queue(self, new: NewRequest, *, user_id: UUID) -> Job:
         async with ENGINE.transaction():
-            await self._limits.take_image(user_id)
+            await self._limits.take(Action.IMAGES, user_id)
             if not await queries.insert(new):
                 raise CompanionNotFoundError("It may have been deleted, or it belongs to somebody else.")
         self._relay.ring(new.job.id, new.job.kind)
