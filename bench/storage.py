@@ -161,7 +161,10 @@ async def _store(process: Process, sources: Sequence[Path]) -> list[tuple[Image,
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
     user_id = (await process.accounts.register(command)).user.id
     described = CreateCompanion(name="Mira", description="A calm botanist who loves moss.")
-    made = [(await companions.create(described, user_id=user_id)).id for _ in range(COMPANIONS)]
+    made = [
+        (await companions.create(described, user_id=user_id, limits=process.limits)).id
+        for _ in range(COMPANIONS)
+    ]
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def store(number: int, source: Path) -> tuple[Image, Family]:

@@ -73,12 +73,12 @@ class Process:
         self.image_server = image_server
         self.delivery = Delivery(images)
         self.links = Links(settings.secret_key or read_or_make(settings.data_dir))
-        limits = Limits(settings)
+        self.limits = limits = Limits(settings)
         self.chat = ChatService(
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
-        self.clearing = Clearing(relay=relay, bus=bus)
+        self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
 
 
 def load_prompts(settings: Settings) -> Prompts:

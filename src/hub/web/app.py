@@ -36,6 +36,7 @@ from hub.web.problems import (
     handle_unavailable,
     handle_unexpected,
 )
+from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
 from hub.web.ws.route import socket_route
 
@@ -90,4 +91,4 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(Draining(Methods(app)))
+    return Access(RateLimits(Draining(Methods(app))))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from uuid import UUID
+
+from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
@@ -14,11 +17,19 @@ from hub.domain.limits.queries import Count
 from hub.domain.limits.rules import Action, Rule, rules_of
 from hub.domain.limits.standing import Standing, note
 
-__all__ = ["Action", "Limits", "cannot_count", "try_again"]
+__all__ = ["Action", "Limits", "Taking", "cannot_count", "try_again"]
 
 logger = get_logger(__name__)
 
 _MINUTES_FROM = 120
+
+
+class Taking(Struct, frozen=True, kw_only=True):
+    """For a statement that holds :func:`queries.taking`: its parameters, and who judges what it counted."""
+
+    values: tuple[object, ...]
+    weigh: Callable[[Count], None]
+    """Raises TooManyRequestsError if it was too often."""
 
 
 class Limits:
@@ -66,20 +77,13 @@ class Limits:
             raise cannot_count(error) from error
         self._note(action, rule, count or Count(0, rule.window.total_seconds()))
 
-    def values(self, action: Action, subject: UUID | str) -> tuple[object, ...] | None:
-        """Return the parameters of :func:`queries.taking` for a statement that counts; None if off."""
+    def taking(self, action: Action, subject: UUID | str) -> Taking | None:
+        """Return what a larger statement needs to count one more; None where limits are off."""
         if not self.are_on:
             return None
         rule = self._rules[action]
-        return queries.taking_values(action, str(subject), limit=rule.limit, window=rule.window)
-
-    def weigh(self, action: Action, count: Count) -> None:
-        """Judge what a statement with :meth:`values` has counted.
-
-        Raises:
-            TooManyRequestsError: it was done too often in this window.
-        """
-        self._weigh(action, self._rules[action], count)
+        values = queries.taking_values(action, str(subject), limit=rule.limit, window=rule.window)
+        return Taking(values=values, weigh=lambda count: self._weigh(action, rule, count))
 
     def _weigh(self, action: Action, rule: Rule, count: Count) -> None:
         self._note(action, rule, count)
