@@ -6,11 +6,12 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from httpx2 import Response
+from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
 from tests.services.fixtures import new_database
@@ -220,3 +221,26 @@ async def test_a_header_and_an_api_key_share_the_limits(limited: HubServer, ada:
     del ada.http.headers["Authorization"]
     for headers in spellings:
         too_many(await ada.http.post(path, json={"content": "Hello"}, headers=headers))
+
+
+async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, tmp_path: Path) -> None:
+    """CVE-2025-59152: limits passed by an X-Forwarded-For of one's own."""
+    database = await new_database(postgres)
+    server = HubServer(tmp_path, "web", HUB_DATABASE_URL=database, HUB_LIMITS="on")
+    await server.start()
+    forged = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP")
+    async with AsyncClient(base_url=server.url, timeout=30) as http:
+        answers = []
+        for number in range(6):
+            headers = {
+                name: f"for=203.0.113.{number}" if name == "Forwarded" else f"203.0.113.{number}"
+                for name in forged
+            }
+            body = {"login": f"nobody{number % 2}", "password": "no such word"}
+            answers.append(await http.post("/api/auth/login", json=body, headers=headers))
+    assert [each.status_code for each in answers] == [401] * 5 + [429]
+    subjects = await query(database, "SELECT subject FROM rate_limits WHERE action = 'login_address'")
+    assert [row["subject"] for row in subjects] == ["127.0.0.1"]
+    assert "X-Forwarded-For ignored" in server.output
+    await server.stop()
+    server.close()

@@ -25,6 +25,7 @@ from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
+from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
 from hub.web.draining import Draining
@@ -47,6 +48,7 @@ BODY_LIMIT = 1_048_576
 def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
     connections = OpenConnections()
+    clients = Clients(process.settings.trusted_proxies)
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
@@ -75,6 +77,7 @@ def create_app(process: Process) -> ASGIApp:
         dependencies={
             "process": Provide(lambda: process, sync_to_thread=False),
             "connections": Provide(lambda: connections, sync_to_thread=False),
+            "clients": Provide(lambda: clients, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={

@@ -224,22 +224,18 @@ _RESPONSE_PARTS = f"""
     SELECT $9, id, $3, $15, $5 FROM conversation
 ), job AS ({store.insertion(first=5, source="FROM conversation")})
 """  # noqa: S608 - constants
-_STORED = "SELECT position, created_at, companion_id FROM message CROSS JOIN conversation"
-_COUNTED = f"""
-counted AS ({limits.taking(first=16, source="FROM conversations WHERE id = $1 AND user_id = $2")}),
-"""
+_STORED = "SELECT position, created_at, companion_id FROM message, conversation"
 # One statement each, so that a message is stored with its response and job in one round trip.
 _STORE_MESSAGE = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _STORED
 _STORE_MESSAGE_AND_JOB = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _RESPONSE_PARTS + _STORED
 # What is counted is locked before the conversation, which is left alone if it was too often.
-_COUNT_AND_STORE = (
-    "WITH"
-    + _COUNTED
-    + _MESSAGE_PARTS.format(source="FROM counted WHERE counted.used <= $19 AND")
-    + _RESPONSE_PARTS
-    + _STORED.replace("FROM", ", used, left_over FROM counted LEFT JOIN (")
-    + ") ON true"
-)
+_COUNT_AND_STORE = f"""
+WITH counted AS ({limits.taking(first=16, source="FROM conversations WHERE id = $1 AND user_id = $2")}),
+{_MESSAGE_PARTS.format(source="FROM counted WHERE counted.used <= $19 AND")}
+{_RESPONSE_PARTS}
+SELECT position, created_at, companion_id, used, left_over
+FROM counted LEFT JOIN (message CROSS JOIN conversation) ON true
+"""  # noqa: S608 - constants
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
@@ -254,7 +250,7 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     content: str
     job: NewJob | None
     generate_image: bool
-    limit: Taking | None
+    limit: Taking | None = None
 
 
 async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
