@@ -6,20 +6,23 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import websockets
 from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.refusals import refused
-from tests.services.world import query
+from tests.services.world import query, within
 
 MESSAGES, MADE, EDITS, IMAGES = 30, 4, 3, 2
+FRAMES, SOCKETS = 40, 3
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,8 @@ async def limited(
         HUB_COMPANIONS_PER_HOUR=str(MADE),
         HUB_EDITS_PER_HOUR=str(EDITS),
         HUB_IMAGES_PER_HOUR=str(IMAGES),
+        HUB_FRAMES_PER_MINUTE=str(FRAMES),
+        HUB_SOCKETS_PER_USER=str(SOCKETS),
         **llm_settings(llm.url),
     )
     await server.start()
@@ -97,8 +102,10 @@ async def test_of_fifty_at_once_exactly_thirty_get_through(limited: HubServer, a
     conversation = await ada.conversation()
     answers = await asyncio.gather(*(say(ada, conversation["id"]) for _ in range(50)))
     assert Counter(each.status_code for each in answers) == {202: MESSAGES, 429: 50 - MESSAGES}
-    stored = sorted(each.json()["message"]["position"] for each in answers if each.status_code == 202)
-    assert stored == list(range(1, MESSAGES + 1))
+    positions = {each.json()["message"]["position"] for each in answers if each.status_code == 202}
+    assert len(positions) == MESSAGES
+    said = [each["position"] for each in await ada.messages(conversation["id"]) if each["role"] == "user"]
+    assert set(said) == positions
     left = sorted(standing(each)["chat"][2] for each in answers)
     assert left == sorted([0] * (50 - MESSAGES) + list(range(MESSAGES)))
     await end_window(limited, "chat", ada.user["id"])
@@ -221,6 +228,65 @@ async def test_a_header_and_an_api_key_share_the_limits(limited: HubServer, ada:
     del ada.http.headers["Authorization"]
     for headers in spellings:
         too_many(await ada.http.post(path, json={"content": "Hello"}, headers=headers))
+
+
+async def test_a_message_too_many_is_refused_on_the_socket(limited: HubServer, ada: Client) -> None:
+    conversation = await ada.conversation()
+    async with ada.socket() as socket:
+        first = await socket.say(conversation["id"], "Hello")
+        assert (await socket.expect("conversation.item.added"))["event_id"] == first
+        await use_up(limited, "chat", ada.user["id"], limit=MESSAGES)
+        event_id = await socket.say(conversation["id"], "Hello")
+        error = (await socket.expect("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("too_many_requests", event_id)
+        assert 0 < error["retry_after"] <= 60
+        await socket.say(conversation["id"], "Hello", event_id=first)  # a replay
+        assert (await socket.expect("conversation.item.added"))["event_id"] == first
+        noted = await socket.say(conversation["id"], "Just so", response=None)  # nobody has to answer
+        assert (await socket.expect("conversation.item.added"))["event_id"] == noted
+
+
+async def test_frames_of_all_sockets_of_a_user_are_counted_together(ada: Client) -> None:
+    conversation = await ada.conversation()
+    frame = {"type": "conversation.unsubscribe", "conversation_id": conversation["id"]}
+    async with ada.socket() as first, ada.socket() as second:
+        for _ in range(FRAMES // 2):
+            await first.send(**frame)
+        await first.say(conversation["id"], "Hello")
+        await first.expect("conversation.item.added")  # so it has read them all
+        for _ in range(FRAMES - FRAMES // 2):
+            await second.send(**frame)
+        async with asyncio.timeout(10):
+            await second.connection.wait_closed()
+        assert second.connection.close_code == 4429
+        assert re.fullmatch(r"too many frames, come again in \d+ s", second.connection.close_reason or "")
+        await first.connection.ping()
+        await first.send(**frame)
+        async with asyncio.timeout(10):
+            await first.connection.wait_closed()
+        assert first.connection.close_code == 4429
+
+
+async def test_a_socket_too_many_is_closed_and_another_may_come_once_one_has_gone(ada: Client) -> None:
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(ada.socket()) for _ in range(SOCKETS)]
+        address = ada.url.replace("http", "ws", 1) + "/api/ws"
+        headers = {"Authorization": f"Bearer {ada.token}"}
+        async with websockets.connect(address, additional_headers=headers) as one_more:
+            async with asyncio.timeout(10):
+                await one_more.wait_closed()
+            assert one_more.close_code == 4429
+            assert "too many sockets" in (one_more.close_reason or "")
+        await sockets[0].connection.close()
+
+        async def comes_in() -> bool | None:
+            try:
+                await stack.enter_async_context(ada.socket())
+            except websockets.ConnectionClosed:
+                return None
+            return True
+
+        await within(10, comes_in)
 
 
 async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from hub.web.problems import (
 from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
 from hub.web.ws.route import socket_route
+from hub.web.ws.traffic import Traffic
 
 #: JSON bodies may have this many bytes.
 BODY_LIMIT = 1_048_576
@@ -49,6 +50,7 @@ def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
     connections = OpenConnections()
     clients = Clients(process.settings.trusted_proxies)
+    traffic = Traffic(process.settings)
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
@@ -78,6 +80,7 @@ def create_app(process: Process) -> ASGIApp:
             "process": Provide(lambda: process, sync_to_thread=False),
             "connections": Provide(lambda: connections, sync_to_thread=False),
             "clients": Provide(lambda: clients, sync_to_thread=False),
+            "traffic": Provide(lambda: traffic, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={
