@@ -117,11 +117,10 @@ async def measure(world: World) -> list[Figure]:
 
 async def _fill(process: Process) -> tuple[str, UUID]:
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
-    sign_in = await process.accounts.register(command)
+    sign_in = await process.accounts.register(command, address=None)
     user_id = sign_in.user.id
-    companion = await companions.create(
-        CreateCompanion(name="Mira", description="A calm botanist who loves moss."), user_id=user_id
-    )
+    described = CreateCompanion(name="Mira", description="A calm botanist who loves moss.")
+    companion = await companions.create(described, user_id=user_id, limits=process.limits)
     command_id = CreateConversation(companion_id=companion.id)
     made = [await process.chat.create(command_id, user_id=user_id) for _ in range(CONVERSATIONS)]
     async with ENGINE.connection() as connection:

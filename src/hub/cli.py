@@ -21,6 +21,7 @@ from hub.db.migrate import create_migration
 from hub.db.provision import Database, migrate_database
 from hub.domain.accounts.schemas import Register
 from hub.domain.accounts.service import AccountService
+from hub.domain.limits.service import Limits
 from hub.serve import Roles, serve
 
 
@@ -91,17 +92,22 @@ def create_admin(email: str, username: str | None, *, password_stdin: bool) -> N
         c if c.isascii() and c.isalnum() else "_" for c in email.partition("@")[0].lower()
     )
     with_database(
-        lambda _, database: asyncio.run(_create_admin(database, email, name[:20].ljust(3, "_"), password))
+        lambda settings, database: asyncio.run(
+            _create_admin(settings, database, email, name[:20].ljust(3, "_"), password)
+        )
     )
 
 
-async def _create_admin(database: Database, email: str, username: str, password: str) -> None:
+async def _create_admin(
+    settings: Settings, database: Database, email: str, username: str, password: str
+) -> None:
     await migrate_database(database)
     await ENGINE.open(database.dsn, pool_size=2)
     try:
         given = {"username": username, "email": email, "password": password}
         command = msgspec.convert(given, Register)
-        sign_in = await AccountService(token_life=timedelta(minutes=1)).create_admin(command)
+        accounts = AccountService(token_life=timedelta(minutes=1), limits=Limits(settings))
+        sign_in = await accounts.create_admin(command)
     except msgspec.ValidationError as error:
         raise StartError(f"The administrator was not created: {error}.") from None
     except HubError as error:

@@ -68,17 +68,17 @@ class Process:
         self.language_model = language_model
         self.is_stopping = False
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
-        self.accounts = AccountService(token_life=timedelta(days=settings.token_days))
+        self.limits = limits = Limits(settings)
+        self.accounts = AccountService(token_life=timedelta(days=settings.token_days), limits=limits)
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
         self.links = Links(settings.secret_key or read_or_make(settings.data_dir))
-        limits = Limits(settings)
         self.chat = ChatService(
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
-        self.clearing = Clearing(relay=relay, bus=bus)
+        self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
 
 
 def load_prompts(settings: Settings) -> Prompts:

@@ -340,7 +340,7 @@ async def make_world(runner: asyncio.Runner, watcher: asyncpg.Connection, dsn: s
     bus = Bus(dsn)  # not started: what is published stays in this process
     relay, limits = Relay(None, cap=None), Limits(Settings(limits=False))
     chat = ChatService(relay=relay, bus=bus, limits=limits, message_max_length=100)
-    world = World(runner, watcher, chat, Clearing(relay=relay, bus=bus), bus)
+    world = World(runner, watcher, chat, Clearing(relay=relay, bus=bus, limits=limits), bus)
     bus.on_job_cancelled(world.cancelled)
     return world
 

@@ -25,6 +25,7 @@ from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
+from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
 from hub.web.draining import Draining
@@ -36,8 +37,10 @@ from hub.web.problems import (
     handle_unavailable,
     handle_unexpected,
 )
+from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
 from hub.web.ws.route import socket_route
+from hub.web.ws.traffic import Traffic
 
 #: JSON bodies may have this many bytes.
 BODY_LIMIT = 1_048_576
@@ -46,6 +49,8 @@ BODY_LIMIT = 1_048_576
 def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
     connections = OpenConnections()
+    clients = Clients(process.settings.trusted_proxies)
+    traffic = Traffic(process.settings)
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
@@ -74,6 +79,8 @@ def create_app(process: Process) -> ASGIApp:
         dependencies={
             "process": Provide(lambda: process, sync_to_thread=False),
             "connections": Provide(lambda: connections, sync_to_thread=False),
+            "clients": Provide(lambda: clients, sync_to_thread=False),
+            "traffic": Provide(lambda: traffic, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={
@@ -90,4 +97,4 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(Draining(Methods(app)))
+    return Access(RateLimits(Draining(Methods(app))))

@@ -16,6 +16,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.accounts import passwords, queries
+from hub.domain.accounts.attempts import Attempts
 from hub.domain.accounts.errors import (
     AccountDisabledError,
     CommonPasswordError,
@@ -36,6 +37,7 @@ from hub.domain.accounts.schemas import (
     User,
     WebSocketTicket,
 )
+from hub.domain.limits.service import Action, Limits
 
 logger = get_logger(__name__)
 
@@ -46,15 +48,28 @@ SETUP_LINK_LIFE = timedelta(minutes=30)
 class AccountService:
     """Accounts; ``token_life`` is how long a sign-in lasts."""
 
-    def __init__(self, *, token_life: timedelta) -> None:
+    def __init__(self, *, token_life: timedelta, limits: Limits) -> None:
         self._token_life = token_life
+        self._limits = limits
+        self._attempts = Attempts(limits)
 
-    async def register(self, command: Register, *, role: Literal["user", "admin"] = "user") -> SignIn:
+    async def register(
+        self, command: Register, *, address: str | None, role: Literal["user", "admin"] = "user"
+    ) -> SignIn:
         """Create an account and sign in.
+
+        Args:
+            command: what is asked for.
+            address: where it comes from, which is counted; None counts nothing.
+            role: what the account may do.
 
         Raises:
             UsernameTakenError, EmailTakenError, CommonPasswordError: as they say.
+            TooManyRequestsError: too many from this address today.
         """
+        _refuse_common(command.password, "/password")
+        if address is not None:
+            await self._limits.take(Action.REGISTER, address)
         user, password_hash = await self._prepare(command, role)
         async with ENGINE.transaction():
             await self._store(user, password_hash)
@@ -78,13 +93,22 @@ class AccountService:
         logger.info("administrator created", user_id=str(user.id))
         return sign_in
 
-    async def log_in(self, command: LogIn) -> SignIn:
+    async def log_in(self, command: LogIn, *, address: str) -> SignIn:
         """Sign in.
+
+        Args:
+            command: login and password.
+            address: where it comes from, which is counted if it fails.
 
         Raises:
             WrongLoginError: wrong login or password, which take the same time.
             AccountDisabledError: right, but disabled.
+            TooManyRequestsError: too many have failed, from this address or for this login.
         """
+        async with self._attempts.counted(command.login, address=address):
+            return await self._log_in(command)
+
+    async def _log_in(self, command: LogIn) -> SignIn:
         found = await queries.by_login(command.login)
         if not await passwords.verify_password(command.password, found[1] if found else None) or not found:
             raise WrongLoginError("Check both and try again.")
@@ -98,7 +122,7 @@ class AccountService:
             # A password that was changed meanwhile has ended every sign-in; this one would outlive it.
             if better is None and await queries.holds_password(user.id, password_hash):
                 return await self._sign_in(user)
-        return await self.log_in(command)  # the hash is another one by now, perhaps of another password
+        return await self._log_in(command)  # the hash is another one by now, perhaps of another password
 
     async def log_out(self, identity: Identity) -> None:
         """End the sign-in that asked."""

@@ -1,6 +1,7 @@
 """What goes when something is deleted or wiped: rows, the work under way on them, and word to who watches.
 
-Locks are taken in one order everywhere: the user, companions, jobs, conversations, and what hangs on them.
+Locks are taken in one order everywhere: what is counted, the user, companions, jobs, conversations, and what
+hangs on them.
 Work that has a job's row is waited for; whoever comes later finds its job cancelled, and writes nothing.
 Of one user only one such call runs at a time: each cancels jobs of several kinds, in an order of its own.
 """
@@ -21,6 +22,7 @@ from hub.domain.chat.service import lane_of
 from hub.domain.companions import queries as companions
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.images import queries as images
+from hub.domain.limits.service import Action, Limits
 from hub.domain.painting import queries as painting
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes import reading
@@ -45,9 +47,10 @@ class Wiped(Struct, frozen=True, kw_only=True):
 class Clearing:
     """Deletes and wipes. Each call checks that what it touches is the user's."""
 
-    def __init__(self, *, relay: Relay, bus: Bus) -> None:
+    def __init__(self, *, relay: Relay, bus: Bus, limits: Limits) -> None:
         self._relay = relay
         self._bus = bus
+        self._limits = limits
 
     async def delete_conversation(self, conversation_id: UUID, *, user_id: UUID) -> None:
         """Remove a conversation; what is under way in it is cancelled, and its part in the scene goes."""
@@ -66,8 +69,14 @@ class Clearing:
         await self._tell(cancelled, [conversation_id, *others])
 
     async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
-        """Remove a companion with all that hangs on it; the collector takes its folder."""
+        """Remove a companion with all that hangs on it; the collector takes its folder.
+
+        Raises:
+            CompanionNotFoundError: not the user's.
+            TooManyRequestsError: too many in this hour.
+        """
         async with ENGINE.transaction():
+            await self._limits.take(Action.DELETE, user_id)
             cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
             await queries.lock_conversations(conversations)
             await companions.delete(companion_id, user_id=user_id)
@@ -97,8 +106,10 @@ class Clearing:
 
         Raises:
             CompanionNotFoundError: not the user's.
+            TooManyRequestsError: too many in this hour.
         """
         async with ENGINE.transaction():
+            await self._limits.take(Action.WIPE, user_id)
             cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
             await queries.begin_epoch(conversations)
             await scenes.forget(companion_id)

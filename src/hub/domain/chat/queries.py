@@ -19,6 +19,9 @@ from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
 from hub.domain.images import queries as images
 from hub.domain.images.schemas import Image
+from hub.domain.limits import queries as limits
+from hub.domain.limits.queries import Count
+from hub.domain.limits.service import Taking
 from hub.jobs import store
 from hub.jobs.contracts import NewJob
 
@@ -207,9 +210,9 @@ def _message(row: Record, pictures: Mapping[UUID, Image]) -> Message:
 
 
 _MESSAGE_PARTS = """
-WITH conversation AS (
+conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
-    WHERE id = $1 AND user_id = $2 RETURNING id, last_position, companion_id
+    {source} conversations.id = $1 AND user_id = $2 RETURNING id, last_position, companion_id
 ), message AS (
     INSERT INTO messages (id, conversation_id, position, role, content)
     SELECT $3, id, last_position, 'user', $4 FROM conversation RETURNING position, created_at
@@ -223,12 +226,23 @@ _RESPONSE_PARTS = f"""
 """  # noqa: S608 - constants
 _STORED = "SELECT position, created_at, companion_id FROM message, conversation"
 # One statement each, so that a message is stored with its response and job in one round trip.
-_STORE_MESSAGE = _MESSAGE_PARTS + _STORED
-_STORE_MESSAGE_AND_JOB = _MESSAGE_PARTS + _RESPONSE_PARTS + _STORED
+_STORE_MESSAGE = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _STORED
+_STORE_MESSAGE_AND_JOB = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _RESPONSE_PARTS + _STORED
+# What is counted is locked before the conversation, which is left alone if it was too often.
+_COUNT_AND_STORE = f"""
+WITH counted AS ({limits.taking(first=16, source="FROM conversations WHERE id = $1 AND user_id = $2")}),
+{_MESSAGE_PARTS.format(source="FROM counted WHERE counted.used <= $19 AND")}
+{_RESPONSE_PARTS}
+SELECT position, created_at, companion_id, used, left_over
+FROM counted LEFT JOIN (message CROSS JOIN conversation) ON true
+"""  # noqa: S608 - constants
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
-    """A user's message to be stored, and the job that answers it, whose subject is the response."""
+    """A user's message to be stored, and the job that answers it, whose subject is the response.
+
+    ``limit`` is what the response counts against; None counts nothing, as where none is asked for.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -236,6 +250,7 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     content: str
     job: NewJob | None
     generate_image: bool
+    limit: Taking | None = None
 
 
 async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
@@ -243,13 +258,23 @@ async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
 
     Returns:
         What was stored and the companion's id, or None when the conversation is not the user's.
+
+    Raises:
+        TooManyRequestsError: the limit is reached; nothing was stored.
     """
+    statement = _STORE_MESSAGE
     values: tuple[object, ...] = (new.conversation_id, new.user_id, new.id, new.content)
     if new.job is not None:
+        statement = _STORE_MESSAGE_AND_JOB
         values += (*store.insertion_values(new.job), new.generate_image)
+        if new.limit is not None:
+            statement = _COUNT_AND_STORE
+            values += new.limit.values
     async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(_STORE_MESSAGE_AND_JOB if new.job else _STORE_MESSAGE, *values)
-    if row is None:
+        row = await connection.fetchrow(statement, *values)
+    if row is not None and new.limit is not None and new.job is not None:
+        new.limit.weigh(Count(row["used"], row["left_over"]))
+    if row is None or row["position"] is None:  # deleted between a look at it and the change
         return None
     message = Message(
         new.id, new.conversation_id, row["position"], "user", new.content, None, row["created_at"]

@@ -151,7 +151,7 @@ class ChatService:
             ConversationNotFoundError: not the user's.
             FieldError: longer than this server allows.
             IdempotencyKeyReusedError: the key stands for something else.
-            TooManyRequestsError: a picture is asked for, and there were too many in this hour.
+            TooManyRequestsError: too many replies in this minute, or pictures in this hour.
         """
         self._check_length(sending.command.content)
         if (before := await recall(sending)) is not None:
@@ -165,7 +165,7 @@ class ChatService:
         except TooManyRequestsError:
             if (before := await recall(sending)) is None:
                 raise
-            return Accepted(sent=before, replayed=True)  # the same send was faster, and took the last picture
+            return Accepted(sent=before, replayed=True)  # the same send was faster, and took the last
         ids = {"conversation_id": str(sending.conversation_id), "companion_id": str(companion_id)}
         with bound_contextvars(**ids):
             if job is not None:
@@ -187,6 +187,7 @@ class ChatService:
             content=sending.command.content,
             job=job,
             generate_image=sending.command.generate_image,
+            limit=self._limits.taking(Action.CHAT, sending.user_id) if job is not None else None,
         )
         paints = job is not None and new.generate_image
         if sending.key is None and not paints:
@@ -233,10 +234,16 @@ class ChatService:
         return await self.response(response_id, user_id=user_id)
 
     async def retry(self, response_id: UUID, *, user_id: UUID) -> Response:
-        """Queue a response that failed or was cancelled once more, under the same id."""
+        """Queue a response that failed or was cancelled once more, under the same id.
+
+        Raises:
+            ResponseNotFoundError, ResponseNotRetryableError: as they say.
+            TooManyRequestsError: too many replies in this minute.
+        """
         response = await self.response(response_id, user_id=user_id)
         job = _reply_job(response.conversation_id, user_id=user_id, response_id=response_id)
         async with ENGINE.transaction():
+            await self._limits.take(Action.CHAT, user_id)
             attempt = await queries.requeue_response(response_id, job_id=job.id)
             if attempt is None:
                 raise ResponseNotRetryableError

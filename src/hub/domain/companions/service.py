@@ -23,14 +23,19 @@ from hub.domain.companions.schemas import (
     CreateCompanion,
     UpdateCompanion,
 )
+from hub.domain.limits.service import Action, Limits
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.schemas import Scene
 
 logger = get_logger(__name__)
 
 
-async def create(command: CreateCompanion, *, user_id: UUID) -> Companion:
-    """Make a companion in its default scene."""
+async def create(command: CreateCompanion, *, user_id: UUID, limits: Limits) -> Companion:
+    """Make a companion in its default scene.
+
+    Raises:
+        TooManyRequestsError: too many in this hour.
+    """
     now = utc_now()
     outfit = command.default_outfit.strip() or DEFAULT_OUTFIT
     companion = Companion(
@@ -51,7 +56,9 @@ async def create(command: CreateCompanion, *, user_id: UUID) -> Companion:
         created_at=now,
         updated_at=now,
     )
-    await queries.insert(companion, user_id=user_id)
+    async with ENGINE.transaction():
+        await limits.take(Action.CREATE, user_id)
+        await queries.insert(companion, user_id=user_id)
     logger.info("companion created", companion_id=str(companion.id))
     return companion
 
@@ -75,17 +82,19 @@ async def page(*, user_id: UUID, limit: int, cursor: str | None) -> Page[Compani
     return by_time(items, limit=limit)
 
 
-async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID) -> Companion:
+async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID, limits: Limits) -> Companion:
     """Change the owner's companion; the next reply knows.
 
     Raises:
         CompanionNotFoundError: there is none.
+        TooManyRequestsError: too many changes in this hour.
     """
     changes = msgspec.to_builtins(command)  # leaves out what is unset
     new_scene: dict[str, str] = changes.pop("scene", {})
     if "default_outfit" in changes:
         changes["default_outfit"] = changes["default_outfit"].strip() or DEFAULT_OUTFIT
     async with ENGINE.transaction():
+        await limits.take(Action.EDIT, user_id)
         if not await queries.lock(companion_id, user_id=user_id):
             raise _not_found()
         companion = await queries.update(companion_id, user_id=user_id, changes=changes)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from uuid import UUID
+
+from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
@@ -14,11 +17,19 @@ from hub.domain.limits.queries import Count
 from hub.domain.limits.rules import Action, Rule, rules_of
 from hub.domain.limits.standing import Standing, note
 
-__all__ = ["Action", "Limits", "cannot_count", "try_again"]
+__all__ = ["Action", "Limits", "Taking", "cannot_count", "try_again"]
 
 logger = get_logger(__name__)
 
 _MINUTES_FROM = 120
+
+
+class Taking(Struct, frozen=True, kw_only=True):
+    """For a statement that holds :func:`queries.taking`: its parameters, and who judges what it counted."""
+
+    values: tuple[object, ...]
+    weigh: Callable[[Count], object]
+    """Notes how it stands; raises TooManyRequestsError if it was too often."""
 
 
 class Limits:
@@ -28,7 +39,7 @@ class Limits:
         self.are_on = settings.limits
         self._rules = rules_of(settings)
 
-    async def take(self, action: Action, subject: UUID | str) -> None:
+    async def take(self, action: Action, subject: UUID | str) -> Standing | None:
         """Count one more, in the caller's transaction if there is one: what fails then does not count.
 
         A caller that changes rows takes first of all, so that locks are taken in one order everywhere;
@@ -38,18 +49,21 @@ class Limits:
             action: what is about to be done.
             subject: who does it: a user's id or an address, at most 100 characters.
 
+        Returns:
+            What is left, which is noted for the answer already; None where limits are off.
+
         Raises:
             TooManyRequestsError: it was done too often in this window.
             CannotCountError: the database does not count, so it is refused.
         """
         if not self.are_on:
-            return
+            return None
         rule = self._rules[action]
         try:
             count = await queries.take(action, str(subject), limit=rule.limit, window=rule.window)
         except DATABASE_ERRORS as error:
             raise cannot_count(error) from error
-        self._weigh(action, rule, count)
+        return self._weigh(action, rule, count)
 
     async def give_back(self, action: Action, subject: UUID | str) -> None:
         """Count one less, since what was taken for does not count after all.
@@ -64,34 +78,35 @@ class Limits:
             count = await queries.give_back(action, str(subject), limit=rule.limit)
         except DATABASE_ERRORS as error:
             raise cannot_count(error) from error
-        self._note(action, rule, count or Count(0, rule.window.total_seconds()))
+        _note(action, rule, count or Count(0, rule.window.total_seconds()))
 
-    def values(self, action: Action, subject: UUID | str) -> tuple[object, ...] | None:
-        """Return the parameters of :func:`queries.taking` for a statement that counts; None if off."""
+    def taking(self, action: Action, subject: UUID | str) -> Taking | None:
+        """Return what a larger statement needs to count one more; None where limits are off."""
         if not self.are_on:
             return None
         rule = self._rules[action]
-        return queries.taking_values(action, str(subject), limit=rule.limit, window=rule.window)
+        values = queries.taking_values(action, str(subject), limit=rule.limit, window=rule.window)
+        return Taking(values=values, weigh=lambda count: self._weigh(action, rule, count))
 
-    def weigh(self, action: Action, count: Count) -> None:
-        """Judge what a statement with :meth:`values` has counted.
-
-        Raises:
-            TooManyRequestsError: it was done too often in this window.
-        """
-        self._weigh(action, self._rules[action], count)
-
-    def _weigh(self, action: Action, rule: Rule, count: Count) -> None:
-        self._note(action, rule, count)
+    def _weigh(self, action: Action, rule: Rule, count: Count) -> Standing:
+        standing = _note(action, rule, count)
         if count.used > rule.limit:
-            seconds = _whole(count.left)
             logger.info("limit reached", action=action.value)
-            raise TooManyRequestsError(f"{rule.words} {try_again(seconds)}", retry_after=seconds)
+            words = f"{rule.words} {try_again(standing.reset)}"
+            raise TooManyRequestsError(words, retry_after=standing.reset)
+        return standing
 
-    def _note(self, action: Action, rule: Rule, count: Count) -> None:
-        is_settled = ENGINE.current_transaction.get() is None or count.used > rule.limit
-        remaining, reset = max(rule.limit - count.used, 0), _whole(count.left)
-        note(Standing(action=action, rule=rule, remaining=remaining, reset=reset, is_settled=is_settled))
+
+def _note(action: Action, rule: Rule, count: Count) -> Standing:
+    standing = Standing(
+        action=action,
+        rule=rule,
+        remaining=max(rule.limit - count.used, 0),
+        reset=max(math.ceil(count.left), 1),
+        is_settled=ENGINE.current_transaction.get() is None or count.used > rule.limit,
+    )
+    note(standing)
+    return standing
 
 
 def cannot_count(error: Exception) -> CannotCountError:
@@ -105,7 +120,3 @@ def try_again(seconds: int) -> str:
     if seconds < _MINUTES_FROM:
         return f"Try again in {seconds} s."
     return f"Try again in {math.ceil(seconds / 60)} min."
-
-
-def _whole(seconds: float) -> int:
-    return max(math.ceil(seconds), 1)

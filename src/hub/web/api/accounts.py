@@ -16,7 +16,7 @@ from hub.domain.accounts.schemas import (
     WebSocketTicket,
 )
 from hub.live.events import UserSignedOut
-from hub.web.api.dependencies import ProcessDependency
+from hub.web.api.dependencies import ClientsDependency, ProcessDependency
 from hub.web.auth import EVERY_TOKEN
 from hub.web.requests import HubRequest
 
@@ -33,9 +33,15 @@ class AccountController(Controller):
         summary="Create an account",
         opt={"exclude_from_auth": True},
     )
-    async def register(self, data: JSONBody[Register], process: ProcessDependency) -> SignIn:
+    async def register(
+        self,
+        request: HubRequest,
+        data: JSONBody[Register],
+        process: ProcessDependency,
+        clients: ClientsDependency,
+    ) -> SignIn:
         """Create an account and sign in."""
-        return await process.accounts.register(data)
+        return await process.accounts.register(data, address=clients.address_of(request.scope))
 
     @post(
         "/auth/login",
@@ -44,9 +50,15 @@ class AccountController(Controller):
         status_code=200,
         opt={"exclude_from_auth": True},
     )
-    async def log_in(self, data: JSONBody[LogIn], process: ProcessDependency) -> SignIn:
+    async def log_in(
+        self,
+        request: HubRequest,
+        data: JSONBody[LogIn],
+        process: ProcessDependency,
+        clients: ClientsDependency,
+    ) -> SignIn:
         """Sign in with a username or an email address."""
-        return await process.accounts.log_in(data)
+        return await process.accounts.log_in(data, address=clients.address_of(request.scope))
 
     @post("/auth/logout", operation_id="logOut", summary="Sign out", status_code=204)
     async def log_out(self, request: HubRequest, process: ProcessDependency) -> None:

@@ -23,9 +23,11 @@ class CompanionController(Controller):
     tags = ("Companions",)
 
     @post(operation_id="createCompanion", summary="Create a companion", opt={"scopes": ("write",)})
-    async def create(self, request: HubRequest, data: JSONBody[CreateCompanion]) -> Response[Companion]:
+    async def create(
+        self, request: HubRequest, data: JSONBody[CreateCompanion], process: ProcessDependency
+    ) -> Response[Companion]:
         """Make a companion; it is an adult, in its default scene."""
-        companion = await companions.create(data, user_id=request.user.user.id)
+        companion = await companions.create(data, user_id=request.user.user.id, limits=process.limits)
         return Response(companion, status_code=201, headers={"Location": f"/api/companions/{companion.id}"})
 
     @get(operation_id="listCompanions", summary="List my companions", opt={"scopes": ("read",)})
@@ -57,7 +59,8 @@ class CompanionController(Controller):
         process: ProcessDependency,
     ) -> Companion:
         """Change a companion; what is left out stays. A scene set here holds until the talk changes it."""
-        companion = await companions.update(companion_id, data, user_id=request.user.user.id)
+        user_id = request.user.user.id
+        companion = await companions.update(companion_id, data, user_id=user_id, limits=process.limits)
         if data.scene is not UNSET:
             await process.chat.tell_scene(companion_id)
         return companion

@@ -8,8 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import Parameter
 
 from hub.process import Process
+from hub.web.clients import Clients
 
 ProcessDependency = NamedDependency[Process]
+ClientsDependency = NamedDependency[Clients]
 
 #: ``?limit=`` of lists.
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many entries the page has at most.")]

@@ -12,6 +12,7 @@ from hub.core.pages import Page
 from hub.domain.companions import service as companions
 from hub.domain.images.delivery import Picture
 from hub.domain.images.schemas import Image, ImageLink, Size
+from hub.domain.limits.service import Action
 from hub.domain.painting.schemas import CreateImage, Job, RepeatImage
 from hub.process import Process
 from hub.storage.layout import Kind
@@ -50,6 +51,7 @@ class CompanionImageController(Controller):
         user_id = request.user.user.id
         await companions.get(companion_id, user_id=user_id)
         size = check_upload(request)
+        await process.limits.take(Action.EDIT, user_id)  # before the work; what fails in it counts too
         images = process.images
         await images.files.require_room(size)
         images.processes.warm()
@@ -67,7 +69,10 @@ class CompanionImageController(Controller):
         self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
     ) -> None:
         """Delete the header picture of a companion."""
-        await process.images.remove_header(companion_id, user_id=request.user.user.id)
+        user_id = request.user.user.id
+        await companions.get(companion_id, user_id=user_id)
+        await process.limits.take(Action.EDIT, user_id)
+        await process.images.remove_header(companion_id, user_id=user_id)
 
     @post(
         "/images",

@@ -80,11 +80,12 @@ class SessionCreated(Struct, frozen=True, kw_only=True, tag_field="type", tag="s
 
 
 class ErrorInfo(Struct, frozen=True, kw_only=True):
-    """Why a frame was refused."""
+    """Why a frame was refused; ``retry_after`` is in seconds, where it was one too many."""
 
     code: str
     message: str
     event_id: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
 
 
 class Error(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):

@@ -17,7 +17,8 @@ from hub.domain.accounts.schemas import Identity
 from hub.process import Process
 from hub.web.auth import identify
 from hub.web.connections import OpenConnections
-from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, Session
+from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, CLOSE_TOO_MANY, Session
+from hub.web.ws.traffic import Traffic
 
 logger = get_logger(__name__)
 
@@ -31,6 +32,7 @@ async def socket_route(
     socket: WebSocket[Any, Any, Any],
     process: NamedDependency[Process],
     connections: NamedDependency[OpenConnections],
+    traffic: NamedDependency[Traffic],
 ) -> None:
     """Sign the socket in, then serve it."""
     clear_contextvars()
@@ -48,9 +50,16 @@ async def socket_route(
         logger.warning("database unavailable for a socket", reason=type(error).__name__)
         await socket.close(code=CLOSE_COME_AGAIN, reason="not ready, come again")
         return
-    session = Session(socket, identity, process)
-    with connections.open(session):
-        await session.run()
+    if not traffic.enter(identity.user.id):
+        logger.info("socket closed, too many sockets")
+        await socket.close(code=CLOSE_TOO_MANY, reason="too many sockets, close another one first")
+        return
+    try:
+        session = Session(socket, identity, process, traffic)
+        with connections.open(session):
+            await session.run()
+    finally:
+        traffic.leave(identity.user.id)
 
 
 async def _identify(socket: WebSocket[Any, Any, Any], process: Process) -> Identity:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from hub.core.clock import utc_now
 from hub.core.errors import HubError, InvalidRequestError
@@ -34,6 +34,7 @@ from hub.web.ws.frames import (
     SessionCreated,
     SessionInfo,
 )
+from hub.web.ws.traffic import Traffic
 
 logger = get_logger(__name__)
 
@@ -44,6 +45,7 @@ DATABASE_PAUSE = 0.5
 
 CLOSE_BAD_FRAME = 4400
 CLOSE_NOT_SIGNED_IN = 4401
+CLOSE_TOO_MANY = 4429
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
@@ -52,10 +54,13 @@ _decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientF
 class Session:
     """A signed-in socket: reads frames, answers them, and tells of what it follows."""
 
-    def __init__(self, socket: WebSocket[Any, Any, Any], identity: Identity, process: Process) -> None:
+    def __init__(
+        self, socket: WebSocket[Any, Any, Any], identity: Identity, process: Process, traffic: Traffic
+    ) -> None:
         self._socket = socket
         self._identity = identity
         self._process = process
+        self._traffic = traffic
         self._feeds: dict[UUID, ConversationFeed] = {}
         self._woken = asyncio.Event()
         self._signed_out = asyncio.Event()
@@ -152,6 +157,10 @@ class Session:
             event = await self._socket.receive()
             if event["type"] == "websocket.disconnect":
                 return
+            if (wait := self._traffic.count_frame(self._identity.user.id)) is not None:
+                logger.info("socket closed, too many frames")
+                await self.close(CLOSE_TOO_MANY, f"too many frames, come again in {wait} s")
+                return
             text = event.get("text")
             if not isinstance(text, str):
                 await self.close(CLOSE_BAD_FRAME, "frames are JSON text")
@@ -168,7 +177,8 @@ class Session:
             await self._obey(frame)
         except HubError as error:
             detail = error.errors[0].detail if isinstance(error, InvalidRequestError) else str(error)
-            await self._refuse(error.code, f"{error.title}. {detail}", frame.event_id)
+            wait = UNSET if error.retry_after is None else error.retry_after
+            await self._refuse(error.code, f"{error.title}. {detail}", frame.event_id, retry_after=wait)
         except DATABASE_ERRORS:
             logger.exception("frame failed")
             await self._refuse("not_ready", "The server cannot do this now. Try again.", frame.event_id)
@@ -249,9 +259,12 @@ class Session:
     async def _cancel(self, frame: ResponseCancel) -> None:
         await self._process.chat.cancel(frame.response_id, user_id=self._identity.user.id)
 
-    async def _refuse(self, code: str, message: str, event_id: object = UNSET) -> None:
+    async def _refuse(
+        self, code: str, message: str, event_id: object = UNSET, *, retry_after: int | UnsetType = UNSET
+    ) -> None:
         known = event_id if isinstance(event_id, str) else UNSET
-        await self._send(Error(error=ErrorInfo(code=code, message=message, event_id=known)))
+        info = ErrorInfo(code=code, message=message, event_id=known, retry_after=retry_after)
+        await self._send(Error(error=info))
 
 
 def _reason(error: Exception) -> str:
