@@ -16,6 +16,7 @@ from hub.core.errors import HubError
 from hub.db.engine import UNAVAILABLE
 from hub.process import Process
 from hub.web.access import Access
+from hub.web.answers import complete
 from hub.web.api.accounts import AccountController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
@@ -82,6 +83,7 @@ def create_app(process: Process) -> ASGIApp:
             **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
         },
+        after_request=complete,
         request_class=HubRequest,
         request_max_body_size=BODY_LIMIT,
         openapi_config=openapi_config,

@@ -18,6 +18,7 @@ from hub.domain.accounts.schemas import (
 from hub.live.events import UserSignedOut
 from hub.web.api.dependencies import ProcessDependency
 from hub.web.auth import EVERY_TOKEN
+from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
 
 
@@ -61,10 +62,14 @@ class AccountController(Controller):
 
     @patch("/me", operation_id="updateMe", summary="Change my account", opt={"scopes": ("write",)})
     async def update_me(
-        self, request: HubRequest, data: JSONBody[UpdateMe], process: ProcessDependency
+        self,
+        request: HubRequest,
+        data: JSONBody[UpdateMe],
+        process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> User:
         """Change the caller's email address or display name."""
-        return await process.accounts.update(request.user, data)
+        return await process.accounts.update(request.user, data, expected=expected(if_match))
 
     @post("/me/password", operation_id="changePassword", summary="Change my password", status_code=204)
     async def change_password(
