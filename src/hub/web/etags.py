@@ -19,7 +19,7 @@ IfMatch = Annotated[
     Parameter(
         header="If-Match",
         max_length=2000,
-        description="The `ETag` that was read: nothing is done, and 412 answered, if it has changed meanwhile.",
+        description="The `ETag` that was read: if it has changed meanwhile, 412 is answered.",
     ),
 ]
 
