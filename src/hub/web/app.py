@@ -27,8 +27,10 @@ from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
 from hub.web.connections import OpenConnections
+from hub.web.cors import Cors
 from hub.web.docs import assets_router, openapi_config
 from hub.web.draining import Draining
+from hub.web.hosts import Hosts
 from hub.web.methods import Methods
 from hub.web.pages.setup import index, set_up, setup_form
 from hub.web.problems import (
@@ -92,4 +94,5 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(Draining(Methods(app)))
+    settings = process.settings
+    return Access(Draining(Hosts(Cors(Methods(app), settings.allowed_origins), settings)))
