@@ -40,7 +40,7 @@ class Cors:
         async def send_with_leave(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableScopeHeaders.from_message(message)
-                answer.extend_header_value("Vary", "Origin")
+                answer["Vary"] = f"{varies}, Origin" if (varies := answer.get("vary")) else "Origin"
                 if is_allowed:
                     _allow(answer, origin)
                     answer["Access-Control-Expose-Headers"] = _SHOWN

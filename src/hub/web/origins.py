@@ -6,6 +6,7 @@ one, has to come from a page of this server, or of an origin that the operator a
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,15 +60,28 @@ def require_own_page(connection: Connection, settings: Settings, *, or_no_page: 
 
 
 def came_by_https(connection: Connection, settings: Settings) -> bool:
-    """Tell whether a browser has asked by https, as far as can be known behind a proxy.
+    """Tell whether a browser has asked by https: as the server sees it, or as a trusted proxy says.
 
-    In production a server that is asked by its name is taken to be behind https.
+    Where neither says so, a server in production that is asked by its name is taken to be behind https.
     """
     if connection.scope["scheme"] in ("https", "wss"):
         return True
+    if (told := _told_by_proxy(connection, settings)) is not None:
+        return told in ("https", "wss")
     name = host_name(connection.headers.get("host", "")) or "localhost"
     is_local = name == "localhost" or name.endswith(".localhost") or is_address(name)
     return settings.env == "production" and not is_local
+
+
+def _told_by_proxy(connection: Connection, settings: Settings) -> str | None:
+    peer, told = connection.scope["client"], connection.headers.get("x-forwarded-proto")
+    if peer is None or told is None or not is_address(peer[0]):
+        return None
+    address = ip_address(peer[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not any(address in ip_network(each) for each in settings.trusted_proxies):
+        return None
+    return told.rpartition(",")[2].strip().lower()
 
 
 def _is_own(origin: str, connection: Connection, settings: Settings) -> bool:
