@@ -125,12 +125,12 @@ async def test_a_request_id_is_given_or_taken_over(client: Client) -> None:
     [
         b"NONSENSE\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100,
-        b"FROB /api/me HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /api/me HTTP/9.9\r\nHost: x\r\n\r\n",
-        b"GET /api/me HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
-        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n{}",
-        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}",
-        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"FROB /api/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /api/me HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /api/me HTTP/1.1\r\nHost: 127.0.0.1\r\nno colon\r\n\r\n",
+        b"POST /api/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: many\r\n\r\n{}",
+        b"POST /api/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST /api/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
     ids=lambda request: request[:40].decode("latin-1"),
 )
@@ -144,7 +144,7 @@ async def test_bytes_that_are_no_http_are_refused(hub: HubServer, request_bytes:
 
 
 async def test_a_body_that_claims_to_be_huge_is_refused_before_it_comes(hub: HubServer) -> None:
-    request = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    request = b"POST /api/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     status, headers, body = await talk(
         hub, request + b"Connection: close\r\nContent-Length: 99999999999\r\n\r\n{"
     )
@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody(client: Client, h
     host, port = hub.url.removeprefix("http://").split(":")
     for part in (
         b"POST /api/auth/login HT",
-        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+        b"POST /api/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{",
     ):
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(part)

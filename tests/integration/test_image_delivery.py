@@ -59,7 +59,7 @@ async def test_the_bytes_and_what_is_said_of_them(shown: Shown) -> None:
         "content-type": "image/avif",
         "content-length": str(shown.image["bytes"]),
         "etag": f'"{shown.image["sha256"]}"',
-        "vary": "Accept",
+        "vary": "Accept, Origin",
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; sandbox",
@@ -113,7 +113,7 @@ async def test_the_format_that_a_client_takes(shown: Shown, accept: str, wanted:
         answer = await shown.get(query=query, Accept=accept)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == f"image/{wanted}"
-        assert answer.headers["vary"] == "Accept"
+        assert answer.headers["vary"] == "Accept, Origin"
         image = pictures.open_bytes(answer.content)
         assert (image.width, image.height) == (width, width * 3 // 4)
         assert image.get("vips-loader") == {"avif": "heifload_buffer"}.get(wanted, f"{wanted}load_buffer")
@@ -149,7 +149,7 @@ async def test_what_a_client_has_already_is_not_sent_again(shown: Shown) -> None
             assert (answer.status_code, answer.content) == (304, b""), known
             assert answer.headers["etag"] == etag
             assert "private" in answer.headers["cache-control"]
-            assert answer.headers["vary"] == "Accept"
+            assert answer.headers["vary"] == "Accept, Origin"
     for unknown in ("", '"x"', shown.image["sha256"], f'{etag[:-1]}x"', '"*"', etag.upper()):
         assert (await shown.get(If_None_Match=unknown)).status_code == 200, unknown
 

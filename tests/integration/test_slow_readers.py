@@ -109,7 +109,7 @@ async def ask(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
-    writer.write(f"GET / HTTP/1.1\r\nHost: x\r\n{''.join(headers)}\r\n".encode())
+    writer.write(f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{''.join(headers)}\r\n".encode())
     return reader, writer
 
 

@@ -15,6 +15,9 @@ from tests.fakes.llm import FakeLLM
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.rabbitmq import INSTALL, RabbitMQNode, find_server
 
+#: The origin of the web pages that the shared hub allows.
+ALLOWED_ORIGIN = "https://pages.example"
+
 
 def require_or_skip(service: str, reason: str) -> None:
     """Skip the test, or fail it where HUB_TEST_REQUIRE (a comma-separated list) names the service."""
@@ -76,6 +79,8 @@ async def hub(
     server = HubServer(
         tmp_path_factory.mktemp("hub"),
         HUB_DATABASE_URL=await new_database(postgres),
+        HUB_ALLOWED_ORIGINS=ALLOWED_ORIGIN,
+        HUB_ALLOWED_HOSTS="chat.example,*.family.example",
         **llm_settings(llm.url),
     )
     await server.start()

@@ -15,6 +15,7 @@ from hub.core.logging import get_logger
 
 logger = get_logger(__name__)
 
+_API = ("/api/", "/v1/")
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -42,7 +43,10 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableScopeHeaders.from_message(message)["X-Request-ID"] = request_id
+                headers = MutableScopeHeaders.from_message(message)
+                headers["X-Request-ID"] = request_id
+                if scope["path"].startswith(_API):
+                    _complete(headers)
             await send(message)
 
         try:
@@ -55,6 +59,13 @@ class Access:
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
+
+
+def _complete(headers: MutableScopeHeaders) -> None:
+    """Say what no answer of the API is good for, where it does not say itself."""
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 
 def _request_id(scope: Scope) -> str:

@@ -16,6 +16,7 @@ from hub.core.errors import HubError
 from hub.db.engine import UNAVAILABLE
 from hub.process import Process
 from hub.web.access import Access
+from hub.web.answers import complete
 from hub.web.api.accounts import AccountController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
@@ -27,8 +28,10 @@ from hub.web.api.stats import StatsController
 from hub.web.auth import Authentication
 from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
+from hub.web.cors import Cors
 from hub.web.docs import assets_router, openapi_config
 from hub.web.draining import Draining
+from hub.web.hosts import Hosts
 from hub.web.methods import Methods
 from hub.web.pages.setup import index, set_up, setup_form
 from hub.web.problems import (
@@ -89,6 +92,7 @@ def create_app(process: Process) -> ASGIApp:
             **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
         },
+        after_request=complete,
         request_class=HubRequest,
         request_max_body_size=BODY_LIMIT,
         openapi_config=openapi_config,
@@ -97,4 +101,6 @@ def create_app(process: Process) -> ASGIApp:
         logging_config=None,
         path="",
     )
-    return Access(RateLimits(Draining(Methods(app))))
+    settings = process.settings
+    within = Hosts(Cors(Methods(app), settings.allowed_origins), settings)
+    return Access(RateLimits(Draining(within)))

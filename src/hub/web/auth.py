@@ -11,12 +11,16 @@ from structlog.contextvars import bind_contextvars
 from hub.domain.accounts.errors import InsufficientScopeError, NotAllowedError, NotSignedInError
 from hub.domain.accounts.schemas import Identity
 from hub.domain.accounts.service import AccountService
+from hub.web.cookies import token_in_cookie
+from hub.web.origins import require_own_page
 
 #: The ``scopes`` of a route that every personal access token may ask, even one without any scope.
 EVERY_TOKEN = ("*",)
 
 _ADMIN_ONLY = ("admin",)
 _TOKEN_LIMIT = 200
+#: Those that change nothing, whichever page has them sent.
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
@@ -29,17 +33,27 @@ def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
 
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any], accounts: AccountService) -> Identity:
-    """Return who is asking.
+    """Return who is asking: by a token, else by a cookie.
 
     Raises:
         NotSignedInError: nobody we know.
+        OriginNotAllowedError: a browser, made to ask by somebody else's page.
     """
-    token = token_of(connection)
+    token = token_of(connection) or _token_in_cookie(connection)
     if token is None:
         raise NotSignedInError("Sign in and send the token as 'Authorization: Bearer <token>'.")
     identity = await accounts.identify(token)
     bind_contextvars(user_id=str(identity.user.id))
     return identity
+
+
+def _token_in_cookie(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """Return what a browser sends by itself, if nobody else's page makes it do something by that."""
+    settings = connection.app.state.process.settings
+    token = token_in_cookie(connection, settings)
+    if token is not None and connection.scope.get("method") not in _SAFE_METHODS:  # a socket has no method
+        require_own_page(connection, settings)
+    return token[:_TOKEN_LIMIT] if token is not None else None
 
 
 def require_scope(identity: Identity, scopes: tuple[str, ...]) -> None:

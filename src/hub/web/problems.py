@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Scope, Send
 from msgspec import UNSET, Struct, UnsetType
 from structlog.contextvars import get_contextvars
 
 from hub.core.errors import HubError, InvalidPart, InvalidRequestError
+from hub.core.ids import new_id
 from hub.core.logging import get_logger
 
 logger = get_logger(__name__)
@@ -84,6 +87,22 @@ def render(
         media_type=PROBLEM_JSON,
         headers=headers or {},
     )
+
+
+async def refuse(scope: Scope, send: Send, *, status: int, code: str, title: str, detail: str) -> None:
+    """Answer a request or a socket's handshake with a problem document, before the application is asked."""
+    request_id = str(get_contextvars().get("request_id", "")) or new_id().hex
+    body = problem(status, code, title, detail, request_id=request_id)
+    headers = [
+        (b"content-type", PROBLEM_JSON.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+    ]
+    kind = "websocket.http.response" if scope["type"] == ScopeType.WEBSOCKET else "http.response"
+    start: Any = {"type": f"{kind}.start", "status": status, "headers": headers}
+    end: Any = {"type": f"{kind}.body", "body": body, "more_body": False}
+    await send(start)
+    await send(end)
 
 
 def handle_hub_error(_request: Request[Any, Any, Any], error: HubError) -> Response[bytes]:

@@ -29,6 +29,7 @@ _EXPECTED: dict[Form, str] = {
     "http": "an address like http://host:port/v1",
     "origins": "origins like https://chat.example, separated by commas",
     "networks": "addresses or networks like 10.0.0.2 or 10.0.0.0/24, separated by commas",
+    "hosts": "names like chat.example or *.example.org, without ports, separated by commas",
 }
 
 
@@ -71,6 +72,8 @@ def convert(field: Field, given: Given) -> object:
         return tuple(_origin(part, field) for part in _parts(value, field))
     if field.form == "networks":
         return tuple(_network(part, field) for part in _parts(value, field))
+    if field.form == "hosts":
+        return tuple(_host_pattern(part, field) for part in _parts(value, field))
     if not isinstance(value, str):
         raise ValueError(f"expected text: {expected(field)}")  # noqa: TRY004 - one class for every bad value
     return _READERS[field.form](value)
@@ -169,6 +172,13 @@ def _origin(value: object, field: Field) -> str:
     bare = "@" not in text and not {"/", "?", "#"}.intersection(text.partition("://")[2])
     if address is None or len(address.hosts) > 1 or not bare:
         raise ValueError(f"expected {expected(field)}")
+    return text.removesuffix(":443" if text.startswith("https") else ":80")  # as browsers write it
+
+
+def _host_pattern(value: object, field: Field) -> str:
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if not _HOST_NAME.fullmatch(text.removeprefix("*.")):
+        raise ValueError(f"expected {expected(field)}{_got(value)}")
     return text
 
 

@@ -22,6 +22,7 @@ Form = Literal[
     "http",
     "origins",
     "networks",
+    "hosts",
 ]
 """How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
 
@@ -267,6 +268,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Other web origins whose pages may use a visitor's cookie, like https://chat.example.",
             extra=_is("origins"),
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names that this server goes by, like chat.example or *.example.org. "
+            "Addresses, localhost, HUB_HOST, this machine's name and HUB_ALLOWED_ORIGINS need no mention.",
+            extra=_is("hosts"),
         ),
     ] = ()
     embedded_llm_threads: Annotated[

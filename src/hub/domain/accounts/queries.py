@@ -98,6 +98,11 @@ async def update_user(user_id: UUID, **columns: str) -> User:
     """Change columns of a user that exists and return it."""
     changes: dict[Column | str, Any] = dict[Any, Any](columns)
     await UserRow.update(changes).where(UserRow.id == user_id)
+    return await get_user(user_id)
+
+
+async def get_user(user_id: UUID) -> User:
+    """Return a user that exists."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(f"SELECT {_USER} FROM users WHERE id = $1", user_id)  # noqa: S608 - a constant
     return _user(row)

@@ -60,19 +60,21 @@ class WebSocketTicket(Struct, frozen=True, kw_only=True):
 
 
 class Register(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Ask for an account."""
+    """Ask for an account; ``cookie`` has a browser keep the sign-in."""
 
     username: Username
     email: Email
     password: Password
     display_name: DisplayName | None = None
+    cookie: bool = False
 
 
 class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Sign in with a username or an email address."""
+    """Sign in with a username or an email address; ``cookie`` has a browser keep the sign-in."""
 
     login: Annotated[str, Meta(min_length=1, max_length=254, pattern=NO_NUL)]
     password: GivenPassword
+    cookie: bool = False
 
 
 class UpdateMe(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ import asyncpg
 from msgspec import UNSET
 
 from hub.core.clock import utc_now
+from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
@@ -140,17 +141,21 @@ class AccountService:
         """Return those sign-ins that let nobody in any more: ended, expired, or of a disabled account."""
         return token_ids - await queries.still_good(list(token_ids))
 
-    async def update(self, identity: Identity, command: UpdateMe) -> User:
+    async def update(self, identity: Identity, command: UpdateMe, *, expected: Expected = ANYTHING) -> User:
         """Change the caller's own account."""
         columns = {
             name: value
             for name, value in (("email", command.email), ("display_name", command.display_name))
             if value is not UNSET
         }
-        if not columns:
-            return identity.user
         try:
-            return await queries.update_user(identity.user.id, **columns)
+            async with ENGINE.transaction():
+                if expected is not ANYTHING:
+                    await queries.lock_user(identity.user.id)
+                    expected.check(await queries.get_user(identity.user.id))
+                if not columns:
+                    return identity.user
+                return await queries.update_user(identity.user.id, **columns)
         except asyncpg.UniqueViolationError:
             raise EmailTakenError("Choose another address.") from None
 

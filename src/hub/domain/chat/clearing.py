@@ -13,14 +13,16 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hub.core.etags import ANYTHING, Expected
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import queries
 from hub.domain.chat.errors import ConversationNotFoundError
-from hub.domain.chat.service import lane_of
+from hub.domain.chat.service import check, lane_of
 from hub.domain.companions import queries as companions
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.companions.service import check as check_companion
 from hub.domain.images import queries as images
 from hub.domain.limits.service import Action, Limits
 from hub.domain.painting import queries as painting
@@ -52,7 +54,9 @@ class Clearing:
         self._bus = bus
         self._limits = limits
 
-    async def delete_conversation(self, conversation_id: UUID, *, user_id: UUID) -> None:
+    async def delete_conversation(
+        self, conversation_id: UUID, *, user_id: UUID, expected: Expected = ANYTHING
+    ) -> None:
         """Remove a conversation; what is under way in it is cancelled, and its part in the scene goes."""
         conversation = await queries.get_conversation(conversation_id, user_id=user_id)
         if conversation is None:
@@ -62,23 +66,28 @@ class Clearing:
             cancelled = await store.cancel_lanes([lane_of(conversation_id)])
             cancelled += await store.cancel_many(await painting.ids_of(conversation_id=conversation_id))
             await queries.lock_conversations([conversation_id])
+            await check(conversation_id, user_id=user_id, expected=expected)
             await scenes.forget_conversation(conversation.companion_id, conversation_id)
             if not await queries.delete_conversation(conversation_id, user_id=user_id):
                 raise ConversationNotFoundError
             others = await queries.conversations_of(conversation.companion_id)  # the scene is theirs too
         await self._tell(cancelled, [conversation_id, *others])
 
-    async def delete_companion(self, companion_id: UUID, *, user_id: UUID) -> None:
+    async def delete_companion(
+        self, companion_id: UUID, *, user_id: UUID, expected: Expected = ANYTHING
+    ) -> None:
         """Remove a companion with all that hangs on it; the collector takes its folder.
 
         Raises:
             CompanionNotFoundError: not the user's.
+            StaleEditError: it is not as expected.
             TooManyRequestsError: too many in this hour.
         """
         async with ENGINE.transaction():
             await self._limits.take(Action.DELETE, user_id)
             cancelled, conversations = await self._stop_companion(companion_id, user_id=user_id)
             await queries.lock_conversations(conversations)
+            await check_companion(companion_id, user_id=user_id, expected=expected)
             await companions.delete(companion_id, user_id=user_id)
         await self._tell(cancelled, conversations)
         logger.info("companion deleted", companion_id=str(companion_id), jobs_cancelled=len(cancelled))

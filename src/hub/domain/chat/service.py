@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from hub.core.errors import FieldError
+from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
@@ -116,14 +117,23 @@ class ChatService:
             self._bus.publish(Changed(conversation_id))
 
     async def rename(
-        self, conversation_id: UUID, command: UpdateConversation, *, user_id: UUID
+        self,
+        conversation_id: UUID,
+        command: UpdateConversation,
+        *,
+        user_id: UUID,
+        expected: Expected = ANYTHING,
     ) -> Conversation:
         """Change a conversation's title, if a new one is given."""
-        if command.title is UNSET:
-            return await self.get(conversation_id, user_id=user_id)
-        conversation = await queries.rename_conversation(
-            conversation_id, user_id=user_id, title=command.title
-        )
+        async with ENGINE.transaction():
+            if expected is not ANYTHING:
+                await queries.lock_conversations([conversation_id])
+                await check(conversation_id, user_id=user_id, expected=expected)
+            if command.title is UNSET:
+                return await self.get(conversation_id, user_id=user_id)
+            conversation = await queries.rename_conversation(
+                conversation_id, user_id=user_id, title=command.title
+            )
         if conversation is None:
             raise ConversationNotFoundError
         return conversation
@@ -264,6 +274,20 @@ class ChatService:
             self._bus.publish(Changed(response.conversation_id, response.id))
         finally:
             self._bus.unsubscribe(response.conversation_id, watch)
+
+
+async def check(conversation_id: UUID, *, user_id: UUID, expected: Expected) -> None:
+    """Return if the owner's conversation is as an editor expects; for a transaction that has its row locked.
+
+    Raises:
+        ConversationNotFoundError: there is none.
+        StaleEditError: it is not.
+    """
+    if expected is not ANYTHING:
+        conversation = await queries.get_conversation(conversation_id, user_id=user_id)
+        if conversation is None:
+            raise ConversationNotFoundError
+        expected.check(conversation)
 
 
 def lane_of(conversation_id: UUID) -> str:

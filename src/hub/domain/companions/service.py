@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from hub.core.clock import utc_now
+from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
@@ -82,12 +83,20 @@ async def page(*, user_id: UUID, limit: int, cursor: str | None) -> Page[Compani
     return by_time(items, limit=limit)
 
 
-async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID, limits: Limits) -> Companion:
+async def update(
+    companion_id: UUID,
+    command: UpdateCompanion,
+    *,
+    user_id: UUID,
+    limits: Limits,
+    expected: Expected = ANYTHING,
+) -> Companion:
     """Change the owner's companion; the next reply knows.
 
     Raises:
         CompanionNotFoundError: there is none.
         TooManyRequestsError: too many changes in this hour.
+        StaleEditError: it is not as expected.
     """
     changes = msgspec.to_builtins(command)  # leaves out what is unset
     new_scene: dict[str, str] = changes.pop("scene", {})
@@ -97,6 +106,7 @@ async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID,
         await limits.take(Action.EDIT, user_id)
         if not await queries.lock(companion_id, user_id=user_id):
             raise _not_found()
+        await check(companion_id, user_id=user_id, expected=expected)
         companion = await queries.update(companion_id, user_id=user_id, changes=changes)
         if companion is None:
             raise _not_found()
@@ -106,6 +116,20 @@ async def update(companion_id: UUID, command: UpdateCompanion, *, user_id: UUID,
         await scenes.forget(companion_id)  # what the talk says from now on comes on top of it
         await queries.set_scene(companion_id, scene)
     return await get(companion_id, user_id=user_id)
+
+
+async def check(companion_id: UUID, *, user_id: UUID, expected: Expected) -> None:
+    """Return if the owner's companion is as an editor expects; for a transaction that has its row locked.
+
+    Its scene then stays too, until the transaction ends: replies change it without locking the row.
+
+    Raises:
+        CompanionNotFoundError: there is none.
+        StaleEditError: it is not.
+    """
+    if expected is not ANYTHING:
+        await scenes.lock(companion_id)
+        expected.check(await get(companion_id, user_id=user_id))
 
 
 def _scene(changes: Mapping[str, str], companion: Companion) -> Scene:

@@ -82,7 +82,7 @@ async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as
         findings: what was found before it was written.
         as_of: the companion's ``updated_at`` at that time; if it was changed since, what its user set counts.
     """
-    await _lock(companion_id)
+    await lock(companion_id)
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(_NOW, companion_id)
         if row is not None:
@@ -93,20 +93,20 @@ async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as
 
 async def amend(companion_id: UUID, message_id: UUID, findings: Findings) -> None:
     """Add to what was found up to a message; does nothing where its scene is gone."""
-    await _lock(companion_id)
+    await lock(companion_id)
     await _follow(companion_id, _FROM_MESSAGE, message_id, more=findings)
 
 
 async def forget(companion_id: UUID) -> None:
     """Remove all versions, so that the scene is what the companion's row says."""
-    await _lock(companion_id)
+    await lock(companion_id)
     async with ENGINE.connection() as connection:
         await connection.execute("DELETE FROM scenes WHERE companion_id = $1", companion_id)
 
 
 async def forget_conversation(companion_id: UUID, conversation_id: UUID) -> None:
     """Remove the versions of one conversation; later ones of others follow from what is left."""
-    await _lock(companion_id)
+    await lock(companion_id)
     async with ENGINE.connection() as connection:
         first = await connection.fetchval(
             "WITH gone AS (DELETE FROM scenes USING messages WHERE scenes.companion_id = $1"
@@ -125,7 +125,8 @@ def _together(before: Findings, later: Findings) -> Findings:
     return msgspec.structs.replace(before, **said)
 
 
-async def _lock(companion_id: UUID) -> None:
+async def lock(companion_id: UUID) -> None:
+    """Keep everybody else from changing a companion's scene until the transaction ends."""
     async with ENGINE.connection() as connection:
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('scene:' || $1, 0))", str(companion_id)

@@ -13,6 +13,7 @@ from hub.domain.chat.clearing import Wiped
 from hub.domain.companions import service as companions
 from hub.domain.companions.schemas import Companion, CreateCompanion, UpdateCompanion
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
+from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
 
 
@@ -57,10 +58,16 @@ class CompanionController(Controller):
         companion_id: FromPath[UUID],
         data: JSONBody[UpdateCompanion],
         process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> Companion:
         """Change a companion; what is left out stays. A scene set here holds until the talk changes it."""
-        user_id = request.user.user.id
-        companion = await companions.update(companion_id, data, user_id=user_id, limits=process.limits)
+        companion = await companions.update(
+            companion_id,
+            data,
+            user_id=request.user.user.id,
+            limits=process.limits,
+            expected=expected(if_match),
+        )
         if data.scene is not UNSET:
             await process.chat.tell_scene(companion_id)
         return companion
@@ -72,10 +79,16 @@ class CompanionController(Controller):
         opt={"scopes": ("write",)},
     )
     async def remove(
-        self, request: HubRequest, companion_id: FromPath[UUID], process: ProcessDependency
+        self,
+        request: HubRequest,
+        companion_id: FromPath[UUID],
+        process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> None:
         """Remove a companion with its conversations and pictures; what is under way is cancelled."""
-        await process.clearing.delete_companion(companion_id, user_id=request.user.user.id)
+        await process.clearing.delete_companion(
+            companion_id, user_id=request.user.user.id, expected=expected(if_match)
+        )
 
     @post(
         "/{companion_id:uuid}/wipe",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
@@ -20,6 +19,7 @@ from hub.domain.chat.schemas import (
     UpdateConversation,
 )
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
+from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
 
 IdempotencyKey = Annotated[
@@ -32,8 +32,6 @@ IdempotencyKey = Annotated[
         description="Makes sending again harmless: the same key and body give the same answer for 24 hours.",
     ),
 ]
-
-_encoder = msgspec.json.Encoder()
 
 
 class ConversationController(Controller):
@@ -89,9 +87,12 @@ class ConversationController(Controller):
         conversation_id: FromPath[UUID],
         data: JSONBody[UpdateConversation],
         process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> Conversation:
         """Change a conversation's title."""
-        return await process.chat.rename(conversation_id, data, user_id=request.user.user.id)
+        return await process.chat.rename(
+            conversation_id, data, user_id=request.user.user.id, expected=expected(if_match)
+        )
 
     @delete(
         "/{conversation_id:uuid}",
@@ -100,10 +101,16 @@ class ConversationController(Controller):
         opt={"scopes": ("chat",)},
     )
     async def remove(
-        self, request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> None:
         """Remove a conversation with its messages; a reply under way is cancelled."""
-        await process.clearing.delete_conversation(conversation_id, user_id=request.user.user.id)
+        await process.clearing.delete_conversation(
+            conversation_id, user_id=request.user.user.id, expected=expected(if_match)
+        )
 
     @get(
         "/{conversation_id:uuid}/messages",
@@ -120,11 +127,9 @@ class ConversationController(Controller):
         cursor: Cursor = None,
     ) -> Page[Message]:
         """Return one page of a conversation's messages, the newest first."""
-        page = await process.chat.messages(
+        return await process.chat.messages(
             conversation_id, user_id=request.user.user.id, limit=limit, cursor=cursor
         )
-        # Ready bytes: the framework's own serialisation would walk a thousand messages once more.
-        return Response(_encoder.encode(page), media_type="application/json")  # type: ignore[return-value]
 
     @post(
         "/{conversation_id:uuid}/messages",

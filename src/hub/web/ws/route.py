@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from litestar import WebSocket, websocket
@@ -12,7 +13,6 @@ from hub.core.errors import HubError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
-from hub.domain.accounts.errors import AccountDisabledError
 from hub.domain.accounts.schemas import Identity
 from hub.process import Process
 from hub.web.auth import identify
@@ -43,7 +43,7 @@ async def socket_route(
     try:
         identity = await _identify(socket, process)
     except HubError as error:
-        code = CLOSE_NOT_ALLOWED if isinstance(error, AccountDisabledError) else CLOSE_NOT_SIGNED_IN
+        code = CLOSE_NOT_ALLOWED if error.status == HTTPStatus.FORBIDDEN else CLOSE_NOT_SIGNED_IN
         await socket.close(code=code, reason=error.title)
         return
     except UNAVAILABLE as error:
