@@ -68,7 +68,9 @@ class Process:
         self.language_model = language_model
         self.is_stopping = False
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
-        self.accounts = AccountService(token_life=timedelta(days=settings.token_days))
+        self.accounts = AccountService(
+            token_life=timedelta(days=settings.token_days), registration=settings.registration
+        )
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
@@ -120,7 +122,7 @@ async def open_process(
         images = await stack.enter_async_context(open_images(settings))
         image_server = _open_image_server(settings, images, pool)
         stack.push_async_callback(image_server.close)
-        yield Process(
+        process = Process(
             settings,
             publisher=publisher,
             bus=bus,
@@ -130,6 +132,8 @@ async def open_process(
             image_server=image_server,
             prompts=prompts,
         )
+        stack.push_async_callback(process.accounts.close)
+        yield process
 
 
 def _open_image_server(settings: Settings, images: ImageService, pool: Pool) -> ImageServer:

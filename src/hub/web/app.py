@@ -17,6 +17,7 @@ from hub.db.engine import UNAVAILABLE
 from hub.process import Process
 from hub.web.access import Access
 from hub.web.api.accounts import AccountController
+from hub.web.api.admin import AdminController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
@@ -24,6 +25,7 @@ from hub.web.api.images import CompanionImageController, ImageController
 from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
+from hub.web.api.tokens import TokenController
 from hub.web.auth import Authentication
 from hub.web.connections import OpenConnections
 from hub.web.docs import assets_router, openapi_config
@@ -57,6 +59,8 @@ def create_app(process: Process) -> ASGIApp:
     app = Litestar(
         route_handlers=[
             AccountController,
+            TokenController,
+            AdminController,
             CompanionController,
             CompanionImageController,
             ConversationController,

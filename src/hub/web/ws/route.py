@@ -12,11 +12,12 @@ from hub.core.errors import HubError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
-from hub.domain.accounts.errors import AccountDisabledError
+from hub.domain.accounts.errors import NotSignedInError
 from hub.domain.accounts.schemas import Identity
 from hub.process import Process
-from hub.web.auth import identify
+from hub.web.auth import identify, require_scope
 from hub.web.connections import OpenConnections
+from hub.web.ws.frames import CONNECT_SCOPES
 from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, Session
 
 logger = get_logger(__name__)
@@ -40,8 +41,9 @@ async def socket_route(
     await socket.accept(subprotocols=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
         identity = await _identify(socket, process)
+        require_scope(identity, CONNECT_SCOPES)
     except HubError as error:
-        code = CLOSE_NOT_ALLOWED if isinstance(error, AccountDisabledError) else CLOSE_NOT_SIGNED_IN
+        code = CLOSE_NOT_SIGNED_IN if isinstance(error, NotSignedInError) else CLOSE_NOT_ALLOWED
         await socket.close(code=code, reason=error.title)
         return
     except UNAVAILABLE as error:
