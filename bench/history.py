@@ -117,7 +117,7 @@ async def measure(world: World) -> list[Figure]:
 
 async def _fill(process: Process) -> tuple[str, UUID]:
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
-    sign_in = await process.accounts.register(command, address=None)
+    sign_in = await process.accounts.register(command, address="127.0.0.1")
     user_id = sign_in.user.id
     described = CreateCompanion(name="Mira", description="A calm botanist who loves moss.")
     companion = await companions.create(described, user_id=user_id, limits=process.limits)

@@ -159,7 +159,7 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
 async def _store(process: Process, sources: Sequence[Path]) -> list[tuple[Image, Family]]:
     """Store the pictures as image jobs do it, two at once."""
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
-    user_id = (await process.accounts.register(command, address=None)).user.id
+    user_id = (await process.accounts.register(command, address="127.0.0.1")).user.id
     described = CreateCompanion(name="Mira", description="A calm botanist who loves moss.")
     made = [
         (await companions.create(described, user_id=user_id, limits=process.limits)).id

@@ -69,7 +69,11 @@ class Process:
         self.is_stopping = False
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
         self.limits = limits = Limits(settings)
-        self.accounts = AccountService(token_life=timedelta(days=settings.token_days), limits=limits)
+        self.accounts = AccountService(
+            token_life=timedelta(days=settings.token_days),
+            limits=limits,
+            registration=settings.registration,
+        )
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
@@ -120,7 +124,7 @@ async def open_process(
         images = await stack.enter_async_context(open_images(settings))
         image_server = _open_image_server(settings, images, pool)
         stack.push_async_callback(image_server.close)
-        yield Process(
+        process = Process(
             settings,
             publisher=publisher,
             bus=bus,
@@ -130,6 +134,8 @@ async def open_process(
             image_server=image_server,
             prompts=prompts,
         )
+        stack.push_async_callback(process.accounts.close)
+        yield process
 
 
 def _open_image_server(settings: Settings, images: ImageService, pool: Pool) -> ImageServer:

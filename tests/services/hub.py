@@ -136,6 +136,13 @@ class Client:
         self.token = token
         self.http.headers["Authorization"] = f"Bearer {token}"
 
+    async def make_token(self, *scopes: str, **fields: Any) -> dict[str, Any]:
+        """Make a personal access token."""
+        body = {"name": "a program", "scopes": scopes, **fields}
+        answer = await self.http.post("/api/me/tokens", json=body)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
     async def companion(self, **fields: str) -> dict[str, Any]:
         """Create a companion."""
         body = {"name": "Mira", "description": "A calm botanist who loves moss.", **fields}

@@ -15,6 +15,7 @@ from tests.services.pictures import flat_png
 Body = dict[str, Any]
 
 PICTURE = flat_png(64, 48)
+NOWHERE = "018f0000-0000-7000-8000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ ROUTES = (
             "password": PASSWORD,
             "display_name": "Never Stored",
             "cookie": False,
+            "invite": "chub_invite_that_is_none",
         },
         public=True,
     ),
@@ -71,6 +73,31 @@ ROUTES = (
         {"current_password": PASSWORD, "new_password": "another good one"},
     ),
     Route("deleteMe", "POST", "/api/me/delete", {"current_password": PASSWORD}),
+    Route(
+        "createToken",
+        "POST",
+        "/api/me/tokens",
+        {"name": "My program", "scopes": ["read", "chat"], "expires_at": "2100-01-01T00:00:00Z"},
+    ),
+    Route("listTokens", "GET", "/api/me/tokens"),
+    Route("getToken", "GET", "/api/me/tokens/{token_id}"),
+    Route("deleteToken", "DELETE", "/api/me/tokens/{token_id}"),
+    Route("listSignIns", "GET", "/api/me/sign-ins"),
+    Route("deleteSignIn", "DELETE", "/api/me/sign-ins/{sign_in_id}"),
+    Route("listUsers", "GET", "/api/admin/users", admin=True),
+    Route("getUser", "GET", "/api/admin/users/{user_id}", admin=True),
+    Route(
+        "updateUser", "PATCH", "/api/admin/users/{user_id}", {"role": "user", "disabled": False}, admin=True
+    ),
+    Route(
+        "createInvite",
+        "POST",
+        "/api/admin/invites",
+        {"note": "For Ida", "expires_at": "2100-01-01T00:00:00Z"},
+        admin=True,
+    ),
+    Route("listInvites", "GET", "/api/admin/invites", admin=True),
+    Route("deleteInvite", "DELETE", "/api/admin/invites/{invite_id}", admin=True),
     Route("createWebSocketTicket", "POST", "/api/ws-tickets"),
     Route("listCompanions", "GET", "/api/companions"),
     Route(
@@ -165,6 +192,8 @@ class Home:
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])
         job = await owner.paint(companion["id"], width=64, height=64)
+        token = await owner.make_token("read")
+        (sign_in,) = (await owner.http.get("/api/me/sign-ins")).json()["items"]
         return cls(
             owner,
             {
@@ -173,6 +202,10 @@ class Home:
                 "job_id": job["id"],
                 "conversation_id": conversation["id"],
                 "response_id": sent["response"]["id"],
+                "token_id": token["id"],
+                "sign_in_id": sign_in["id"],
+                "user_id": owner.user["id"],
+                "invite_id": NOWHERE,  # only an administrator makes one
             },
         )
 
@@ -180,24 +213,24 @@ class Home:
         """Return the route's path with this home's ids in it, or with others."""
         return route.path.format(**{**self.ids, **ids})
 
-    def body(self, route: Route) -> Body | None:
-        """Return a valid body, with this home's ids in it."""
+    def body(self, route: Route, **ids: str) -> Body | None:
+        """Return a valid body, with this home's ids in it, or with others."""
         if route.body is None:
             return None
         return {
-            name: value.format(**self.ids) if isinstance(value, str) else value
+            name: value.format(**{**self.ids, **ids}) if isinstance(value, str) else value
             for name, value in route.body.items()
         }
 
-    def sent(self, route: Route) -> dict[str, Any]:
+    def sent(self, route: Route, **ids: str) -> dict[str, Any]:
         """Return what goes with a valid call: its JSON, or the picture."""
         if route.upload:
             return {"content": PICTURE, "headers": {"Content-Type": "image/png"}}
-        return {"json": self.body(route)}
+        return {"json": self.body(route, **ids)}
 
     async def everything(self) -> dict[str, Any]:
         """Return all that the owner can see, to be compared with what it was before."""
-        paths = ["/api/me", "/api/companions?limit=200", "/api/conversations?limit=200"]
+        paths = ["/api/me", "/api/me/tokens", "/api/companions?limit=200", "/api/conversations?limit=200"]
         paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
         paths.append(f"/api/responses/{self.ids['response_id']}")
         paths.append(f"/api/companions/{self.ids['companion_id']}/images")

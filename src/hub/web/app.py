@@ -18,6 +18,7 @@ from hub.process import Process
 from hub.web.access import Access
 from hub.web.answers import complete
 from hub.web.api.accounts import AccountController
+from hub.web.api.admin import AdminController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
@@ -25,6 +26,7 @@ from hub.web.api.images import CompanionImageController, ImageController
 from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
+from hub.web.api.tokens import TokenController
 from hub.web.auth import Authentication
 from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
@@ -65,6 +67,8 @@ def create_app(process: Process) -> ASGIApp:
     app = Litestar(
         route_handlers=[
             AccountController,
+            TokenController,
+            AdminController,
             CompanionController,
             CompanionImageController,
             ConversationController,

@@ -24,12 +24,17 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    """Return the token that a request carries: ``Authorization: Bearer`` or ``x-api-key``."""
+    """Return the token that a request carries: ``Authorization: Bearer`` or ``x-api-key``.
+
+    Raises:
+        NotSignedInError: it carries two different ones, and nobody could tell whose the request is.
+    """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()[:_TOKEN_LIMIT]
+    token = token.strip() if scheme.lower() == "bearer" else ""
     key = connection.headers.get("x-api-key", "").strip()
-    return key[:_TOKEN_LIMIT] or None
+    if token and key and token != key:
+        raise NotSignedInError("Two different tokens were sent. Send one, as 'Authorization' or 'x-api-key'.")
+    return (token or key)[:_TOKEN_LIMIT] or None
 
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any], accounts: AccountService) -> Identity:

@@ -1,4 +1,4 @@
-"""What stays open under a sign-in: sockets and streams of events, which end when the sign-in does."""
+"""What stays open under a token: sockets and streams of events, which end when the token does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Connection(Protocol):
 
     @property
     def token_id(self) -> UUID:
-        """The sign-in that let it in."""
+        """The sign-in or personal token that let it in."""
 
     async def sign_out(self) -> None:
         """End it, since its sign-in has ended."""

@@ -18,7 +18,7 @@ _Document = dict[str, Any]
 _REFUSALS = {
     "400": "The request is malformed, or a value is out of its bounds; `errors` points at each.",
     "401": "Not signed in, or not any more.",
-    "403": "The account is disabled or may not do this.",
+    "403": "The account is disabled or may not do this, or the token lacks the scope (`x-scopes`).",
     "404": "There is nothing of this id, or it is somebody else's.",
     "413": "The body is too large.",
     "415": "The body is not of a type that is taken here.",
@@ -65,6 +65,7 @@ def complete(document: _Document, app: Litestar) -> _Document:
         for status, description in _REFUSALS.items()
     }
     public = _operations_with(app, "exclude_from_auth")
+    scopes = _scopes(app)
     takes, gives = _operations_with(app, "takes_picture"), _operations_with(app, "gives_picture")
     may_be_silent = _operations_with(app, "body_is_optional")
     for path, item in document["paths"].items():
@@ -72,6 +73,8 @@ def complete(document: _Document, app: Litestar) -> _Document:
             is_public = operation["operationId"] in public
             if is_public:
                 operation["security"] = []
+            else:
+                operation["x-scopes"] = scopes[operation["operationId"]]
             if operation["operationId"] in takes:
                 operation["requestBody"] = {"required": True, "content": _UPLOAD}
             if operation["operationId"] in gives:
@@ -91,6 +94,16 @@ def _operations_with(app: Litestar, option: str) -> set[str]:
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
         if handler.opt.get(option)
+    }
+
+
+def _scopes(app: Litestar) -> dict[str, list[str]]:
+    """Return the scopes of which a personal access token needs one, by operation; ``*`` is any token."""
+    return {
+        str(handler.operation_id): list(handler.opt.get("scopes", ()))
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
     }
 
 

@@ -253,6 +253,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     message_max_length: Annotated[
         int, Meta(ge=1, le=100_000, description="The longest message of a user, in characters.")
     ] = 4000
+    registration: Annotated[
+        Literal["open", "invite", "closed"],
+        Meta(description="Who may make an account: everybody, whoever has an invite, nobody."),
+    ] = "open"
     token_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days after which a sign-in has to be renewed.")
     ] = 30

@@ -75,6 +75,90 @@ class SetupLinkInvalidError(HubError):
     title = "This set-up link is not valid any more"
 
 
+class RegistrationClosedError(HubError):
+    """Nobody registers here."""
+
+    status = 403
+    code = "registration_closed"
+    title = "Registration is closed"
+
+
+class InviteRequiredError(HubError):
+    """Nobody registers here without an invite."""
+
+    status = 403
+    code = "invite_required"
+    title = "An invite is required"
+
+
+class InviteInvalidError(HubError):
+    """The invite is unknown, used or too old."""
+
+    status = 403
+    code = "invite_invalid"
+    title = "This invite is not valid"
+
+
+class TooManyTokensError(HubError):
+    """The user has as many tokens as one may have."""
+
+    status = 409
+    code = "too_many_tokens"
+    title = "You have too many tokens"
+
+
+class LastAdministratorError(HubError):
+    """Without this one nobody could look after the server."""
+
+    status = 409
+    code = "last_administrator"
+    title = "This is the last administrator"
+
+
+class TokenNotFoundError(HubError):
+    """No such token, or somebody else's."""
+
+    status = 404
+    code = "token_not_found"
+    title = "There is no such token"
+
+    def __init__(self) -> None:
+        super().__init__("It may have been deleted or have expired, or it belongs to somebody else.")
+
+
+class SignInNotFoundError(HubError):
+    """No such sign-in, or somebody else's."""
+
+    status = 404
+    code = "sign_in_not_found"
+    title = "There is no such sign-in"
+
+    def __init__(self) -> None:
+        super().__init__("It may have ended already, or it belongs to somebody else.")
+
+
+class InviteNotFoundError(HubError):
+    """No such invite."""
+
+    status = 404
+    code = "invite_not_found"
+    title = "There is no such invite"
+
+    def __init__(self) -> None:
+        super().__init__("It may have been used or have expired.")
+
+
+class UserNotFoundError(HubError):
+    """No such user."""
+
+    status = 404
+    code = "user_not_found"
+    title = "There is no such user"
+
+    def __init__(self) -> None:
+        super().__init__("The account may have been deleted.")
+
+
 class CommonPasswordError(FieldError):
     """The password is one that attackers try first."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
+from msgspec import Struct
 from piccolo.columns import Column
 
 from hub.core.ids import new_id
@@ -15,6 +16,7 @@ from hub.db.engine import ENGINE
 from hub.domain.accounts.schemas import Identity, User
 from hub.domain.accounts.tables import Token
 from hub.domain.accounts.tables import User as UserRow
+from hub.domain.accounts.token_queries import IS_LIVE, IS_STALE
 
 _USER = "users.id, username, email, display_name, role, users.created_at"
 
@@ -145,48 +147,64 @@ async def insert_token(
     return token_id
 
 
-def _identity(row: Record) -> tuple[Identity, bool]:
-    identity = Identity(user=_user(row), token_id=row["token_id"], expires_at=row["expires_at"])
-    return identity, row["disabled_at"] is not None
+class Found(Struct, frozen=True):
+    """Who holds a token; ``is_stale`` says that its last use has to be stored anew."""
+
+    identity: Identity
+    is_disabled: bool
+    is_stale: bool
 
 
-async def identify(token_hash: bytes) -> tuple[Identity, bool] | None:
-    """Find who holds a session token that has not expired: (identity, disabled)."""
+_FOUND = (
+    f"{_USER}, disabled_at, tokens.id AS token_id, tokens.expires_at, {IS_STALE} AS is_stale,"
+    " CASE WHEN kind = 'personal' THEN scopes END AS scopes"
+)
+
+
+def _found(row: Record) -> Found:
+    scopes = row["scopes"]
+    identity = Identity(
+        user=_user(row),
+        token_id=row["token_id"],
+        expires_at=row["expires_at"],
+        scopes=frozenset(scopes) if scopes is not None else None,
+    )
+    return Found(identity, row["disabled_at"] is not None, row["is_stale"])
+
+
+async def identify(token_hash: bytes) -> Found | None:
+    """Find who holds a sign-in or a personal token that has not expired."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
-            f"SELECT {_USER}, disabled_at, tokens.id AS token_id, tokens.expires_at FROM tokens JOIN users"  # noqa: S608 - a constant
-            " ON users.id = tokens.user_id WHERE token_hash = $1 AND kind = 'session' AND expires_at > now()",
+            f"SELECT {_FOUND} FROM tokens JOIN users ON users.id = tokens.user_id"  # noqa: S608 - constants
+            f" WHERE token_hash = $1 AND kind IN ('session', 'personal') AND {IS_LIVE}",
             token_hash,
         )
-    if row is None:
-        return None
-    return _identity(row)
+    return _found(row) if row else None
 
 
 async def still_good(token_ids: list[UUID]) -> set[UUID]:
-    """Return those of the sign-ins that have not ended or expired, and whose users are not disabled."""
+    """Return those of the tokens that have not ended or expired, and whose users are not disabled."""
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(
-            "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ANY($1)"
-            " AND kind = 'session' AND expires_at > now() AND disabled_at IS NULL",
+            "SELECT tokens.id FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ANY($1)"  # noqa: S608 - a constant
+            f" AND kind IN ('session', 'personal') AND {IS_LIVE} AND disabled_at IS NULL",
             token_ids,
         )
     return {row["id"] for row in rows}
 
 
-async def redeem_ticket(token_hash: bytes) -> tuple[Identity, bool] | None:
-    """Use up a WebSocket ticket; the identity is that of the sign-in it came from."""
+async def redeem_ticket(token_hash: bytes) -> Found | None:
+    """Use up a WebSocket ticket; the identity is that of the token it came from, if that is still good."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
-            "WITH ticket AS (DELETE FROM tokens WHERE token_hash = $1 AND kind = 'ticket'"  # noqa: S608 - a constant
-            " AND expires_at > now() RETURNING parent_id)"
-            f" SELECT {_USER}, disabled_at, tokens.id AS token_id, tokens.expires_at FROM ticket"
-            " JOIN tokens ON tokens.id = ticket.parent_id JOIN users ON users.id = tokens.user_id",
+            "WITH ticket AS (DELETE FROM tokens WHERE token_hash = $1 AND kind = 'ticket'"  # noqa: S608 - constants
+            " AND expires_at > now() RETURNING parent_id AS id)"
+            f" SELECT {_FOUND} FROM ticket JOIN tokens USING (id) JOIN users ON users.id = tokens.user_id"
+            f" WHERE {IS_LIVE}",
             token_hash,
         )
-    if row is None:
-        return None
-    return _identity(row)
+    return _found(row) if row else None
 
 
 async def use_setup_token(token_hash: bytes) -> bool:
@@ -208,15 +226,6 @@ async def delete_token(token_id: UUID) -> None:
     await Token.delete().where((Token.id == token_id) | (Token.parent_id == token_id))
 
 
-async def delete_other_tokens(user_id: UUID, *, keep: UUID) -> list[UUID]:
-    """End every sign-in of a user but one; return the ids of those that ended."""
-    async with ENGINE.connection() as connection:
-        rows = await connection.fetch(
-            "DELETE FROM tokens WHERE user_id = $1 AND id <> $2 RETURNING id", user_id, keep
-        )
-    return [row["id"] for row in rows]
-
-
 async def delete_expired_tokens(limit: int) -> int:
-    """Forget up to ``limit`` sign-ins, tickets and set-up links that are over; return how many."""
+    """Forget up to ``limit`` tokens of any kind that are over; return how many."""
     return await delete_older("tokens", "expires_at", limit=limit)

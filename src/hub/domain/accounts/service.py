@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -16,18 +14,22 @@ from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
-from hub.domain.accounts import passwords, queries
+from hub.domain.accounts import passwords, queries, token_queries
 from hub.domain.accounts.attempts import Attempts
 from hub.domain.accounts.errors import (
     AccountDisabledError,
     CommonPasswordError,
     EmailTakenError,
+    InviteInvalidError,
+    InviteRequiredError,
     NotSignedInError,
+    RegistrationClosedError,
     SetupLinkInvalidError,
     UsernameTakenError,
     WrongLoginError,
     WrongPasswordError,
 )
+from hub.domain.accounts.last_use import LastUse
 from hub.domain.accounts.schemas import (
     ChangePassword,
     Identity,
@@ -38,45 +40,70 @@ from hub.domain.accounts.schemas import (
     User,
     WebSocketTicket,
 )
+from hub.domain.accounts.token_text import digest, may_be_real, new_secret
 from hub.domain.limits.service import Action, Limits
 
 logger = get_logger(__name__)
 
+Registration = Literal["open", "invite", "closed"]
+
 TICKET_LIFE = timedelta(seconds=30)
 SETUP_LINK_LIFE = timedelta(minutes=30)
 
+_ASK_FOR_INVITE = "It may have been used or have expired. Ask for another one."
+
 
 class AccountService:
-    """Accounts; ``token_life`` is how long a sign-in lasts."""
+    """Accounts; ``token_life`` is how long a sign-in lasts, ``registration`` who may make one."""
 
-    def __init__(self, *, token_life: timedelta, limits: Limits) -> None:
+    def __init__(self, *, token_life: timedelta, limits: Limits, registration: Registration = "open") -> None:
         self._token_life = token_life
+        self._registration = registration
         self._limits = limits
         self._attempts = Attempts(limits)
+        self._last_use = LastUse()
 
-    async def register(
-        self, command: Register, *, address: str | None, role: Literal["user", "admin"] = "user"
-    ) -> SignIn:
-        """Create an account and sign in.
+    async def close(self) -> None:
+        """Store what is still to be stored."""
+        await self._last_use.close()
+
+    async def register(self, command: Register, *, address: str) -> SignIn:
+        """Create an account and sign in; where an invite is wanted, it is used up.
 
         Args:
             command: what is asked for.
-            address: where it comes from, which is counted; None counts nothing.
-            role: what the account may do.
+            address: where it comes from, which is counted.
 
         Raises:
+            RegistrationClosedError, InviteRequiredError, InviteInvalidError: told before anything else, so
+                that who may not register learns of nobody's name.
             UsernameTakenError, EmailTakenError, CommonPasswordError: as they say.
             TooManyRequestsError: too many from this address today.
         """
+        invite = await self._admit_newcomer(command.invite)
         _refuse_common(command.password, "/password")
-        if address is not None:
-            await self._limits.take(Action.REGISTER, address)
-        user, password_hash = await self._prepare(command, role)
+        await self._limits.take(Action.REGISTER, address)
+        user, password_hash = await self._prepare(command, "user")
         async with ENGINE.transaction():
+            if invite is not None and not await token_queries.use_invite(invite):
+                raise InviteInvalidError(_ASK_FOR_INVITE)  # somebody was faster
             await self._store(user, password_hash)
             sign_in = await self._sign_in(user)
         logger.info("user registered", user_id=str(user.id))
         return sign_in
+
+    async def _admit_newcomer(self, code: str | None) -> bytes | None:
+        """Return the hash of the invite that is to be used up, if one is wanted here."""
+        if self._registration == "open":
+            return None
+        if self._registration == "closed":
+            raise RegistrationClosedError("Ask the administrator of this server for an account.")
+        if not code:
+            raise InviteRequiredError("Send the code that you were given as 'invite'.")
+        invite = digest(code)
+        if not await token_queries.is_invite(invite):
+            raise InviteInvalidError(_ASK_FOR_INVITE)
+        return invite
 
     async def create_admin(self, command: Register, *, setup_token: str | None = None) -> SignIn:
         """Create an administrator, by a set-up link or (None) by the operator's own hand.
@@ -86,7 +113,7 @@ class AccountService:
         """
         user, password_hash = await self._prepare(command, "admin")
         async with ENGINE.transaction():
-            if setup_token is not None and not await queries.use_setup_token(_digest(setup_token)):
+            if setup_token is not None and not await queries.use_setup_token(digest(setup_token)):
                 raise SetupLinkInvalidError("Start the hub again to get a new link.")
             await self._store(user, password_hash)
             await queries.delete_setup_tokens()
@@ -130,15 +157,16 @@ class AccountService:
         await queries.delete_token(identity.token_id)
 
     async def identify(self, token: str) -> Identity:
-        """Return who holds a session token.
+        """Return who holds a session token or a personal one.
 
         Raises:
             NotSignedInError: nobody does (any more).
+            AccountDisabledError: somebody who may not come in.
         """
-        return _admit(await queries.identify(_digest(token)))
+        return self._admit(await queries.identify(digest(token)) if may_be_real(token) else None)
 
     async def ended(self, token_ids: set[UUID]) -> set[UUID]:
-        """Return those sign-ins that let nobody in any more: ended, expired, or of a disabled account."""
+        """Return those tokens that let nobody in any more: ended, expired, or of a disabled account."""
         return token_ids - await queries.still_good(list(token_ids))
 
     async def update(self, identity: Identity, command: UpdateMe, *, expected: Expected = ANYTHING) -> User:
@@ -160,13 +188,13 @@ class AccountService:
             raise EmailTakenError("Choose another address.") from None
 
     async def change_password(self, identity: Identity, command: ChangePassword) -> list[UUID]:
-        """Set a new password and end every other sign-in; return the ids of those."""
+        """Set a new password and end every other sign-in, but no personal token; return the ids of those."""
         await self.check_password(identity, command.current_password)
         _refuse_common(command.new_password, "/new_password")
         password_hash = await passwords.hash_password(command.new_password)
         async with ENGINE.transaction():
             await queries.update_user(identity.user.id, password_hash=password_hash)
-            return await queries.delete_other_tokens(identity.user.id, keep=identity.token_id)
+            return await token_queries.delete_sign_ins(identity.user.id, keep=identity.token_id)
 
     async def check_password(self, identity: Identity, password: str) -> None:
         """Return if the password is the caller's own.
@@ -180,10 +208,10 @@ class AccountService:
 
     async def issue_ticket(self, identity: Identity) -> WebSocketTicket:
         """Return a pass for one WebSocket."""
-        ticket, expires_at = _new_token(), utc_now() + TICKET_LIFE
+        ticket, expires_at = new_secret("ticket"), utc_now() + TICKET_LIFE
         await queries.insert_token(
             kind="ticket",
-            token_hash=_digest(ticket),
+            token_hash=digest(ticket),
             expires_at=expires_at,
             user_id=identity.user.id,
             parent_id=identity.token_id,
@@ -196,17 +224,26 @@ class AccountService:
         Raises:
             NotSignedInError: unknown, used, or older than 30 seconds.
         """
-        return _admit(await queries.redeem_ticket(_digest(ticket)))
+        return self._admit(await queries.redeem_ticket(digest(ticket)))
 
     async def issue_setup_token(self) -> str | None:
         """Return a fresh secret for the set-up link, or None when an administrator exists."""
         if await queries.has_admin():
             return None
-        token = _new_token()
+        token = new_secret("setup")
         await queries.insert_token(
-            kind="setup", token_hash=_digest(token), expires_at=utc_now() + SETUP_LINK_LIFE, user_id=None
+            kind="setup", token_hash=digest(token), expires_at=utc_now() + SETUP_LINK_LIFE, user_id=None
         )
         return token
+
+    def _admit(self, found: queries.Found | None) -> Identity:
+        if found is None:
+            raise NotSignedInError("Sign in and send the token as 'Authorization: Bearer <token>'.")
+        if found.is_disabled:
+            raise AccountDisabledError("Ask the administrator of this server.")
+        if found.is_stale:
+            self._last_use.note(found.identity.token_id)
+        return found.identity
 
     async def _prepare(self, command: Register, role: Literal["user", "admin"]) -> tuple[User, str]:
         _refuse_common(command.password, "/password")
@@ -230,20 +267,11 @@ class AccountService:
             raise UsernameTakenError("Choose another username.") from None
 
     async def _sign_in(self, user: User) -> SignIn:
-        token, expires_at = _new_token(), utc_now() + self._token_life
+        token, expires_at = new_secret("session"), utc_now() + self._token_life
         await queries.insert_token(
-            kind="session", token_hash=_digest(token), expires_at=expires_at, user_id=user.id
+            kind="session", token_hash=digest(token), expires_at=expires_at, user_id=user.id
         )
         return SignIn(user=user, access_token=token, expires_at=expires_at)
-
-
-def _admit(found: tuple[Identity, bool] | None) -> Identity:
-    if found is None:
-        raise NotSignedInError("Sign in and send the token as 'Authorization: Bearer <token>'.")
-    identity, disabled = found
-    if disabled:
-        raise AccountDisabledError("Ask the administrator of this server.")
-    return identity
 
 
 async def _refuse_taken(command: Register) -> None:
@@ -257,11 +285,3 @@ async def _refuse_taken(command: Register) -> None:
 def _refuse_common(password: str, pointer: str) -> None:
     if passwords.is_common(password):
         raise CommonPasswordError(pointer, "This password is among the most common ones. Choose another.")
-
-
-def _new_token() -> str:
-    return "chub_" + secrets.token_urlsafe(32)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -23,8 +23,10 @@ class User(Table, db=ENGINE, tablename="users"):
 class Token(Table, db=ENGINE, tablename="tokens"):
     """A secret that was handed out, kept as its SHA-256 only.
 
-    ``kind`` is ``session`` (a sign-in), ``ticket`` (one WebSocket, 30 seconds) or ``setup`` (creates the
-    administrator, belongs to nobody yet). ``parent_id`` is the sign-in that a ticket came from.
+    ``kind`` is ``session`` (a sign-in), ``personal`` (for a program, with ``scopes``, named by its user),
+    ``ticket`` (one WebSocket, 30 seconds), ``invite`` (one registration; belongs to the administrator who
+    made it, ``name`` is their note) or ``setup`` (creates the administrator, belongs to nobody yet).
+    ``parent_id`` is the sign-in or personal token that a ticket came from. ``hint`` is the end of its text.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -36,3 +38,5 @@ class Token(Table, db=ENGINE, tablename="tokens"):
     scopes = Array(base_column=Varchar(length=20))
     created_at = Timestamptz()
     expires_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    hint = Varchar(length=4)

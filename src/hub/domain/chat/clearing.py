@@ -16,7 +16,9 @@ from msgspec import Struct
 from hub.core.etags import ANYTHING, Expected
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
+from hub.domain.accounts import administration
 from hub.domain.accounts import queries as accounts
+from hub.domain.accounts.schemas import UpdateUser
 from hub.domain.chat import queries
 from hub.domain.chat.errors import ConversationNotFoundError
 from hub.domain.chat.service import check, lane_of
@@ -106,6 +108,25 @@ class Clearing:
             ended = await accounts.delete_user(user_id)
         await self._tell(cancelled, [])
         logger.info("account deleted", user_id=str(user_id))
+        return ended
+
+    async def change_account(self, user_id: UUID, command: UpdateUser) -> list[UUID]:
+        """Do what an administrator says about an account; of one that is disabled all work is cancelled.
+
+        Returns:
+            The ids of the tokens that let nobody in any more.
+
+        Raises:
+            UserNotFoundError, LastAdministratorError: as they say.
+        """
+        cancelled: list[Cancelled] = []
+        conversations: list[UUID] = []
+        async with ENGINE.transaction():
+            ended = await administration.change(user_id, command)
+            if command.disabled is True:
+                cancelled = await store.cancel_user(user_id)
+                conversations = await queries.cancel_responses([each.job_id for each in cancelled])
+        await self._tell(cancelled, conversations)
         return ended
 
     async def wipe(self, companion_id: UUID, *, user_id: UUID) -> Wiped:

@@ -348,6 +348,17 @@ async def cancel_response(response_id: UUID) -> None:
         )
 
 
+async def cancel_responses(job_ids: list[UUID]) -> list[UUID]:
+    """Do the same for the responses of some jobs; return the conversations that they belong to."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            "UPDATE responses SET status = 'cancelled', completed_at = now()"
+            " WHERE job_id = ANY($1) AND status IN ('queued', 'in_progress') RETURNING conversation_id",
+            job_ids,
+        )
+    return [row["conversation_id"] for row in rows]
+
+
 async def requeue_response(response_id: UUID, *, job_id: UUID) -> int | None:
     """Queue a response that failed or was cancelled under a new job.
 

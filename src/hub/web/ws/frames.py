@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -64,6 +65,16 @@ class ResponseCancel(ClientFrame, kw_only=True, tag="response.cancel"):
 
 
 AnyClientFrame = ConversationSubscribe | ConversationUnsubscribe | ConversationItemCreate | ResponseCancel
+
+#: One of these a personal access token needs to open a socket at all.
+CONNECT_SCOPES = ("read", "chat")
+#: And one of these for each verb; what is not listed is for sign-ins only.
+VERB_SCOPES: Mapping[type[ClientFrame], tuple[str, ...]] = {
+    ConversationSubscribe: ("read", "chat"),
+    ConversationUnsubscribe: ("read", "chat"),
+    ConversationItemCreate: ("chat",),
+    ResponseCancel: ("chat",),
+}
 
 
 class SessionInfo(Struct, frozen=True, kw_only=True):

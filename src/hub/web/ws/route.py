@@ -15,8 +15,9 @@ from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
 from hub.domain.accounts.schemas import Identity
 from hub.process import Process
-from hub.web.auth import identify
+from hub.web.auth import identify, require_scope
 from hub.web.connections import OpenConnections
+from hub.web.ws.frames import CONNECT_SCOPES
 from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, CLOSE_TOO_MANY, Session
 from hub.web.ws.traffic import Traffic
 
@@ -42,6 +43,7 @@ async def socket_route(
     await socket.accept(subprotocols=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
         identity = await _identify(socket, process)
+        require_scope(identity, CONNECT_SCOPES)
     except HubError as error:
         code = CLOSE_NOT_ALLOWED if error.status == HTTPStatus.FORBIDDEN else CLOSE_NOT_SIGNED_IN
         await socket.close(code=code, reason=error.title)

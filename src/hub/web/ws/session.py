@@ -22,8 +22,10 @@ from hub.domain.chat.frames import ItemAdded
 from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import SendMessage
 from hub.process import Process
+from hub.web.auth import require_scope
 from hub.web.requests import invalid_part
 from hub.web.ws.frames import (
+    VERB_SCOPES,
     AnyClientFrame,
     ConversationItemCreate,
     ConversationSubscribe,
@@ -79,8 +81,9 @@ class Session:
         leaver = asyncio.create_task(self._signed_out.wait(), name="socket leaver")
         tasks: set[asyncio.Task[Any]] = {teller, reader, leaver}
         try:
-            signed_in_for = (self._identity.expires_at - utc_now()).total_seconds()
-            done, _ = await asyncio.wait(tasks, timeout=signed_in_for, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                tasks, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for task in tasks:
                 task.cancel()
@@ -95,6 +98,10 @@ class Session:
         else:
             for task in done:
                 await self._end(task.exception())
+
+    def _seconds_left(self) -> float | None:
+        expires_at = self._identity.expires_at
+        return (expires_at - utc_now()).total_seconds() if expires_at is not None else None
 
     async def sign_out(self) -> None:
         """Close the socket, since its sign-in has ended."""
@@ -184,6 +191,7 @@ class Session:
             await self._refuse("not_ready", "The server cannot do this now. Try again.", frame.event_id)
 
     async def _obey(self, frame: AnyClientFrame) -> None:
+        require_scope(self._identity, VERB_SCOPES.get(type(frame), ()))
         if isinstance(frame, ConversationSubscribe):
             await self._subscribe(frame)
         elif isinstance(frame, ConversationUnsubscribe):

@@ -1,0 +1,348 @@
+"""The authorisation matrix: every operation of the OpenAPI document and every verb of the socket, by all.
+
+Rows come from the running hub, so one that is added is tried as well; one that cannot be called from the
+tables in ``tests/services`` fails. Columns: nobody, another user and an administrator with the ids of
+somebody else, a disabled user, tokens without any scope, with each one that is listed, and with all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+import websockets
+from httpx2 import AsyncClient, Response
+
+from tests.services.hub import PASSWORD, Client, HubServer, Socket
+from tests.services.people import promote
+from tests.services.refusals import refused
+from tests.services.routes import NOWHERE, ROUTES, Home, Route
+from tests.services.verbs import frame_of, verbs
+from tests.services.world import query
+
+#: Operations that need no token; whoever adds one says so here too.
+PUBLIC = {"register", "logIn", "getHealth", "getLive", "getReady", "getSignedImage"}
+SCOPES = ("read", "chat", "write", "admin")
+ANY_TOKEN = ("*",)
+
+NO_TOKENS: dict[str, dict[str, str]] = {
+    "none": {},
+    "unknown": {"Authorization": "Bearer chub_session_0000000000000000000000000000000000000000000"},
+    "empty": {"Authorization": "Bearer"},
+    "other scheme": {"Authorization": "Basic dXNlcjpwYXNzd29yZA=="},
+    "very long": {"Authorization": "Bearer " + "x" * 20_000},
+    "not text": {"Authorization": "Bearer \xff\xfe"},
+    "unknown key": {"X-API-Key": "chub_x"},
+    "no checksum": {"X-API-Key": "chub_pat_" + "0" * 49},
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation as the document has it; ``scopes`` is None for a public one, empty for sign-ins only."""
+
+    route: Route
+    scopes: tuple[str, ...] | None
+
+    @property
+    def name(self) -> str:
+        return self.route.operation
+
+    @property
+    def is_governing(self) -> bool:
+        """Whether only administrators may."""
+        return self.scopes == ("admin",)
+
+    @property
+    def names_something(self) -> bool:
+        """Whether a call names something that belongs to somebody, in its path or in its body."""
+        values = (self.route.body or {}).values()
+        return self.route.names_something or any("{" in each for each in values if isinstance(each, str))
+
+
+@pytest.fixture(scope="module")
+async def operations(hub: HubServer) -> list[Operation]:
+    """Return every operation, with the call that the table of routes has for it."""
+    async with AsyncClient(base_url=hub.url) as http:
+        document = (await http.get("/docs/openapi.json")).json()
+    found = []
+    known = {(route.operation, route.method, route.path): route for route in ROUTES}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            key = (operation["operationId"], method.upper(), path)
+            assert key in known, f"no call for {key} in tests/services/routes.py"
+            is_public = operation.get("security") == []
+            assert is_public == ("x-scopes" not in operation), key
+            found.append(Operation(known[key], None if is_public else tuple(operation["x-scopes"])))
+    assert len(found) > 40
+    return found
+
+
+@pytest.fixture(scope="module")
+def protected(operations: list[Operation]) -> list[Operation]:
+    """Return those that need a token."""
+    return [each for each in operations if each.scopes is not None]
+
+
+@pytest.fixture(scope="module")
+async def home(hub: HubServer) -> AsyncIterator[Home]:
+    """Yield the home that nobody else must get into."""
+    owner = await Client(hub.url).register()
+    yield await Home.of(owner)
+    await owner.close()
+
+
+@pytest.fixture(scope="module")
+async def admin(hub: HubServer) -> AsyncIterator[Client]:
+    """Yield an administrator."""
+    user = await promote(hub, await Client(hub.url).register())
+    yield user
+    await user.close()
+
+
+@pytest.fixture
+async def anyone(hub: HubServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(base_url=hub.url, timeout=30) as http:
+        yield http
+
+
+async def call(
+    http: AsyncClient, home: Home, operation: Operation, headers: dict[str, str], **ids: str
+) -> Response:
+    """Make a valid call with the ids of a home, or with others."""
+    sent = home.sent(operation.route, **ids)
+    headers = {**sent.pop("headers", {}), **headers}
+    raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+    return await http.request(operation.route.method, home.path(operation.route, **ids), **sent, headers=raw)
+
+
+def nowhere(home: Home) -> dict[str, str]:
+    """Return the ids of nothing, so that what is allowed does no harm."""
+    return dict.fromkeys(home.ids, NOWHERE)
+
+
+def both_ways(token: str) -> Iterator[dict[str, str]]:
+    """Return the headers that carry a token: what holds for one holds for the other."""
+    yield {"Authorization": f"Bearer {token}"}
+    yield {"X-API-Key": token}
+
+
+async def test_public_are_these_and_no_others(
+    operations: list[Operation], anyone: AsyncClient, home: Home
+) -> None:
+    assert {each.name for each in operations if each.scopes is None} == PUBLIC
+    for operation in operations:
+        if operation.scopes is None:
+            answer = await call(anyone, home, operation, {}, **nowhere(home))
+            assert "not-signed-in" not in answer.text, operation
+            assert answer.status_code != 403, operation
+
+
+async def test_every_other_names_scopes_that_exist(protected: list[Operation]) -> None:
+    for operation in protected:
+        scopes = operation.scopes
+        assert scopes == ANY_TOKEN or set(scopes or ()) <= set(SCOPES), operation
+        assert operation.is_governing == operation.route.admin, operation
+    assert [each.name for each in protected if each.scopes == ANY_TOKEN] == ["getMe"]
+    assert {each.name for each in protected if each.scopes == ()} == {
+        *("logOut", "changePassword", "deleteMe", "listSignIns", "deleteSignIn"),
+        *("createToken", "listTokens", "getToken", "deleteToken"),
+    }
+
+
+async def test_nobody_comes_in_without_a_token(
+    protected: list[Operation], anyone: AsyncClient, home: Home
+) -> None:
+    before = await home.everything()
+    for operation in protected:
+        for kind, headers in NO_TOKENS.items():
+            answer = await call(anyone, home, operation, headers)
+            assert refused(answer, 401)["type"] == "/problems/not-signed-in", (operation, kind)
+    assert await home.everything() == before
+
+
+async def test_what_belongs_to_another_is_not_there(
+    protected: list[Operation], anyone: AsyncClient, home: Home, other: Client, admin: Client
+) -> None:
+    """Nor for administrators, and not even that it exists is told."""
+    before = await home.everything()
+    token = (await other.make_token("read", "chat", "write"))["token"]
+    for operation in protected:
+        if operation.is_governing or not operation.names_something:
+            continue
+        for each in (other.token, admin.token, token):
+            if each == token and not operation.scopes:
+                continue
+            headers = {"Authorization": f"Bearer {each}"}
+            foreign = refused(await call(anyone, home, operation, headers), 404)
+            absent = refused(await call(anyone, home, operation, headers, **nowhere(home)), 404)
+            del foreign["request_id"], absent["request_id"]
+            assert foreign == absent, operation
+    assert await home.everything() == before
+
+
+async def test_administrators_look_after_users_that_exist(
+    protected: list[Operation], home: Home, admin: Client, other: Client
+) -> None:
+    for operation in protected:
+        if operation.is_governing:
+            assert (
+                refused(await call(other.http, home, operation, {}), 403)["type"] == "/problems/not-allowed"
+            )
+            answer = await call(admin.http, home, operation, {}, **nowhere(home))
+            assert answer.status_code == (404 if operation.route.names_something else answer.status_code)
+            assert answer.status_code in (200, 201, 404), operation
+
+
+async def test_a_disabled_user_may_do_nothing(
+    protected: list[Operation], anyone: AsyncClient, client: Client, hub: HubServer
+) -> None:
+    home = await Home.of(client)
+    token = (await client.make_token(*SCOPES[:3]))["token"]
+    await query(
+        hub.settings["HUB_DATABASE_URL"],
+        "UPDATE users SET disabled_at = now() WHERE id = $1",
+        UUID(client.user["id"]),
+    )
+    for operation in protected:
+        for each in (client.token, token):
+            answer = await call(anyone, home, operation, {"Authorization": f"Bearer {each}"})
+            assert refused(answer, 403)["type"] == "/problems/account-disabled", operation
+    body = {"login": client.user["username"], "password": PASSWORD}
+    refused(await anyone.post("/api/auth/login", json=body), 403)
+    assert [await closed_with(hub, each) for each in (client.token, token)] == [4403, 4403]
+
+
+async def test_a_token_without_scopes_tells_whose_it_is(
+    protected: list[Operation], anyone: AsyncClient, home: Home
+) -> None:
+    before = await home.everything()
+    token = (await home.owner.make_token())["token"]
+    for operation in protected:
+        for headers in both_ways(token):
+            answer = await call(anyone, home, operation, headers)
+            if operation.name == "getMe":
+                assert answer.json() == home.owner.user
+            else:
+                assert refused(answer, 403)["type"] == "/problems/insufficient-scope", operation
+    after = await home.everything()
+    del before["/api/me/tokens"], after["/api/me/tokens"]
+    assert after == before
+
+
+async def test_each_scope_that_is_listed_is_enough(
+    protected: list[Operation], anyone: AsyncClient, home: Home, admin: Client
+) -> None:
+    tokens = {scope: (await admin.make_token(scope))["token"] for scope in SCOPES}
+    passed = 0
+    for operation in protected:
+        scopes = SCOPES if operation.scopes == ANY_TOKEN else operation.scopes or ()
+        for scope in scopes:
+            for headers in both_ways(tokens[scope]):
+                answer = await call(anyone, home, operation, headers, **nowhere(home))
+                assert answer.status_code not in (401, 403), (operation, scope, answer.text)
+                assert answer.status_code < 500, (operation, scope, answer.text)
+                passed += 1
+    assert passed > 60
+
+
+async def test_all_other_scopes_are_not(
+    protected: list[Operation], anyone: AsyncClient, home: Home, admin: Client
+) -> None:
+    """Whatever user they belong to; and where none is listed, all of them are not enough."""
+    tokens: dict[tuple[str, ...], str] = {}
+    for operation in protected:
+        if operation.scopes == ANY_TOKEN:
+            continue
+        rest = tuple(scope for scope in SCOPES if scope not in (operation.scopes or ()))
+        if rest not in tokens:
+            tokens[rest] = (await admin.make_token(*rest))["token"]
+        for headers in both_ways(tokens[rest]):
+            answer = await call(anyone, home, operation, headers, **nowhere(home))
+            assert refused(answer, 403)["type"] == "/problems/insufficient-scope", (operation, rest)
+
+
+async def test_the_scope_admin_is_of_no_use_to_who_is_no_administrator(
+    protected: list[Operation], anyone: AsyncClient, home: Home, client: Client, hub: HubServer
+) -> None:
+    await promote(hub, client)
+    token = (await client.make_token("admin"))["token"]
+    await query(
+        hub.settings["HUB_DATABASE_URL"],
+        "UPDATE users SET role = 'user' WHERE id = $1",
+        UUID(client.user["id"]),
+    )
+    for operation in protected:
+        if operation.is_governing:
+            answer = await call(anyone, home, operation, {"X-API-Key": token})
+            assert refused(answer, 403)["type"] == "/problems/not-allowed", operation
+
+
+# The socket
+
+
+async def closed_with(hub: HubServer, token: str) -> int | None:
+    """Return the code with which a socket is closed at once."""
+    address = hub.url.replace("http", "ws", 1) + "/api/ws"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with websockets.connect(address, additional_headers=headers) as socket:
+        await socket.wait_closed()
+        return socket.close_code
+
+
+async def answer_to(socket: Socket, verb: str, ids: dict[str, str]) -> str | None:
+    """Send a frame; return the code of its refusal, None if it was obeyed."""
+    frame = frame_of(verb, ids)
+    await socket.send(**frame)
+    await socket.send(type="nothing", event_id="end")  # refused, so that one knows when the answer is over
+    refusal = None
+    while (told := await socket.receive())["type"] != "error" or told["error"]["event_id"] != "end":
+        if told["type"] == "error":
+            assert told["error"]["event_id"] == frame["event_id"]
+            assert told["error"]["message"]
+            refusal = told["error"]["code"]
+    return refusal
+
+
+async def test_who_may_open_a_socket(hub: HubServer, client: Client) -> None:
+    assert await closed_with(hub, "") == 4401
+    for scopes in ((), ("write",)):
+        assert await closed_with(hub, (await client.make_token(*scopes))["token"]) == 4403
+
+
+async def test_verbs_show_and_do_nothing_of_another(home: Home, other: Client, admin: Client) -> None:
+    before = await home.everything()
+    for stranger in (other, admin):
+        async with stranger.socket() as socket:
+            for verb in verbs():
+                foreign = await answer_to(socket, verb, home.ids)
+                absent = await answer_to(socket, verb, nowhere(home))
+                assert foreign == absent, verb
+                if verb != "conversation.unsubscribe":  # which is no secret to anybody
+                    assert foreign is not None, verb
+                    assert foreign.endswith("not_found"), verb
+            assert {frame["type"] for frame in socket.frames} == {"session.created", "error"}
+    assert await home.everything() == before
+
+
+@pytest.mark.parametrize("scope", ["read", "chat"])
+async def test_each_verb_wants_its_scope(hub: HubServer, client: Client, scope: str) -> None:
+    conversation = await client.conversation()
+    ids = {"conversation_id": conversation["id"], "response_id": NOWHERE}
+    token = (await client.make_token(scope))["token"]
+    user = Client(hub.url)
+    user.use(token)
+    ticket = (await user.http.post("/api/ws-tickets")).json()["ticket"]
+    by_ticket = hub.url.replace("http", "ws", 1) + f"/api/ws?ticket={ticket}"
+    async with user.socket() as socket, websockets.connect(by_ticket) as connection:
+        for each in (socket, Socket(connection)):
+            for verb, scopes in verbs().items():
+                refusal = await answer_to(each, verb, ids)
+                assert (refusal == "insufficient_scope") == (scope not in scopes), (verb, refusal)
+    await user.close()
+
+
+async def test_every_verb_names_its_scopes() -> None:
+    assert all(scopes and set(scopes) <= {"read", "chat"} for scopes in verbs().values())
