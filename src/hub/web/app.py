@@ -17,6 +17,7 @@ from hub.db.engine import UNAVAILABLE
 from hub.process import Process
 from hub.web.access import Access
 from hub.web.api.accounts import AccountController
+from hub.web.api.archive import ArchiveController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
@@ -60,6 +61,7 @@ def create_app(process: Process) -> ASGIApp:
             CompanionController,
             CompanionImageController,
             ConversationController,
+            ArchiveController,
             ResponseController,
             ImageController,
             JobController,
