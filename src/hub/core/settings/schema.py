@@ -252,6 +252,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     message_max_length: Annotated[
         int, Meta(ge=1, le=100_000, description="The longest message of a user, in characters.")
     ] = 4000
+    import_limit_mb: Annotated[
+        int, Meta(ge=1, le=1000, description="Megabytes that a conversation may have that is brought along.")
+    ] = 20
     token_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days after which a sign-in has to be renewed.")
     ] = 30

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from hub.core.logging import get_logger
-from hub.db.engine import ENGINE
-from hub.domain.archive.lines import FORMAT, VERSION, Character, FirstLine, LastLine, MessageLine, Picture
+from hub.db.engine import DATABASE_ERRORS, ENGINE
+from hub.domain.archive.lines import Character, FirstLine, LastLine, MessageLine, Picture
 from hub.domain.chat.errors import ConversationNotFoundError
 from hub.domain.images import queries as images
 
@@ -53,7 +53,7 @@ FROM conversations JOIN companions ON companions.id = companion_id
 WHERE conversations.id = $1 AND conversations.user_id = $2
 """
 
-# Reads nothing once messages were taken out of the conversation: those that are left do not fit what was read.
+# Reads nothing once messages were taken out: those that are left may not fit what was read before.
 _BATCH = """
 SELECT position, role, content, messages.created_at, image_id FROM messages
 JOIN conversations ON conversations.id = conversation_id AND epoch = $4
@@ -79,26 +79,31 @@ async def find(conversation_id: UUID, *, user_id: UUID) -> Talk:
 async def write(talk: Talk) -> AsyncIterator[bytes]:
     """Yield the lines of a conversation, up to the message that was the last when the export began.
 
-    No connection is held while the reader takes its time. Should messages be deleted meanwhile, the file ends
-    without its last line, so that it is seen not to be whole.
+    No connection is held while the reader takes its time. Should messages be deleted meanwhile, or the
+    database go away, the file ends without its last line, so that it is seen not to be whole.
     """
+    try:
+        async for lines in _lines(talk):
+            yield lines
+    except DATABASE_ERRORS as error:
+        logger.warning("export broken off", conversation_id=str(talk.id), reason=type(error).__name__)
+
+
+async def _lines(talk: Talk) -> AsyncIterator[bytes]:
     yield _line(
         FirstLine(
-            format=FORMAT,
-            version=VERSION,
+            format="companion-hub.conversation",
+            version=1,
             title=talk.title,
             companion=talk.companion,
             created_at=talk.created_at,
         )
     )
     position, count = 0, 0
-    while position < talk.last_position:
-        lines = await _batch(talk, after=position)
-        if not lines:
-            break
+    while lines := await _batch(talk, after=position):
         yield b"".join(map(_line, lines))
         position, count = lines[-1].position, count + len(lines)
-    if not await _is_unchanged(talk):
+    if await _has_changed(talk):
         logger.warning("conversation changed while it was exported", conversation_id=str(talk.id))
         return
     logger.info("conversation exported", conversation_id=str(talk.id), messages=count)
@@ -131,10 +136,10 @@ async def _pictures(image_ids: set[UUID]) -> dict[UUID, Picture]:
     }
 
 
-async def _is_unchanged(talk: Talk) -> bool:
+async def _has_changed(talk: Talk) -> bool:
     async with ENGINE.connection() as connection:
         epoch = await connection.fetchval("SELECT epoch FROM conversations WHERE id = $1", talk.id)
-    return bool(epoch == talk.epoch)
+    return bool(epoch != talk.epoch)
 
 
 def _line(value: object) -> bytes:

@@ -11,12 +11,10 @@ from hub.core.text import NO_NUL, NOT_BLANK
 from hub.domain.chat.schemas import Content, Title
 from hub.domain.images.schemas import Recipe
 
-FORMAT = "companion-hub.conversation"
-VERSION = 1
 #: The media type of such a file.
 NDJSON = "application/x-ndjson"
 
-Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Hash = Annotated[str, Meta(min_length=64, max_length=64, pattern=NO_NUL)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=8000, pattern=NO_NUL)]
 
@@ -43,7 +41,7 @@ class FirstLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="conver
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """The picture that went with a message: its hash, where it was, how it was made. Not the picture itself."""
+    """Of the picture that went with a message: its hash, where it was, how it was made."""
 
     sha256: Hash
     url: Annotated[str, Meta(max_length=2000)]

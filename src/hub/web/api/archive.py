@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, get
-from litestar.params import FromQuery, Parameter
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, FromQuery, Parameter
+from litestar.response import Stream
 
 from hub.core.pages import Page
 from hub.core.text import NO_NUL
+from hub.domain.archive import export
+from hub.domain.archive.lines import NDJSON
 from hub.domain.archive.schemas import Hit
 from hub.domain.archive.search import Asked
+from hub.domain.chat.schemas import Conversation
+from hub.domain.companions import service as companions
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.requests import HubRequest
+from hub.web.uploads import CONVERSATION_TYPES, Upload, check_upload, receive_upload
 
 Words = Annotated[
     str,
@@ -59,3 +65,55 @@ class ArchiveController(Controller):
                 cursor=cursor,
             )
         )
+
+    @get(
+        "/conversations/{conversation_id:uuid}/export",
+        operation_id="exportConversation",
+        summary="Take a conversation along",
+        media_type=NDJSON,
+        opt={"scopes": ("read", "chat")},
+    )
+    async def export(self, request: HubRequest, conversation_id: FromPath[UUID]) -> Stream:
+        """Return a conversation as a file with one JSON value a line; the last line says how many messages.
+
+        Without that last line it is not whole: messages were deleted meanwhile, or the connection was lost.
+        """
+        talk = await export.find(conversation_id, user_id=request.user.user.id)
+        return Stream(
+            export.write(talk),
+            media_type=NDJSON,
+            headers={
+                "Content-Disposition": export.disposition(talk.name),
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+    @post(
+        "/conversations/import",
+        operation_id="importConversation",
+        summary="Bring a conversation along",
+        request_max_body_size=None,
+        opt={"scopes": ("write",), "takes_conversation": True},
+    )
+    async def take(
+        self, request: HubRequest, process: ProcessDependency, companion_id: FromQuery[UUID]
+    ) -> Response[Conversation]:
+        """Store a conversation from a file that a hub exported, or a chat of SillyTavern, with a companion.
+
+        All of it is stored or nothing; errors name the line, from 1. Pictures are not fetched.
+        """
+        user_id = request.user.user.id
+        await companions.get(companion_id, user_id=user_id)
+        upload = Upload(
+            what="conversation",
+            media_types=CONVERSATION_TYPES,
+            limit_mb=process.settings.import_limit_mb,
+        )
+        files = process.images.files
+        await files.require_room(check_upload(request, upload))
+        async with files.temporary() as temp:
+            await receive_upload(request, temp, upload)
+            conversation = await process.importing.take(temp.path, companion_id=companion_id, user_id=user_id)
+        location = f"/api/conversations/{conversation.id}"
+        return Response(conversation, status_code=201, headers={"Location": location})
