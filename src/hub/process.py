@@ -14,6 +14,8 @@ from hub.core.logging import get_logger
 from hub.core.settings import Settings
 from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
+from hub.domain.archive.importing import Importing
+from hub.domain.archive.search import Search
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
 from hub.domain.images.delivery import Delivery
@@ -83,6 +85,8 @@ class Process:
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
+        self.search = Search()
+        self.importing = Importing()
 
 
 def load_prompts(settings: Settings) -> Prompts:

@@ -16,21 +16,26 @@ Body = dict[str, Any]
 
 PICTURE = flat_png(64, 48)
 NOWHERE = "018f0000-0000-7000-8000-000000000000"
+TALK = b"""{"character_name": "Mira", "user_name": "Ida"}
+{"mes": "What grows here?", "is_user": true, "send_date": "2026-01-02T03:04:05Z"}
+"""
 
 
 @dataclass(frozen=True)
 class Route:
     """One operation.
 
-    ``upload``: the body is a picture; ``optional``: a body may be left out; ``public``: needs no token;
-    ``admin``: only for administrators.
+    ``query`` goes with every call; ``upload``: the body is a picture; ``talk``: it is a conversation's file;
+    ``optional``: a body may be left out; ``public``: needs no token; ``admin``: only for administrators.
     """
 
     operation: str
     method: str
     path: str
     body: Body | None = None
+    query: str = ""
     upload: bool = False
+    talk: bool = False
     optional: bool = False
     public: bool = False
     admin: bool = False
@@ -164,6 +169,15 @@ ROUTES = (
         "/api/conversations/{conversation_id}/messages",
         {"content": "Hello", "generate_image": False},
     ),
+    Route("exportConversation", "GET", "/api/conversations/{conversation_id}/export"),
+    Route(
+        "importConversation",
+        "POST",
+        "/api/conversations/import",
+        query="?companion_id={companion_id}",
+        talk=True,
+    ),
+    Route("searchMessages", "GET", "/api/search", query="?q=grows"),
     Route("getResponse", "GET", "/api/responses/{response_id}"),
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
@@ -211,7 +225,7 @@ class Home:
 
     def path(self, route: Route, **ids: str) -> str:
         """Return the route's path with this home's ids in it, or with others."""
-        return route.path.format(**{**self.ids, **ids})
+        return (route.path + route.query).format(**{**self.ids, **ids})
 
     def body(self, route: Route, **ids: str) -> Body | None:
         """Return a valid body, with this home's ids in it, or with others."""
@@ -223,9 +237,11 @@ class Home:
         }
 
     def sent(self, route: Route, **ids: str) -> dict[str, Any]:
-        """Return what goes with a valid call: its JSON, or the picture."""
+        """Return what goes with a valid call: its JSON, or the file."""
         if route.upload:
             return {"content": PICTURE, "headers": {"Content-Type": "image/png"}}
+        if route.talk:
+            return {"content": TALK, "headers": {"Content-Type": "application/x-ndjson"}}
         return {"json": self.body(route, **ids)}
 
     async def everything(self) -> dict[str, Any]:

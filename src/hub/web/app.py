@@ -19,6 +19,7 @@ from hub.web.access import Access
 from hub.web.answers import complete
 from hub.web.api.accounts import AccountController
 from hub.web.api.admin import AdminController
+from hub.web.api.archive import ArchiveController
 from hub.web.api.companions import CompanionController
 from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
@@ -72,6 +73,7 @@ def create_app(process: Process) -> ASGIApp:
             CompanionController,
             CompanionImageController,
             ConversationController,
+            ArchiveController,
             ResponseController,
             ImageController,
             JobController,

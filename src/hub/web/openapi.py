@@ -11,7 +11,7 @@ from litestar.routes import HTTPRoute
 
 from hub.storage.layout import SUFFIXES
 from hub.web.problems import PROBLEM_JSON, Problem
-from hub.web.uploads import FIELD, MULTIPART, PICTURES
+from hub.web.uploads import CONVERSATION_TYPES, FIELD, MULTIPART, PICTURE
 
 _Document = dict[str, Any]
 
@@ -28,10 +28,8 @@ _REFUSALS = {
 
 _BYTES = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD]}
-_UPLOAD = {
-    **{media_type: {"schema": _BYTES} for media_type in PICTURES},
-    MULTIPART: {"schema": _FORM},
-}
+#: What routes with these options take.
+_UPLOADS = {"takes_picture": PICTURE.media_types, "takes_conversation": CONVERSATION_TYPES}
 
 
 class JsonDocument(JsonRenderPlugin):
@@ -66,7 +64,8 @@ def complete(document: _Document, app: Litestar) -> _Document:
     }
     public = _operations_with(app, "exclude_from_auth")
     scopes = _scopes(app)
-    takes, gives = _operations_with(app, "takes_picture"), _operations_with(app, "gives_picture")
+    takes = {option: _operations_with(app, option) for option in _UPLOADS}
+    gives = _operations_with(app, "gives_picture")
     may_be_silent = _operations_with(app, "body_is_optional")
     for path, item in document["paths"].items():
         for operation in item.values():
@@ -75,8 +74,9 @@ def complete(document: _Document, app: Litestar) -> _Document:
                 operation["security"] = []
             else:
                 operation["x-scopes"] = scopes[operation["operationId"]]
-            if operation["operationId"] in takes:
-                operation["requestBody"] = {"required": True, "content": _UPLOAD}
+            for option, operations in takes.items():
+                if operation["operationId"] in operations:
+                    operation["requestBody"] = _upload(_UPLOADS[option])
             if operation["operationId"] in gives:
                 _document_picture(operation)
             if operation["operationId"] in may_be_silent:
@@ -85,6 +85,11 @@ def complete(document: _Document, app: Litestar) -> _Document:
     _close_bodies(document)
     _translate_patterns(document)
     return document
+
+
+def _upload(media_types: tuple[str, ...]) -> _Document:
+    content = {media_type: {"schema": _BYTES} for media_type in media_types}
+    return {"required": True, "content": {**content, MULTIPART: {"schema": _FORM}}}
 
 
 def _operations_with(app: Litestar, option: str) -> set[str]:

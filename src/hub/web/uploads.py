@@ -7,16 +7,16 @@ import os
 from collections.abc import AsyncIterator
 
 from litestar.exceptions import InternalServerException
+from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from hub.core.errors import FieldError, HubError, InvalidPart, InvalidRequestError
+from hub.domain.archive.lines import NDJSON
 from hub.storage.errors import disk_errors
 from hub.storage.files import TempFile
 from hub.storage.threads import to_end
 from hub.web.requests import HubRequest, IncompleteRequestError, UnsupportedMediaTypeError
 
-#: Bytes that a picture may have.
-UPLOAD_LIMIT = 10 * 1024 * 1024
 #: Bytes beside the file that a multipart body may have: boundaries, headers, small fields.
 _MULTIPART_EXTRA = 64 * 1024
 #: Seconds within which the next piece of a body has to arrive.
@@ -26,20 +26,40 @@ _LONGEST = 600.0
 #: Bytes that are written to the disk at once.
 _PIECE = 256 * 1024
 
-PICTURES = ("image/jpeg", "image/png", "image/webp")
 MULTIPART = "multipart/form-data"
 FIELD = "file"
 
 
+class Upload(Struct, frozen=True, kw_only=True):
+    """What a route takes: a file of one of these types, of so many megabytes. ``what`` is its name."""
+
+    what: str
+    media_types: tuple[str, ...]
+    limit_mb: int
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the file may have."""
+        return self.limit_mb * 1024 * 1024
+
+
+PICTURE = Upload(what="picture", media_types=("image/jpeg", "image/png", "image/webp"), limit_mb=10)
+#: What a conversation may be sent as; how large it may be is a setting.
+CONVERSATION_TYPES = (NDJSON, "application/jsonl", "text/plain")
+
+
 class UploadTooLargeError(HubError):
-    """A picture of more bytes than are taken."""
+    """A file of more bytes than are taken."""
 
     status = 413
     code = "too_large"
-    title = "The picture is too large"
+    title = "The file is too large"
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(f"A {upload.what} may have up to {upload.limit_mb} MB. Send a smaller one.")
 
 
-def check_upload(request: HubRequest) -> int:
+def check_upload(request: HubRequest, upload: Upload = PICTURE) -> int:
     """Look at the headers, before anything of the body is read.
 
     Returns:
@@ -49,42 +69,43 @@ def check_upload(request: HubRequest) -> int:
         UnsupportedMediaTypeError, UploadTooLargeError: it will not be taken.
     """
     media_type = parse_options_header(request.headers.get("content-type", ""))[0]
-    if media_type not in (*PICTURES, MULTIPART):
+    if media_type not in (*upload.media_types, MULTIPART):
         raise UnsupportedMediaTypeError(
-            f"Send the picture itself as {', '.join(PICTURES)}, or a form with a file in '{FIELD}'."
+            f"Send the {upload.what} itself as {', '.join(upload.media_types)},"
+            f" or a form with a file in '{FIELD}'."
         )
-    limit = _limit(media_type)
+    limit = _limit(media_type, upload)
     announced = request.content_length
     if announced is not None and announced > limit:
-        raise _too_large()
+        raise UploadTooLargeError(upload)
     return announced if announced is not None else limit
 
 
-async def receive_upload(request: HubRequest, temp: TempFile) -> int:
-    """Write the picture of a request to a file.
+async def receive_upload(request: HubRequest, temp: TempFile, upload: Upload = PICTURE) -> int:
+    """Write the file of a request to one of ours.
 
     Returns:
         Its size in bytes.
 
     Raises:
-        UploadTooLargeError: it has more than ``UPLOAD_LIMIT`` bytes, or a form has too many beside it.
+        UploadTooLargeError: it has more bytes than are taken, or a form has too many beside it.
         InvalidRequestError: a form that is none, or has no file.
         IncompleteRequestError: the client left or went silent.
         NoRoomError, StorageFailedError: the disk refuses.
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    pieces = _body(request, _limit(media_type))
+    pieces = _body(request, media_type, upload)
     if media_type == MULTIPART:
         pieces = _file_of_form(pieces, options.get("boundary", ""))
-    return await _write(pieces, temp)
+    return await _write(pieces, temp, upload)
 
 
-async def _write(pieces: AsyncIterator[bytes], temp: TempFile) -> int:
+async def _write(pieces: AsyncIterator[bytes], temp: TempFile, upload: Upload) -> int:
     size, waiting = 0, bytearray()
     async for piece in pieces:
         size += len(piece)
-        if size > UPLOAD_LIMIT:
-            raise _too_large()
+        if size > upload.limit:
+            raise UploadTooLargeError(upload)
         waiting += piece
         if len(waiting) >= _PIECE:
             await _append(temp, waiting)
@@ -103,7 +124,8 @@ def _write_all(descriptor: int, waiting: bytearray) -> None:
         del waiting[: os.write(descriptor, waiting)]
 
 
-async def _body(request: HubRequest, limit: int) -> AsyncIterator[bytes]:
+async def _body(request: HubRequest, media_type: str, upload: Upload) -> AsyncIterator[bytes]:
+    limit = _limit(media_type, upload)
     stream = request.stream()
     clock = asyncio.get_running_loop().time
     end = clock() + _LONGEST
@@ -118,7 +140,7 @@ async def _body(request: HubRequest, limit: int) -> AsyncIterator[bytes]:
             raise IncompleteRequestError("Send the whole body.") from None
         size += len(piece)
         if size > limit:  # of a form also what is not the file
-            raise _too_large()
+            raise UploadTooLargeError(upload)
         yield piece
 
 
@@ -130,7 +152,7 @@ async def _file_of_form(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIte
             for event in parser.parse(piece) if piece else ():
                 if isinstance(event, MultipartSegment):
                     if found and event.name == FIELD:
-                        raise FieldError(f"/{FIELD}", "Send one picture at a time.")
+                        raise FieldError(f"/{FIELD}", "Send one file at a time.")
                     is_file = event.name == FIELD
                     found = found or is_file
                 elif event is not None and is_file:
@@ -144,11 +166,5 @@ async def _file_of_form(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIte
         raise FieldError(f"/{FIELD}", f"The form has no file in '{FIELD}'.")
 
 
-def _limit(media_type: str) -> int:
-    return UPLOAD_LIMIT + (_MULTIPART_EXTRA if media_type == MULTIPART else 0)
-
-
-def _too_large() -> UploadTooLargeError:
-    return UploadTooLargeError(
-        f"Pictures may have up to {UPLOAD_LIMIT // 1024 // 1024} MB. Send a smaller one."
-    )
+def _limit(media_type: str, upload: Upload) -> int:
+    return upload.limit + (_MULTIPART_EXTRA if media_type == MULTIPART else 0)

@@ -257,6 +257,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["open", "invite", "closed"],
         Meta(description="Who may make an account: everybody, whoever has an invite, nobody."),
     ] = "open"
+    import_limit_mb: Annotated[
+        int, Meta(ge=1, le=1000, description="Megabytes that a conversation may have that is brought along.")
+    ] = 20
     token_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days after which a sign-in has to be renewed.")
     ] = 30

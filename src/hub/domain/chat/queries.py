@@ -5,7 +5,7 @@ The reads and writes of a turn go straight through asyncpg: they are what a repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -312,6 +312,19 @@ async def get_message(message_id: UUID) -> Message | None:
         return None
     pictures = await images.by_ids([row["image_id"]]) if row["image_id"] else {}
     return _message(row, pictures)
+
+
+async def messages_by_id(message_ids: Collection[UUID]) -> dict[UUID, Message]:
+    """Return those messages that exist, by id. The caller knows whose they are."""
+    if not message_ids:
+        return {}
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT {_MESSAGE}, image_id FROM messages WHERE id = ANY($1)",  # noqa: S608 - a constant
+            list(message_ids),
+        )
+    pictures = await images.by_ids({row["image_id"] for row in rows if row["image_id"]})
+    return {row["id"]: _message(row, pictures) for row in rows}
 
 
 # Responses

@@ -30,7 +30,8 @@ class Conversation(Table, db=ENGINE, tablename="conversations"):
 class Message(Table, db=ENGINE, tablename="messages"):
     """What was said. ``response_id`` names the response that wrote it; null for the user's own.
 
-    ``image_id`` is the picture that goes with it.
+    ``image_id`` is the picture that goes with it. ``user_id`` is the owner, which a trigger notes: by it
+    messages are searched.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -40,6 +41,7 @@ class Message(Table, db=ENGINE, tablename="messages"):
     content = Text()
     response_id = UUID(null=True, default=None, unique=True)
     image_id = ForeignKey(Image, null=True, on_delete=OnDelete.set_null)
+    user_id = UUID(null=True, default=None)
     created_at = Timestamptz()
 
     messages_position = Unique(["conversation_id", "position"])

@@ -15,6 +15,7 @@ from hub.core.clock import utc_now
 from hub.core.errors import HubError, InvalidRequestError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
+from hub.core.validation import invalid_part
 from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.schemas import Identity
 from hub.domain.chat.conversation_feed import ConversationFeed
@@ -23,7 +24,6 @@ from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import SendMessage
 from hub.process import Process
 from hub.web.auth import require_scope
-from hub.web.requests import invalid_part
 from hub.web.ws.frames import (
     VERB_SCOPES,
     AnyClientFrame,
