@@ -1,8 +1,8 @@
 """The owner of each message, noted as it is stored, and the indexes that messages are searched by.
 
 The words of all users stand in one index, with the owner as one more "word" of each message: a search for
-both reads as much of it as the rarer of the two has. The short list of pending entries bounds what a search reads
-besides, and what the one message costs that makes PostgreSQL sort them in.
+both reads as much of it as the rarer of the two has. The short list of pending entries bounds what a search
+reads besides, and what the one message costs that makes PostgreSQL sort them in.
 """
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
