@@ -171,10 +171,10 @@ def _parameter(request: Request[Any, Any, Any], told: dict[str, Any]) -> Invalid
     if key == "data":
         return InvalidPart("", "There is no body. Send JSON.")
     parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
-    header = getattr(parameter.kwarg_definition, "header", None) if parameter is not None else None
+    name = getattr(parameter.kwarg_definition, "name", None) if parameter is not None else None
     if "regex" in message:
         message = "Only visible ASCII characters may stand here"
-    return InvalidPart(f"/{header or key.replace('.', '/')}", f"{message}.")
+    return InvalidPart(f"/{name or key.replace('.', '/')}", f"{message}.")
 
 
 def _detail(status: int, detail: str) -> str:

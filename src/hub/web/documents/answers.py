@@ -120,8 +120,9 @@ class Refusals:
         if error is not None and code not in DETAILS:
             if error in self._details:
                 return self._details[error]
-            with suppress(TypeError):  # it wants a sentence, which is made where it is raised
-                return str(error())
+            with suppress(TypeError):  # it wants more than a sentence
+                if sentence := str(error()):
+                    return sentence
         return self._made.look_up(DETAILS, code, "DETAILS")
 
 

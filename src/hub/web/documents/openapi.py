@@ -50,17 +50,22 @@ _UPLOAD: Part = {
 }
 
 
-def openapi(handlers: list[Any]) -> Part:
-    """Return the document of these route handlers."""
-    app = Litestar(
+def application(handlers: list[Any]) -> Litestar:
+    """Return an application of these route handlers which is read, never run."""
+    return Litestar(
         route_handlers=handlers,
         openapi_config=OpenAPIConfig(title="Companion Hub", version=hub.__version__, render_plugins=()),
         request_class=HubRequest,
+        logging_config=None,
         dependencies={
             name: Provide(lambda: None, sync_to_thread=False) for name in ("process", "connections")
         },
     )
-    return _Document(app).made()
+
+
+def openapi(handlers: list[Any]) -> Part:
+    """Return the document of these route handlers."""
+    return _Document(application(handlers)).made()
 
 
 class _Document:

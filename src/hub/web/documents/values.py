@@ -167,6 +167,9 @@ DETAILS: dict[str, str] = {
     "too_large": "Send less at once.",
     "unsupported_media_type": "Send it with a Content-Type that is taken here.",
     "too_many_requests": "You may ask for 10 pictures in an hour. Try again in 7 min.",
+    "too_many_pixels": "Pictures may have up to 50 million pixels. Send a smaller one.",
+    "unsupported_image": "Send a JPEG, PNG or WebP picture.",
+    "quota_exceeded": "Your pictures may take 2048 MB. Delete some first.",
     "range_not_satisfiable": "The picture has 48213 bytes.",
     "insufficient_scope": "Use a token with the scope 'write', or sign in.",
 }
