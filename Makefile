@@ -68,7 +68,8 @@ chaos: .venv/installed-dev ## Kill, cut and double everything for 30 minutes, th
 	@exec $(PY) -m tests.chaos $(args)
 
 documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and docs/clients.md anew
-	@exec $(PY) -m hub.web.documents
+	@$(PY) -m hub.web.documents
+	@exec $(PY) tools/fill_examples.py docs/clients.md
 
 format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff check --fix .

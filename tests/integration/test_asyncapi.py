@@ -98,9 +98,8 @@ async def test_what_a_socket_really_says_fits_the_document(client: Client) -> No
         await socket.say(conversation["id"], "What grows here?", response={"generate_image": True})
         await socket.finished()
         await socket.expect("response.image_generation_call.completed")
-        await client.http.patch(
-            f"/api/companions/{conversation['companion_id']}", json={"scene": {"outfit": "a hat"}}
-        )
+        companion = f"/api/companions/{conversation['companion_id']}"
+        await client.http.patch(companion, json={"scene": {"outfit": "a hat"}})
         await socket.expect("companion_hub.scene")
         await socket.send(type="response.cancel", response_id=conversation["id"], event_id="nothing")
         await socket.expect("error")
