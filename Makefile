@@ -22,7 +22,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos format lock FORCE
+.PHONY: help run test check migrate migration import-legacy bench chaos documents format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,10 @@ bench: .venv/installed-dev ## Measure speed, as ratios within one run
 chaos: .venv/installed-dev ## Kill, cut and double everything for 30 minutes, then look what is left
 	@sh tests/services/prepare.sh
 	@exec $(PY) -m tests.chaos $(args)
+
+documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and docs/clients.md anew
+	@$(PY) -m hub.web.documents
+	@exec $(PY) tools/fill_examples.py docs/clients.md
 
 format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff check --fix .

@@ -1,23 +1,29 @@
 #!/bin/sh
-# Get what the tests talk to and pip cannot bring: RabbitMQ. Without it its tests are skipped and say so,
-# or fail where HUB_TEST_REQUIRE names it.
+# Get what the tests talk to and pip cannot bring: RabbitMQ, and Node for the client in JavaScript. Without them
+# their tests are skipped and say so, or fail where HUB_TEST_REQUIRE names them.
 set -eu
 
-packages=rabbitmq-server
 policy=/usr/sbin/policy-rc.d
+packages=
 
-for folder in /usr/lib/rabbitmq/bin /opt/homebrew/opt/rabbitmq/sbin; do
-    [ -x "$folder/rabbitmq-server" ] && exit 0
-done
-command -v rabbitmq-server >/dev/null 2>&1 && exit 0
+has_rabbitmq() {
+    for folder in /usr/lib/rabbitmq/bin /opt/homebrew/opt/rabbitmq/sbin; do
+        [ -x "$folder/rabbitmq-server" ] && return 0
+    done
+    command -v rabbitmq-server >/dev/null 2>&1
+}
+
+has_rabbitmq || packages="$packages rabbitmq-server"
+command -v node >/dev/null 2>&1 || packages="$packages nodejs"
+[ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "RabbitMQ is not installed, so its tests cannot run. On Debian and Ubuntu, as root:" >&2
-    echo "    apt-get update && apt-get install -y --no-install-recommends $packages" >&2
+    echo "Some tests cannot run without$packages. On Debian and Ubuntu, as root:" >&2
+    echo "    apt-get update && apt-get install -y --no-install-recommends$packages" >&2
     exit 0
 fi
 
-echo "Installing RabbitMQ from Debian's packages for the tests; no service is started." >&2
+echo "Installing Debian's packages for the tests:$packages; no service is started." >&2
 if [ ! -e "$policy" ]; then
     # Debian starts a service when it is installed, unless this file says no.
     trap 'rm -f "$policy"' EXIT
@@ -26,6 +32,7 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of words
 { apt-get update -q && apt-get install -q -y --no-install-recommends $packages; } >&2 || {
-    echo "RabbitMQ could not be installed; its tests will be skipped, or fail where they are required." >&2
+    echo "$packages could not be installed; tests will be skipped, or fail where they are required." >&2
 }

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from hub.core.errors import HubError
 from hub.db.engine import UNAVAILABLE
@@ -32,7 +32,7 @@ from hub.web.auth import Authentication
 from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
 from hub.web.cors import Cors
-from hub.web.docs import assets_router, openapi_config
+from hub.web.docs import assets_router, docs_router
 from hub.web.draining import Draining
 from hub.web.hosts import Hosts
 from hub.web.methods import Methods
@@ -52,6 +52,28 @@ from hub.web.ws.traffic import Traffic
 BODY_LIMIT = 1_048_576
 
 
+ROUTE_HANDLERS: list[ControllerRouterHandler] = [
+    AccountController,
+    TokenController,
+    AdminController,
+    CompanionController,
+    CompanionImageController,
+    ConversationController,
+    ArchiveController,
+    ResponseController,
+    ImageController,
+    JobController,
+    StatsController,
+    HealthController,
+    socket_route,
+    index,
+    setup_form,
+    set_up,
+    docs_router,
+    assets_router,
+]
+
+
 def create_app(process: Process) -> ASGIApp:
     """Build the application around an open process."""
     connections = OpenConnections()
@@ -66,32 +88,14 @@ def create_app(process: Process) -> ASGIApp:
 
     process.bus.on_signed_out(on_signed_out)
     app = Litestar(
-        route_handlers=[
-            AccountController,
-            TokenController,
-            AdminController,
-            CompanionController,
-            CompanionImageController,
-            ConversationController,
-            ArchiveController,
-            ResponseController,
-            ImageController,
-            JobController,
-            StatsController,
-            HealthController,
-            socket_route,
-            index,
-            setup_form,
-            set_up,
-            assets_router,
-        ],
+        route_handlers=ROUTE_HANDLERS,
         dependencies={
             "process": Provide(lambda: process, sync_to_thread=False),
             "connections": Provide(lambda: connections, sync_to_thread=False),
             "clients": Provide(lambda: clients, sync_to_thread=False),
             "traffic": Provide(lambda: traffic, sync_to_thread=False),
         },
-        middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
+        middleware=[DefineMiddleware(Authentication)],
         exception_handlers={
             HubError: handle_hub_error,
             HTTPException: handle_http_error,
@@ -101,7 +105,7 @@ def create_app(process: Process) -> ASGIApp:
         after_request=complete,
         request_class=HubRequest,
         request_max_body_size=BODY_LIMIT,
-        openapi_config=openapi_config,
+        openapi_config=None,
         lifespan=[connections.watched(process.accounts)],
         state=State({"process": process}),
         logging_config=None,

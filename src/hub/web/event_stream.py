@@ -63,7 +63,7 @@ class EventStream:
             self._woken.clear()
             if frames := await self._next_frames():
                 quiet_since = loop.time()
-                yield b"".join(map(_event, frames))
+                yield b"".join(map(event, frames))
             elif loop.time() - quiet_since > KEEP_ALIVE:
                 quiet_since = loop.time()
                 yield b": still here\n\n"
@@ -79,7 +79,8 @@ class EventStream:
             return []
 
 
-def _event(frame: Frame) -> bytes:
+def event(frame: Frame) -> bytes:
+    """Return a frame as one event; the id of a delta is the offset behind it."""
     name = str(type(frame).__struct_config__.tag).encode()
     event_id = b""
     if isinstance(frame, OutputTextDelta):

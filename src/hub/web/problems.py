@@ -35,7 +35,8 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 
-_TITLES = {
+#: How what the web itself refuses is called, by status.
+TITLES = {
     400: ("invalid_request", "The request is not valid"),
     401: ("not_signed_in", "You are not signed in"),
     403: ("not_allowed", "You may not do this"),
@@ -43,6 +44,7 @@ _TITLES = {
     405: ("method_not_allowed", "This cannot be done here"),
     413: ("too_large", "The request is too large"),
     415: ("unsupported_media_type", "This kind of content is not taken here"),
+    416: ("range_not_satisfiable", "There is no such part"),
     429: ("too_many_requests", "Too many requests"),
     503: ("not_ready", "The server is not ready"),
 }
@@ -120,7 +122,7 @@ def handle_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     if "websocket" in headers.values():
         return _not_over_http()
-    code, title = _TITLES.get(status, ("http_error", HTTPStatus(status).phrase))
+    code, title = TITLES.get(status, ("http_error", HTTPStatus(status).phrase))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", exc_info=error)
     if isinstance(error, ValidationException):
@@ -132,7 +134,7 @@ def handle_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 def handle_unavailable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Render a database that is away or cannot keep up: it is worth trying again."""
     logger.warning("database unavailable for a request", reason=type(error).__name__)
-    code, title = _TITLES[HTTPStatus.SERVICE_UNAVAILABLE]
+    code, title = TITLES[HTTPStatus.SERVICE_UNAVAILABLE]
     detail = "The server cannot do this at the moment. Try again in a few seconds."
     return render(503, code, title, detail, headers={"Retry-After": "2"})
 
@@ -169,10 +171,10 @@ def _parameter(request: Request[Any, Any, Any], told: dict[str, Any]) -> Invalid
     if key == "data":
         return InvalidPart("", "There is no body. Send JSON.")
     parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
-    header = getattr(parameter.kwarg_definition, "header", None) if parameter is not None else None
+    name = getattr(parameter.kwarg_definition, "name", None) if parameter is not None else None
     if "regex" in message:
         message = "Only visible ASCII characters may stand here"
-    return InvalidPart(f"/{header or key.replace('.', '/')}", f"{message}.")
+    return InvalidPart(f"/{name or key.replace('.', '/')}", f"{message}.")
 
 
 def _detail(status: int, detail: str) -> str:

@@ -46,7 +46,7 @@ class HealthController(Controller):
 
     path = "/api/health"
     tags = ("Operators",)
-    opt = {"exclude_from_auth": True}  # noqa: RUF012 - the framework declares it so
+    opt = {"exclude_from_auth": True, "refuses_nothing": True}  # noqa: RUF012 - the framework declares it so
 
     @get(operation_id="getHealth", summary="How is the hub?", responses=_UNWELL)
     async def health(self, process: ProcessDependency) -> Response[Health]:

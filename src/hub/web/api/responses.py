@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
 from hub.core.errors import FieldError
@@ -19,8 +19,8 @@ from hub.web.requests import HubRequest
 
 LastEventId = Annotated[
     str | None,
-    Parameter(
-        header="Last-Event-ID",
+    HeaderParameter(
+        name="Last-Event-ID",
         max_length=20,
         description="The id of the last delta that arrived; the events go on behind it.",
     ),

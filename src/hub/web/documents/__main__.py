@@ -1,0 +1,28 @@
+"""Write the documents anew: ``python -m hub.web.documents``, which is what ``make documents`` does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hub.web.app import ROUTE_HANDLERS
+from hub.web.documents import ANY_VERSION, ASYNCAPI, OPENAPI
+from hub.web.documents.asyncapi import asyncapi
+from hub.web.documents.openapi import openapi
+
+
+def rendered(document: dict[str, Any]) -> str:
+    """Return a document as it is kept: the same for the same contract, whatever the version."""
+    document["info"]["version"] = ANY_VERSION
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def documents() -> dict[Path, str]:
+    """Return what each kept document should be."""
+    return {OPENAPI: rendered(openapi(ROUTE_HANDLERS)), ASYNCAPI: rendered(asyncapi())}
+
+
+if __name__ == "__main__":
+    for file, text in documents().items():
+        file.write_text(text, encoding="utf-8")

@@ -1,0 +1,189 @@
+"""What the examples in the documents are made of: one small world in which everything fits together.
+
+Keys are names of fields as clients see them, or ``Struct.field`` where one Struct means something else by
+the name. Dates, ids and choices need no entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: Stands for a field that is better left out.
+LEFT_OUT: Final = object()
+
+#: When everything happens.
+MOMENT = "2026-11-23T08:15:30Z"
+LATER = "2026-11-23T08:15:34Z"
+FAR = "2027-02-21T08:15:30Z"
+
+TEXT = "Good morning! The moss by the pond has woken up after the rain. Shall I show you?"
+
+_SAID: dict[str, Any] = {
+    "role": "user",
+    "content": "Good morning! What grows in your garden?",
+    "position": 1,
+    "response_id": None,
+}
+_NOT_BEGUN: dict[str, Any] = {
+    "status": "queued",
+    "output_text": "",
+    "message_id": None,
+    "usage": None,
+    "completed_at": None,
+}
+
+VALUES: dict[str, Any] = {
+    # people
+    "username": "robin_k",
+    "login": "robin_k",
+    "email": "robin@example.org",
+    "password": "three green umbrellas",
+    "current_password": "three green umbrellas",
+    "new_password": "seven quiet lanterns",
+    "display_name": "Robin",
+    "User.role": "user",
+    "access_token": "Zk3vJ0q9TqW1n6y8cXo2bR5sLdGfHjKpMtUeAiQxVwY",
+    "ticket": "b7Qp2Yx9LmR4tVd8KsWf3NzHc6JgXaEu1OiTy5BqPvM",
+    # companions
+    "name": "Mira",
+    "description": "A calm botanist in her forties who loves moss, rain and long walks.",
+    "appearance": "green eyes, short grey hair",
+    "user_appearance": "a tall person in a yellow raincoat",
+    "default_outfit": "a linen apron",
+    "greeting": "Hello! Mind the ferns.",
+    "outfit": "a linen apron over a jumper",
+    "location": "the greenhouse",
+    "action": "watering the ferns",
+    "expression": "smiling",
+    # conversations
+    "title": "About moss",
+    "content": "Good morning! What grows in your garden?",
+    "Message.content": TEXT,
+    "Message.role": "assistant",
+    "NewItem.role": "user",
+    "position": 2,
+    "Job.position": None,
+    "ImageInProgress.position": None,
+    "after": 2,
+    "last_position": 2,
+    "output_text": TEXT,
+    "text": TEXT,
+    "delta": " The moss by the pond",
+    "offset": 13,
+    "attempt": 1,
+    "event_id": "send-1",
+    "Response.status": "completed",
+    "Response.error": None,
+    "ResponseQueued.response": _NOT_BEGUN,
+    "ResponseInProgress.response": _NOT_BEGUN | {"status": "in_progress", "output_text": TEXT[:13]},
+    "ResponseFailed.response": _NOT_BEGUN
+    | {
+        "status": "failed",
+        "error": {"code": "llm_unavailable", "message": "The language model does not answer. Try again."},
+        "completed_at": LATER,
+    },
+    "ResponseCancelled.response": _NOT_BEGUN
+    | {"status": "cancelled", "output_text": TEXT[:13], "completed_at": LATER},
+    "Sent.message": _SAID,
+    "Sent.response": _NOT_BEGUN,
+    "ItemAdded.item": _SAID,
+    "Response.image_job_id": None,
+    "Message.image": None,
+    "prompt_tokens": 412,
+    "completion_tokens": 24,
+    "total_tokens": 436,
+    "generate_image": False,
+    # errors
+    "ErrorInfo.code": "conversation_not_found",
+    "ErrorInfo.message": "There is no such conversation. It may have been deleted.",
+    "code": "image_server_unavailable",
+    "message": "The image server does not answer. Try again later.",
+    # pictures
+    "url": "/api/images/019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e08",
+    "ImageLink.url": "/api/images/019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e08/signed?expires=1795421730&signature=9hLk2vQm",  # noqa: E501 - an address
+    "width": 832,
+    "height": 1216,
+    "bytes": 48_213,
+    "original_bytes": 1_402_880,
+    "media_type": "image/avif",
+    "kind": "generated",
+    "Job.kind": "image",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "prompt": "a calm woman with short grey hair watering ferns in a greenhouse, soft morning light",
+    "negative_prompt": "blurry, text",
+    "seed": 7,
+    "provider": "builtin",
+    "model": "painter",
+    "sampler": "none",
+    "steps": 1,
+    "progress": 1.0,
+    "ImageInProgress.progress": 0.4,
+    "Job.status": "completed",
+    "Job.error": None,
+    # what is stored
+    "total_images": 214,
+    "total_bytes": 10_316_544,
+    "thumbnail_bytes": 1_204_224,
+    "saved_share": 0.964,
+    "companion_count": 12,
+    "messages": 128,
+    "memories": 0,
+    "images": 9,
+    "jobs_cancelled": 1,
+    # how the hub is
+    "version": "1.0.0",
+    "checks": {
+        "database": "pass",
+        "broker": "pass",
+        "migrations": "pass",
+        "storage": "pass",
+        "llm": "pass",
+        "images": "pass",
+    },
+    "Health.status": "pass",
+    "next_cursor": "MTc5NTQyMTczMDAwMDAwMC4wMTlmOGEyYzViMWU3ZDNhOWM0ZjBhMWIyYzNkNGUwNA",
+    "completed_at": LATER,
+    "expires_at": FAR,
+    "WebSocketTicket.expires_at": "2026-11-23T08:16:00Z",
+}
+
+#: The ids of this world, by what they are of.
+IDS: dict[str, str] = {
+    name: f"019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e{number:02d}"
+    for number, name in enumerate(
+        ("user", "session", "companion", "conversation", "message", "response", "job", "image", "token"), 1
+    )
+}
+OTHER_ID = "019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e99"
+REQUEST_ID = "019f8a2c5b1e7d3a9c4f0a1b2c3d4e98"
+
+#: What refusals say whose sentence is made where they are raised.
+DETAILS: dict[str, str] = {
+    "invalid_request": "The body is not as it should be.",
+    "common_password": "This password is among the most common ones. Choose another.",
+    "not_found": "Check the address; /docs lists all there is.",
+    "not_ready": "The server cannot do this at the moment. Try again in a few seconds.",
+    "internal_error": "This is an error of the server. Tell its operator the request id.",
+    "too_large": "Send less at once.",
+    "unsupported_media_type": "Send it with a Content-Type that is taken here.",
+    "too_many_requests": "You may ask for 10 pictures in an hour. Try again in 7 min.",
+    "too_many_pixels": "Pictures may have up to 50 million pixels. Send a smaller one.",
+    "unsupported_image": "Send a JPEG, PNG or WebP picture.",
+    "quota_exceeded": "Your pictures may take 2048 MB. Delete some first.",
+    "range_not_satisfiable": "The picture has 48213 bytes.",
+    "insufficient_scope": "Use a token with the scope 'write', or sign in.",
+}
+
+#: What groups of operations are about.
+TAGS: dict[str, str] = {
+    "Accounts": "Registering, signing in and out, and one's own account.",
+    "Companions": "Making, changing and removing companions.",
+    "Conversations": "Talking with companions.",
+    "Responses": "Replies on their way.",
+    "Images": "Pictures of companions.",
+    "Jobs": "Work that was asked for and takes its time.",
+    "Operators": "For those who run the hub.",
+}
+
+#: What parameters mean that do not say so themselves.
+PARAMETERS: dict[str, str] = {}
