@@ -16,6 +16,7 @@ from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
+from hub.domain.completions.service import CompletionService
 from hub.domain.images.delivery import Delivery
 from hub.domain.images.links import Links
 from hub.domain.images.service import ImageService, open_images
@@ -82,6 +83,7 @@ class Process:
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
+        self.completions = CompletionService(relay=relay, bus=bus, limits=limits)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
 
 
@@ -135,6 +137,7 @@ async def open_process(
             prompts=prompts,
         )
         stack.push_async_callback(process.accounts.close)
+        stack.push_async_callback(process.completions.settle)
         yield process
 
 

@@ -132,7 +132,8 @@ async def claim(
     """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $6 and on.
 
     A job is claimed when it is queued, due, and at the head of its lane, and when its user has fewer than
-    ``cap`` jobs running that were claimed with a cap (None: any number). The attempt is counted before it runs.
+    ``cap`` jobs running that were claimed with a cap (None: any number). The attempt is counted before it
+    runs.
 
     Returns:
         The statement's row, or None when there is nothing to do.
