@@ -44,6 +44,9 @@ from hub.web.problems import (
 )
 from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
+from hub.web.v1.chat import ChatController
+from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
+from hub.web.v1.models import ModelController
 from hub.web.ws.route import socket_route
 from hub.web.ws.traffic import Traffic
 
@@ -77,6 +80,8 @@ def create_app(process: Process) -> ASGIApp:
             JobController,
             StatsController,
             HealthController,
+            ModelController,
+            ChatController,
             socket_route,
             index,
             setup_form,
@@ -92,6 +97,7 @@ def create_app(process: Process) -> ASGIApp:
         middleware=[DefineMiddleware(Authentication, exclude="^/docs")],
         exception_handlers={
             HubError: handle_hub_error,
+            CompletionFailedError: handle_failed,
             HTTPException: handle_http_error,
             **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
@@ -107,4 +113,4 @@ def create_app(process: Process) -> ASGIApp:
     )
     settings = process.settings
     within = Hosts(Cors(Methods(app), settings.allowed_origins), settings)
-    return Access(RateLimits(Draining(within)))
+    return OpenAIErrors(Access(RateLimits(Draining(within))))
