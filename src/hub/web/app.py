@@ -47,6 +47,7 @@ from hub.web.requests import HubRequest
 from hub.web.v1.chat import ChatController
 from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
 from hub.web.v1.models import ModelController
+from hub.web.v1.responses import ResponsesController
 from hub.web.ws.route import socket_route
 from hub.web.ws.traffic import Traffic
 
@@ -82,6 +83,7 @@ def create_app(process: Process) -> ASGIApp:
             HealthController,
             ModelController,
             ChatController,
+            ResponsesController,
             socket_route,
             index,
             setup_form,

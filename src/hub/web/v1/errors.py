@@ -104,7 +104,7 @@ def handle_failed(_request: Request[Any, Any, Any], failed: CompletionFailedErro
         _encoder.encode(ErrorBody(error=api_error(failed.error))),
         status_code=status,
         media_type="application/json",
-        headers={"X-Should-Retry": "false"} if status >= HTTPStatus.INTERNAL_SERVER_ERROR else {},
+        headers={"X-Should-Retry": "false"},  # OpenAI's own clients heed it
     )
 
 
