@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
+from actors.completion import Completions
 from actors.images import Images
 from actors.keeper import Keeper
 from actors.maintenance import Maintenance
@@ -15,7 +16,7 @@ from actors.runtime import ActorRuntime, declare_actor
 from actors.scene import SceneReader, Scenes
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
-from hub.domain.chat import turns
+from hub.domain.completions import work
 from hub.jobs import queue, store
 from hub.jobs.broker import Broker, InProcessBroker
 from hub.jobs.contracts import JobKind
@@ -40,11 +41,13 @@ class Worker:
         self._keeper = Keeper(process.bus)
         reader = SceneReader(process, model)
         self._replies = Replies(process, self._keeper, model, reader)
+        self._completions = Completions(process, self._keeper, model)
         self._scenes = Scenes(process, self._keeper, reader)
         self._images = Images(process, self._keeper)
         self._maintenance = Maintenance(process, self._keeper)
         self._actors: dict[str, Callable[[UUID], Coroutine[Any, Any, None]]] = {
             JobKind.REPLY: self._replies.run,
+            JobKind.COMPLETION: self._completions.run,
             JobKind.SCENE: self._scenes.run,
             JobKind.IMAGE: self._images.run,
             JobKind.MAINTENANCE: self._maintenance.run,
@@ -94,6 +97,7 @@ class Worker:
                 await asyncio.gather(
                     self._process.relay.stop(),
                     self._replies.hand_over(),
+                    self._completions.hand_over(),
                     self._scenes.hand_over(),
                     self._images.hand_over(),
                     self._maintenance.hand_over(),
@@ -107,7 +111,8 @@ class Worker:
         """Run a job that nobody came for, if there is a place for it."""
         actor = self._actors.get(kind)
         # Those taken over count twice: it is the idle who should take more.
-        running = self._replies.running + self._scenes.running + self._images.running
+        kinds = (self._replies, self._completions, self._scenes, self._images)
+        running = sum(each.running for each in kinds)
         places = self._process.settings.worker_threads - running - len(self._taken_over)
         if actor is None or places <= 0:
             return False
@@ -128,8 +133,8 @@ class Worker:
                 logger.exception("a rescue failed")  # the next one may not
 
     async def _rescue(self, *, everything: bool = False) -> None:
-        rescued, turns_of = await turns.rescue(everything=everything)
-        for conversation_id, response_id in turns_of:
+        rescued, followed = await work.rescue(everything=everything)
+        for conversation_id, response_id in followed:
             self._process.bus.publish(Changed(conversation_id, response_id))
         for each in rescued:
             logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)

@@ -18,6 +18,7 @@ from hub.domain.archive.importing import Importing
 from hub.domain.archive.search import Search
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
+from hub.domain.completions.service import CompletionService
 from hub.domain.images.delivery import Delivery
 from hub.domain.images.links import Links
 from hub.domain.images.service import ImageService, open_images
@@ -84,6 +85,7 @@ class Process:
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
+        self.completions = CompletionService(relay=relay, bus=bus, limits=limits)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
         self.search = Search()
         self.importing = Importing()
@@ -139,6 +141,7 @@ async def open_process(
             prompts=prompts,
         )
         stack.push_async_callback(process.accounts.close)
+        stack.push_async_callback(process.completions.settle)
         yield process
 
 

@@ -34,7 +34,7 @@ PERIODS = {
     "hub.jobs.relay.FRESH": 0.3,
     "hub.jobs.relay.STALE": 1.5,
     "actors.worker.RESCUE_EVERY": 0.3,
-    "actors.reply.SAVE_EVERY": 0.05,
+    "actors.writing.SAVE_EVERY": 0.05,
     "actors.reply.IMAGE_WAITS": 2.0,
     "actors.images.NOTE_EVERY": 0.1,
 }

@@ -34,6 +34,8 @@ from tests.services.world import query
 
 EXPECTED = {
     "companions_owner": "(user_id, created_at DESC, id DESC)",
+    "completions_companion": "(companion_id)",
+    "completions_owner": "(user_id)",
     "conversations_companion": "(companion_id, created_at DESC, id DESC)",
     "conversations_owner": "(user_id, created_at DESC, id DESC)",
     "idempotency_keys_expiry": "(expires_at)",
@@ -55,7 +57,7 @@ EXPECTED = {
     "jobs_lane_running": "UNIQUE INDEX jobs_lane_running ON public.jobs USING btree (lane) WHERE ((status)",
     "jobs_lease": "(lease_until) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_subject": "(subject_id)",
-    "jobs_user_slot": "(user_id, kind, slot) WHERE ((status)::text = 'in_progress'::text)",
+    "jobs_user_slot": "(user_id, slot) INCLUDE (kind) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_user_waiting": "(user_id, kind, sequence) WHERE ((status)::text = 'queued'::text)",
     "messages_response_id_key": "(response_id)",
     "messages_image": "(image_id) WHERE (image_id IS NOT NULL)",

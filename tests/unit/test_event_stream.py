@@ -13,7 +13,7 @@ from hub.domain.chat import queries
 from hub.domain.chat.schemas import Response
 from hub.live.bus import Bus
 from hub.process import Process
-from hub.web import event_stream
+from hub.web import event_stream, following
 from hub.web.connections import OpenConnections
 
 RESPONSE = Response(
@@ -44,7 +44,7 @@ async def test_it_goes_on_where_the_database_comes_back(
         return RESPONSE
 
     monkeypatch.setattr(queries, "read_response", read_response)
-    monkeypatch.setattr(event_stream, "DATABASE_PAUSE", 0.0)
+    monkeypatch.setattr(following, "DATABASE_PAUSE", 0.0)
     process = cast("Process", SimpleNamespace(bus=Bus("postgresql://nowhere"), is_stopping=False))
     stream = event_stream.EventStream(process, RESPONSE, offset=offset, token_id=uuid.UUID(int=3))
     told: list[Any] = [each async for each in stream.events(OpenConnections())]

@@ -14,6 +14,7 @@ APP_CONFIG = AppConfig(
         modules=[
             "hub.domain.accounts.tables",
             "hub.domain.companions.tables",
+            "hub.domain.completions.tables",
             "hub.domain.chat.tables",
             "hub.domain.images.tables",
             "hub.domain.limits.tables",

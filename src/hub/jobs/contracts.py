@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     """The kinds of jobs; each has an actor and a queue of its own."""
 
     REPLY = "reply"
+    COMPLETION = "completion"
     SCENE = "scene"
     IMAGE = "image"
     MAINTENANCE = "maintenance"
@@ -26,6 +27,15 @@ class JobStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+#: Kinds of which the cap on a user's turns counts all together: whatever has the model write for them.
+TURNS = (JobKind.REPLY, JobKind.COMPLETION)
+
+
+def counted_with(kind: str) -> list[str]:
+    """Return the kinds that count together with one where a user's running jobs are counted."""
+    return [each.value for each in TURNS] if kind in TURNS else [kind]
 
 
 #: Attempts a job gets before it fails, and the pauses between them in seconds: 1, 2, 4 ... at most 10.

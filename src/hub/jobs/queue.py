@@ -10,11 +10,13 @@ from uuid import UUID
 from msgspec import Struct
 
 from hub.db.engine import ENGINE
-from hub.jobs.contracts import Claim
+from hub.jobs.contracts import TURNS, Claim, counted_with
 from hub.jobs.store import IS_HEAD
 
-_RUNNING = """(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs.user_id
-        AND running.kind = jobs.kind AND running.status = 'in_progress')"""
+_TURNS = ", ".join(f"'{kind}'" for kind in TURNS)
+_RUNNING = f"""(SELECT count(*) FROM jobs AS running WHERE running.user_id = jobs.user_id
+        AND (running.kind = jobs.kind OR running.kind IN ({_TURNS}) AND jobs.kind IN ({_TURNS}))
+        AND running.status = 'in_progress')"""  # noqa: S608 - constants
 
 _DUE = f"""
 UPDATE jobs SET published_at = now() FROM (
@@ -43,7 +45,8 @@ async def take_due(*, limit: int, fresh: float, stale: float | None, cap: int | 
         limit: most jobs returned.
         fresh: seconds for which a new job is left to whoever stored it, which rings at once.
         stale: seconds after which a job that was rung for and still waits is rung for again; None: never.
-        cap: jobs of a kind that one user may have running; those of a user who has are left out.
+        cap: jobs of a kind, or turns of any, that one user may have running; those of a user who has are
+            left out.
     """
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_DUE, limit, fresh, stale, cap)
@@ -92,10 +95,10 @@ _NEXT = f"""
 ORDER BY rank, sequence LIMIT 1)
 UNION
 (SELECT id, kind FROM jobs
-WHERE $4::int IS NOT NULL AND kind = $2 AND user_id = $3 AND status = 'queued' AND due_at <= now()
+WHERE $4::int IS NOT NULL AND kind = ANY($2) AND user_id = $3 AND status = 'queued' AND due_at <= now()
 AND {IS_HEAD}
 ORDER BY sequence LIMIT GREATEST($4 - (
-    SELECT count(*) FROM jobs WHERE kind = $2 AND user_id = $3 AND status = 'in_progress'), 0))
+    SELECT count(*) FROM jobs WHERE kind = ANY($2) AND user_id = $3 AND status = 'in_progress'), 0))
 """  # noqa: S608 - constants
 
 
@@ -108,10 +111,10 @@ async def next_after(
         lane: the lane of the job that ended.
         kind: its kind.
         user_id: whose job it was.
-        cap: jobs of a kind that one user may have running, which kept others of theirs waiting.
+        cap: jobs of a kind, or turns of any, that one user may have running, which kept others waiting.
     """
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_NEXT, lane, kind, user_id, cap)
+        rows = await connection.fetch(_NEXT, lane, counted_with(kind), user_id, cap)
     return [(row["id"], row["kind"]) for row in rows]
 
 

@@ -105,7 +105,8 @@ _STOPPING = f"""CASE WHEN status = 'in_progress' AND rank > 0
 
 #: The claim as a part of a larger statement. Its parameters are the job's id, the worker, the lease, the cap
 #: on what a user has running at once, and the slot to try first. Slots from 1 to the cap make it exact: of
-#: two claims that take the same one at the same instant, the unique index refuses the second.
+#: two claims that take the same one at the same instant, the unique index refuses the second. Whatever is
+#: claimed with a cap takes its slots from the same ones: replies and completions count together.
 CLAIM = f"""
 UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker = $2, started_at = now(),
        lease_until = now() + $3 * interval '1 second', slot = NULLIF(free.slot, 0)
@@ -113,7 +114,7 @@ FROM (
     SELECT CASE WHEN $4::int IS NULL OR user_id IS NULL THEN 0 ELSE (
         SELECT number % $4 + 1 FROM generate_series($5::int, $5 + $4 - 1) AS number
         WHERE NOT EXISTS (SELECT FROM jobs AS running WHERE running.user_id = waiting.user_id
-            AND running.kind = waiting.kind AND running.slot = number % $4 + 1
+            AND running.slot = number % $4 + 1
             AND running.status = 'in_progress')
         LIMIT 1) END AS slot
     FROM jobs AS waiting WHERE id = $1
@@ -131,7 +132,8 @@ async def claim(
     """Claim a job by a statement that holds :data:`CLAIM` and does more for it; ``more`` is $6 and on.
 
     A job is claimed when it is queued, due, and at the head of its lane, and when its user has fewer than
-    ``cap`` jobs of its kind running (None: any number). The attempt is counted before it runs.
+    ``cap`` jobs running that were claimed with a cap (None: any number). The attempt is counted before it
+    runs.
 
     Returns:
         The statement's row, or None when there is nothing to do.

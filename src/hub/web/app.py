@@ -45,6 +45,10 @@ from hub.web.problems import (
 )
 from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
+from hub.web.v1.chat import ChatController
+from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
+from hub.web.v1.models import ModelController
+from hub.web.v1.responses import ResponsesController
 from hub.web.ws.route import socket_route
 from hub.web.ws.traffic import Traffic
 
@@ -65,6 +69,9 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     JobController,
     StatsController,
     HealthController,
+    ModelController,
+    ChatController,
+    ResponsesController,
     socket_route,
     index,
     setup_form,
@@ -98,6 +105,7 @@ def create_app(process: Process) -> ASGIApp:
         middleware=[DefineMiddleware(Authentication)],
         exception_handlers={
             HubError: handle_hub_error,
+            CompletionFailedError: handle_failed,
             HTTPException: handle_http_error,
             **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
@@ -113,4 +121,4 @@ def create_app(process: Process) -> ASGIApp:
     )
     settings = process.settings
     within = Hosts(Cors(Methods(app), settings.allowed_origins), settings)
-    return Access(RateLimits(Draining(within)))
+    return OpenAIErrors(Access(RateLimits(Draining(within))))

@@ -84,9 +84,12 @@ def _every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]
         return [invalid_part("", first)]
     errors: list[InvalidPart] = []
     fields = {field.encode_name: field for field in msgspec.structs.fields(target)}
-    errors += [
-        InvalidPart(f"/{_escape(name)}", "This field is not known.") for name in given if name not in fields
-    ]
+    if target.__struct_config__.forbid_unknown_fields:
+        errors += [
+            InvalidPart(f"/{_escape(name)}", "This field is not known.")
+            for name in given
+            if name not in fields
+        ]
     for name, field in fields.items():
         if name in given:
             try:

@@ -25,6 +25,7 @@ from hub.domain.chat.service import check, lane_of
 from hub.domain.companions import queries as companions
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.service import check as check_companion
+from hub.domain.completions import queries as completions
 from hub.domain.images import queries as images
 from hub.domain.limits.service import Action, Limits
 from hub.domain.painting import queries as painting
@@ -146,6 +147,7 @@ class Clearing:
             messages = await queries.delete_messages(conversations)
             pictures = await images.delete_generated(companion_id)
             await painting.forget(companion_id)
+            await completions.forget(companion_id)
             await companions.reset_scene(companion_id)
         await self._tell(cancelled, conversations)
         wiped = Wiped(messages=messages, memories=0, images=pictures, jobs_cancelled=len(cancelled))
@@ -166,6 +168,7 @@ class Clearing:
         cancelled = await store.cancel_lanes([lane_of(each) for each in conversations])
         cancelled += await store.cancel_lanes([reading.lane_of(companion_id)])
         cancelled += await store.cancel_many(await painting.ids_of(companion_id=companion_id))
+        cancelled += await store.cancel_many(await completions.ids_of(companion_id))
         return cancelled, conversations
 
     async def _tell(self, cancelled: Iterable[Cancelled], conversations: Iterable[UUID]) -> None:

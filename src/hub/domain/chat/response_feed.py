@@ -26,7 +26,7 @@ class ResponseFeed(Feed):
         self._cursor = ResponseCursor(response.conversation_id, response.id)
 
     async def _read(self) -> list[Frame]:
-        response = await queries.read_response(self._response_id)
+        response = await self._load()
         if response is None:
             self.has_ended = True
             return []
@@ -38,6 +38,9 @@ class ResponseFeed(Feed):
             return []
         self.has_ended = response.has_ended
         return self._cursor.advance(response)
+
+    async def _load(self) -> Response | None:
+        return await queries.read_response(self._response_id)
 
     def _resume(self, response: Response) -> list[Frame]:
         """Go on behind the client's text, once the row, which may be behind what was streamed, has it too."""

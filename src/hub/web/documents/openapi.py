@@ -23,7 +23,7 @@ from hub.web.documents.wording import put_right
 from hub.web.event_stream import event
 from hub.web.problems import Problem
 from hub.web.requests import HubRequest
-from hub.web.uploads import FIELD, MULTIPART, PICTURES
+from hub.web.uploads import CONVERSATION_TYPES, FIELD, MULTIPART, PICTURE
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -42,12 +42,8 @@ _SECURITY: Part = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same token."},
 }
 _BYTES = {"type": "string", "format": "binary"}
-_UPLOAD: Part = {
-    **{media_type: {"schema": _BYTES} for media_type in PICTURES},
-    MULTIPART: {
-        "schema": {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD], "title": "Upload"}
-    },
-}
+#: What routes with these options take.
+_UPLOADS = {"takes_picture": PICTURE.media_types, "takes_conversation": CONVERSATION_TYPES}
 
 
 def application(handlers: list[Any]) -> Litestar:
@@ -133,8 +129,9 @@ class _Document:
         return made
 
     def _body(self, operation: Operation) -> Part | None:
-        if operation.opt.get("takes_picture"):
-            return {"required": True, "content": _UPLOAD}
+        for option, media_types in _UPLOADS.items():
+            if operation.opt.get(option):
+                return {"required": True, "content": _upload(media_types)}
         if operation.takes is None:
             return None
         content = {"schema": self._references[operation.takes], "example": self._examples.of(operation.takes)}
@@ -249,3 +246,8 @@ def _described(operation: Operation) -> str:
 def _first_line(kind: Any) -> str:
     plain = getattr(kind, "__origin__", kind)
     return (inspect.getdoc(plain) or "").partition("\n\n")[0].replace("``", "`").replace("\n", " ")
+
+
+def _upload(media_types: tuple[str, ...]) -> Part:
+    form = {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD], "title": "Upload"}
+    return {**{each: {"schema": _BYTES} for each in media_types}, MULTIPART: {"schema": form}}

@@ -1,0 +1,1 @@
+"""Texts that clients of the OpenAI-compatible API ask for, who bring the talk along with each call."""
