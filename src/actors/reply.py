@@ -240,7 +240,8 @@ class ReplyAttempt(Attempt):
             await self._fail(error)
             return
         after = self._after()
-        await insist(lambda: turns.complete(self._turn, text, finish.usage, after))
+        told = await insist(lambda: turns.complete(self._turn, text, finish.usage, after))
+        self._process.webhooks.ring(told)
         if after.scene_job is not None:
             self._process.relay.ring(after.scene_job.id, after.scene_job.kind)
         elif after.image is not None:
@@ -288,7 +289,8 @@ class ReplyAttempt(Attempt):
         )
         if not again:
             text = str(self._text)
-            await insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
+            told = await insist(lambda: turns.fail(self._turn, text, code=error.code, message=error.message))
+            self._process.webhooks.ring(told)
             return
         delay = await insist(lambda: turns.retry_later(self._turn, retry_after=error.retry_after))
         self._process.relay.ring_later(self._turn.claim.job_id, self._turn.claim.kind, delay)

@@ -13,6 +13,7 @@ from actors.maintenance import Maintenance
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from actors.scene import SceneReader, Scenes
+from actors.webhook import Webhooks
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat import turns
@@ -42,12 +43,14 @@ class Worker:
         self._replies = Replies(process, self._keeper, model, reader)
         self._scenes = Scenes(process, self._keeper, reader)
         self._images = Images(process, self._keeper)
+        self._webhooks = Webhooks(process, self._keeper)
         self._maintenance = Maintenance(process, self._keeper)
         self._actors: dict[str, Callable[[UUID], Coroutine[Any, Any, None]]] = {
             JobKind.REPLY: self._replies.run,
             JobKind.SCENE: self._scenes.run,
             JobKind.IMAGE: self._images.run,
             JobKind.MAINTENANCE: self._maintenance.run,
+            JobKind.WEBHOOK: self._webhooks.run,
         }
         for kind, actor in self._actors.items():
             declare_actor(broker, actor, kind=kind)
@@ -96,6 +99,7 @@ class Worker:
                     self._replies.hand_over(),
                     self._scenes.hand_over(),
                     self._images.hand_over(),
+                    self._webhooks.hand_over(),
                     self._maintenance.hand_over(),
                 )
         except TimeoutError:
@@ -108,6 +112,7 @@ class Worker:
         actor = self._actors.get(kind)
         # Those taken over count twice: it is the idle who should take more.
         running = self._replies.running + self._scenes.running + self._images.running
+        running += self._webhooks.running
         places = self._process.settings.worker_threads - running - len(self._taken_over)
         if actor is None or places <= 0:
             return False

@@ -15,6 +15,8 @@ from tests.services.pictures import flat_png
 Body = dict[str, Any]
 
 PICTURE = flat_png(64, 48)
+#: Where a webhook may lead in tests, and nobody listens.
+NOWHERE = "http://localhost:9/hooks"
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,26 @@ ROUTES = (
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
     Route("streamResponse", "GET", "/api/responses/{response_id}/events"),
+    Route(
+        "createWebhook",
+        "POST",
+        "/api/webhooks",
+        {"url": NOWHERE, "events": ["response.completed", "image.completed"], "description": "My own"},
+    ),
+    Route("listWebhooks", "GET", "/api/webhooks"),
+    Route("getWebhook", "GET", "/api/webhooks/{webhook_id}"),
+    Route(
+        "updateWebhook",
+        "PATCH",
+        "/api/webhooks/{webhook_id}",
+        {"url": NOWHERE, "events": ["response.failed"], "description": "", "disabled": False},
+    ),
+    Route("deleteWebhook", "DELETE", "/api/webhooks/{webhook_id}"),
+    Route("rotateWebhookSecret", "POST", "/api/webhooks/{webhook_id}/rotate-secret"),
+    Route("testWebhook", "POST", "/api/webhooks/{webhook_id}/test"),
+    Route("listWebhookDeliveries", "GET", "/api/webhooks/{webhook_id}/deliveries"),
+    Route("getWebhookDelivery", "GET", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}"),
+    Route("retryWebhookDelivery", "POST", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"),
     Route("getStorageStats", "GET", "/api/stats/storage", admin=True),
     Route("listStorageStats", "GET", "/api/stats/storage/companions", admin=True),
     Route("getHealth", "GET", "/api/health", public=True),
@@ -165,6 +187,8 @@ class Home:
         sent = await owner.send(conversation["id"], "What grows here?")
         await owner.ended(sent["response"]["id"])
         job = await owner.paint(companion["id"], width=64, height=64)
+        webhook = await owner.webhook(NOWHERE)
+        tested = await owner.http.post(f"/api/webhooks/{webhook['id']}/test")
         return cls(
             owner,
             {
@@ -173,6 +197,8 @@ class Home:
                 "job_id": job["id"],
                 "conversation_id": conversation["id"],
                 "response_id": sent["response"]["id"],
+                "webhook_id": webhook["id"],
+                "delivery_id": tested.json()["id"],
             },
         )
 
@@ -201,5 +227,6 @@ class Home:
         paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
         paths.append(f"/api/responses/{self.ids['response_id']}")
         paths.append(f"/api/companions/{self.ids['companion_id']}/images")
+        paths.append("/api/webhooks")
         answers = [await self.owner.http.get(path) for path in paths]
         return {path: answer.json() for path, answer in zip(paths, answers, strict=True)}

@@ -27,6 +27,7 @@ _SCRUBS = (
     ("://", re.compile(r"(\w://)[^/\s@]+@"), rf"\1{MASK}@"),
     ("earer", re.compile(r"(?i)\b(bearer\s+)[^\s\"',]+"), rf"\1{MASK}"),
     ("=", re.compile(r"(?i)([?&;\s](?:ticket|\w*token|\w*key|password)=)[^&\s\"']+"), rf"\1{MASK}"),
+    ("whsec_", re.compile(r"whsec_[\w+/=-]*"), MASK),
     ("sk", re.compile(r"\bsk[-_][\w-]{8,}"), MASK),
     # PostgreSQL's and asyncpg's messages repeat the row or the argument.
     ("DETAIL:", re.compile(r"(DETAIL:).*"), rf"\1 {MASK}"),

@@ -25,6 +25,7 @@ from hub.web.api.images import CompanionImageController, ImageController
 from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
+from hub.web.api.webhooks import WebhookController
 from hub.web.auth import Authentication
 from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
@@ -72,6 +73,7 @@ def create_app(process: Process) -> ASGIApp:
             ImageController,
             JobController,
             StatsController,
+            WebhookController,
             HealthController,
             socket_route,
             index,

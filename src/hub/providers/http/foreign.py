@@ -72,10 +72,14 @@ class Target(Struct, frozen=True, kw_only=True):
         return self.scheme, self.host, self.port
 
     @property
+    def name(self) -> str:
+        """The host, as URLs write it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def authority(self) -> str:
         """Host and port, as URLs write them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{self.name}:{self.port}"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -133,8 +137,7 @@ def _origin_of(own: Endpoint) -> tuple[str, str, int]:
 
 def _host_header(target: Target) -> tuple[bytes, bytes]:
     is_default = target.port == _DEFAULT_PORTS[target.scheme]
-    name = target.authority.rpartition(":")[0] if is_default else target.authority
-    return b"Host", name.encode("ascii")
+    return b"Host", (target.name if is_default else target.authority).encode("ascii")
 
 
 def _get(target: Target, own: Endpoint | None) -> httpcore2.Request:
@@ -180,7 +183,8 @@ class ForeignFetcher:
 
     ``own`` is the server that the operator named: an address there (the same scheme, host and port) may be
     private, and is asked with the server's key. ``private_hosts`` are others that the operator allows to be
-    private, each as ``host`` or ``host:port``. Name lookups go through ``resolve``, connections ``network``.
+    private, each as ``host`` or ``host:port``, in lower case. Name lookups go through ``resolve``,
+    connections through ``network``.
     """
 
     def __init__(
@@ -231,7 +235,7 @@ class ForeignFetcher:
 
     def may_be_private(self, target: Target) -> bool:
         """Tell whether the operator allows this host to be private."""
-        return not self._private_hosts.isdisjoint((target.host, target.authority))
+        return not self._private_hosts.isdisjoint((target.name, target.authority))
 
     async def _exchange(
         self,
