@@ -178,7 +178,7 @@ class WebhookService:
         await self.get(webhook_id, user_id=user_id)
         found = await queries.delivery(delivery_id, webhook_id=webhook_id)
         if found is None:
-            raise DeliveryNotFoundError
+            raise DeliveryNotFoundError("It may have been forgotten: look into the list.")
         return found
 
     async def retry(self, delivery_id: UUID, *, webhook_id: UUID, user_id: UUID) -> Delivery:
@@ -198,7 +198,7 @@ class WebhookService:
             return await self.delivery(delivery_id, webhook_id=webhook_id, user_id=user_id)
         event = await queries.event_of_delivery(delivery_id)
         if event is None:
-            raise DeliveryNotFoundError
+            raise DeliveryNotFoundError("It may have been forgotten: look into the list.")
         return await self._deliver(event, webhook_id, user_id=user_id)
 
     def ring(self, job_ids: list[UUID]) -> None:
