@@ -189,6 +189,7 @@ class Home:
         job = await owner.paint(companion["id"], width=64, height=64)
         webhook = await owner.webhook(NOWHERE)
         tested = await owner.http.post(f"/api/webhooks/{webhook['id']}/test")
+        await owner.http.patch(f"/api/webhooks/{webhook['id']}", json={"disabled": True})  # and be at rest
         return cls(
             owner,
             {
