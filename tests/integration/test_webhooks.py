@@ -34,7 +34,9 @@ async def test_the_secret_is_shown_once(client: Client) -> None:
     assert (answer.status_code, answer.headers["location"]) == (201, path)
     assert set(made) == {*SHOWN, "secret"}
     assert 24 <= len(base64.b64decode(made["secret"].removeprefix("whsec_"), validate=True)) <= 64
-    shown = (await client.http.get(path)).json()
+    read = await client.http.get(path)
+    assert read.headers["etag"] == answer.headers["etag"]
+    shown = read.json()
     assert shown == {name: made[name] for name in SHOWN}
     assert (shown["url"], shown["events"], shown["description"]) == (PUBLIC, EVENTS, "A lamp")
     assert (shown["disabled"], shown["disabled_reason"], shown["failing_since"]) == (False, None, None)

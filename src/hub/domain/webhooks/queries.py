@@ -73,6 +73,12 @@ async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[W
     return [_webhook(row) for row in rows]
 
 
+async def lock(webhook_id: UUID) -> None:
+    """Keep others from changing a webhook until the transaction ends."""
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM webhooks WHERE id = $1 FOR NO KEY UPDATE", webhook_id)
+
+
 async def update(webhook_id: UUID, *, user_id: UUID, changes: Mapping[str, Any]) -> Webhook | None:
     """Change columns of the owner's webhook; None when there is none."""
     columns = "".join(f", {name} = ${number}" for number, name in enumerate(changes, start=3))

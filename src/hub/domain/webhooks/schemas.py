@@ -60,6 +60,10 @@ class NewWebhook(Webhook, frozen=True, kw_only=True):
 
     secret: str
 
+    def without_secret(self) -> Webhook:
+        """Return it as it is shown from now on."""
+        return Webhook(**{name: getattr(self, name) for name in Webhook.__struct_fields__})
+
 
 class NewSecret(Struct, frozen=True, kw_only=True):
     """A webhook's new secret, shown only now; until then the old one signs too."""

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from structlog.contextvars import get_contextvars
 
 from hub.core.clock import utc_now
+from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
@@ -98,12 +99,15 @@ class WebhookService:
         after = TimeCursor.decode(cursor) if cursor is not None else None
         return by_time(await queries.page(user_id=user_id, limit=limit + 1, after=after), limit=limit)
 
-    async def update(self, webhook_id: UUID, command: UpdateWebhook, *, user_id: UUID) -> Webhook:
+    async def update(
+        self, webhook_id: UUID, command: UpdateWebhook, *, user_id: UUID, expected: Expected = ANYTHING
+    ) -> Webhook:
         """Change the owner's webhook; one that is disabled loses what waits for it.
 
         Raises:
             FieldError: its address is not one that events are sent to.
             WebhookNotFoundError: there is none.
+            StaleEditError: it is not as expected.
         """
         await self.get(webhook_id, user_id=user_id)
         if command.url is not UNSET:
@@ -112,6 +116,8 @@ class WebhookService:
         async with ENGINE.transaction():
             if command.disabled is True:
                 cancelled = await store.cancel_lanes([lane_of(webhook_id)])
+            await queries.lock(webhook_id)
+            expected.check(await self.get(webhook_id, user_id=user_id))
             webhook = await queries.update(webhook_id, user_id=user_id, changes=_changes(command))
             if webhook is None:
                 raise _not_found()

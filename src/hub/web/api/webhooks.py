@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
+from hub.core.etags import tag_of
 from hub.core.pages import Page
 from hub.domain.webhooks.schemas import (
     CreateWebhook,
@@ -17,6 +18,7 @@ from hub.domain.webhooks.schemas import (
     Webhook,
 )
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
+from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
 
 _READ = {"scopes": ("read",)}
@@ -35,7 +37,8 @@ class WebhookController(Controller):
     ) -> Response[NewWebhook]:
         """Have events told to an address. The answer holds the secret, which is not shown again."""
         webhook = await process.webhooks.create(data, user_id=request.user.user.id)
-        return Response(webhook, status_code=201, headers={"Location": f"/api/webhooks/{webhook.id}"})
+        headers = {"Location": f"/api/webhooks/{webhook.id}", "ETag": tag_of(webhook.without_secret())}
+        return Response(webhook, status_code=201, headers=headers)
 
     @get(operation_id="listWebhooks", summary="List my webhooks", opt=_READ)
     async def page(
@@ -62,9 +65,12 @@ class WebhookController(Controller):
         webhook_id: FromPath[UUID],
         data: JSONBody[UpdateWebhook],
         process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> Webhook:
         """Change a webhook; what is left out stays. Disabling it cancels what waits to be sent."""
-        return await process.webhooks.update(webhook_id, data, user_id=request.user.user.id)
+        return await process.webhooks.update(
+            webhook_id, data, user_id=request.user.user.id, expected=expected(if_match)
+        )
 
     @delete("/{webhook_id:uuid}", operation_id="deleteWebhook", summary="Delete a webhook", opt=_WRITE)
     async def remove(
