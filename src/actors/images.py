@@ -17,6 +17,8 @@ from hub.domain.images.service import NewImage, Prepared
 from hub.domain.painting import queries
 from hub.domain.painting.prompt import PicturePrompt, Subject, completed, completed_negative, picture_prompt
 from hub.domain.painting.queries import Request
+from hub.domain.webhooks import events as webhooks
+from hub.domain.webhooks.schemas import ImageCompleted
 from hub.jobs import store
 from hub.live.events import Changed
 from hub.process import Process
@@ -52,6 +54,7 @@ class ImageAttempt(TaskAttempt):
         self._request = request
         self._share = 0.0
         self._moved = asyncio.Event()
+        self._told: list[UUID] = []
 
     @property
     def context(self) -> Mapping[str, str]:
@@ -92,6 +95,7 @@ class ImageAttempt(TaskAttempt):
                 _broken("internal_error", "Something went wrong while it was made. Ask for it again.")
             )
         else:
+            self._process.webhooks.ring(self._told)
             logger.info(
                 "image generation completed and uploaded",
                 image_id=str(image.id),
@@ -188,6 +192,15 @@ class ImageAttempt(TaskAttempt):
         """End the job in the transaction that stores the picture."""
         if not await queries.finish(self.claim, image.id, response_id=self._request.response_id):
             raise JobLostError
+        request = self._request
+        done = ImageCompleted(
+            id=image.id,
+            companion_id=request.companion_id,
+            job_id=self.claim.job_id,
+            conversation_id=request.conversation_id,
+            response_id=request.response_id,
+        )
+        self._told = await webhooks.announce(done, user_id=request.user_id, request_id=self.claim.request_id)
 
     async def _fail(self, error: ImageServerError) -> None:
         claim = self.claim

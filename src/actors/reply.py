@@ -95,7 +95,8 @@ class ReplyAttempt(WritingAttempt):
     async def complete(self, text: str, finish: Finish) -> None:
         """Store the reply and what follows it."""
         after = self._after()
-        await insist(lambda: turns.complete(self._turn, text, finish.usage, after))
+        told = await insist(lambda: turns.complete(self._turn, text, finish.usage, after))
+        self._process.webhooks.ring(told)
         if after.scene_job is not None:
             self._process.relay.ring(after.scene_job.id, after.scene_job.kind)
         elif after.image is not None:
@@ -103,7 +104,8 @@ class ReplyAttempt(WritingAttempt):
 
     async def fail(self, text: str, error: LanguageModelError) -> None:
         """End the turn with an error that its user can read."""
-        await turns.fail(self._turn, text, code=error.code, message=error.message)
+        told = await turns.fail(self._turn, text, code=error.code, message=error.message)
+        self._process.webhooks.ring(told)
 
     async def retry_later(self, error: LanguageModelError) -> float:
         """Give the turn back for a later attempt."""

@@ -14,6 +14,7 @@ from actors.maintenance import Maintenance
 from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from actors.scene import SceneReader, Scenes
+from actors.webhook import Webhooks
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.completions import work
@@ -44,6 +45,7 @@ class Worker:
         self._completions = Completions(process, self._keeper, model)
         self._scenes = Scenes(process, self._keeper, reader)
         self._images = Images(process, self._keeper)
+        self._webhooks = Webhooks(process, self._keeper)
         self._maintenance = Maintenance(process, self._keeper)
         self._actors: dict[str, Callable[[UUID], Coroutine[Any, Any, None]]] = {
             JobKind.REPLY: self._replies.run,
@@ -51,6 +53,7 @@ class Worker:
             JobKind.SCENE: self._scenes.run,
             JobKind.IMAGE: self._images.run,
             JobKind.MAINTENANCE: self._maintenance.run,
+            JobKind.WEBHOOK: self._webhooks.run,
         }
         for kind, actor in self._actors.items():
             declare_actor(broker, actor, kind=kind)
@@ -100,6 +103,7 @@ class Worker:
                     self._completions.hand_over(),
                     self._scenes.hand_over(),
                     self._images.hand_over(),
+                    self._webhooks.hand_over(),
                     self._maintenance.hand_over(),
                 )
         except TimeoutError:
@@ -111,7 +115,7 @@ class Worker:
         """Run a job that nobody came for, if there is a place for it."""
         actor = self._actors.get(kind)
         # Those taken over count twice: it is the idle who should take more.
-        kinds = (self._replies, self._completions, self._scenes, self._images)
+        kinds = (self._replies, self._completions, self._scenes, self._images, self._webhooks)
         running = sum(each.running for each in kinds)
         places = self._process.settings.worker_threads - running - len(self._taken_over)
         if actor is None or places <= 0:

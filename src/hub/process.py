@@ -26,6 +26,9 @@ from hub.domain.limits.service import Limits
 from hub.domain.painting.builtin import Painter
 from hub.domain.painting.service import PaintingService
 from hub.domain.prompts.prompts import Prompts
+from hub.domain.webhooks.sending import Sender
+from hub.domain.webhooks.service import WebhookService
+from hub.domain.webhooks.signing import Secrets
 from hub.jobs.messages import JobPublisher
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
@@ -80,12 +83,16 @@ class Process:
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
-        self.links = Links(settings.secret_key or read_or_make(settings.data_dir))
+        key = settings.secret_key or read_or_make(settings.data_dir)
+        self.links = Links(key)
         self.chat = ChatService(
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
         self.completions = CompletionService(relay=relay, bus=bus, limits=limits)
+        secrets = Secrets(key)
+        sender = Sender(secrets, private_hosts=settings.webhook_private_hosts)
+        self.webhooks = WebhookService(secrets, sender, relay=relay, bus=bus)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
         self.search = Search()
         self.importing = Importing()

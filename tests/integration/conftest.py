@@ -15,6 +15,7 @@ from hub.jobs.broker import queue_name
 from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
+from tests.fakes.receiver import Receiver
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer
 from tests.services.legacy import Original, original
@@ -60,6 +61,13 @@ def answers(llm: FakeLLM) -> Iterator[Answers]:
     llm.default = scripted.choose
     yield scripted
     llm.default = usual
+
+
+@pytest.fixture(scope="session")
+async def receiver() -> AsyncIterator[Receiver]:
+    """Yield a server that webhooks may be sent to."""
+    async with Receiver() as fake:
+        yield fake
 
 
 @pytest.fixture

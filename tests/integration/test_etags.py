@@ -11,12 +11,14 @@ import pytest
 from tests.services.hub import Client
 from tests.services.pictures import flat_png
 from tests.services.refusals import pointers, refused
+from tests.services.routes import NOWHERE
 
-THINGS = ("companion", "conversation", "me")
+THINGS = ("companion", "conversation", "me", "webhook")
 EDITS: dict[str, dict[str, Any]] = {
     "companion": {"name": "Nora"},
     "conversation": {"title": "About ferns"},
     "me": {"display_name": "Somebody"},
+    "webhook": {"description": "A lamp"},
 }
 
 
@@ -24,6 +26,8 @@ async def made(client: Client, thing: str) -> str:
     """Make a thing that can be edited and return its path."""
     if thing == "me":
         return "/api/me"
+    if thing == "webhook":
+        return f"/api/webhooks/{(await client.webhook(NOWHERE))['id']}"
     companion = await client.companion()
     if thing == "companion":
         return f"/api/companions/{companion['id']}"

@@ -26,6 +26,10 @@ from hub.domain.painting.queries import NewRequest
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes import reading
 from hub.domain.scenes.analysis import Findings
+from hub.domain.webhooks import attempts
+from hub.domain.webhooks import queries as webhooks
+from hub.domain.webhooks.events import announce, lane_of
+from hub.domain.webhooks.schemas import ImageCompleted
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
 from hub.storage.layout import Family
@@ -70,6 +74,8 @@ EXPECTED = {
     "tokens_expiry": "(expires_at)",
     "tokens_user": "(user_id)",
     "users_email": "UNIQUE INDEX users_email ON public.users USING btree (lower((email)::text))",
+    "webhook_deliveries_webhook": "(webhook_id, created_at DESC, id DESC)",
+    "webhooks_owner": "(user_id, created_at DESC, id DESC)",
     # Made by the tables' own keys:
     "legacy_imports_once": "(kind, legacy_id)",
     "messages_position": '(conversation_id, "position")',
@@ -135,6 +141,17 @@ SELECT md5('read' || c || '.19')::uuid, 'scene', 'scene:' || md5('companion' || 
     md5('user' || (c % 200 + 1))::uuid, md5('response' || c || '.19')::uuid,
     CASE WHEN c < 40 THEN 'queued' ELSE 'completed' END, now() - interval '1 min',
     CASE WHEN c < 40 THEN NULL ELSE now() END FROM generate_series(1, 500) c;
+INSERT INTO webhooks (id, user_id, events) SELECT md5('webhook' || w)::uuid,
+    md5('user' || (w % 200 + 1))::uuid, '{image.completed}' FROM generate_series(1, 2000) w;
+INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, rank, due_at, started_at, completed_at)
+SELECT md5('delivery' || w || '.' || d)::uuid, 'webhook', 'webhook:' || md5('webhook' || w)::uuid,
+    md5('user' || (w % 200 + 1))::uuid, md5('webhook' || w)::uuid,
+    CASE WHEN w < 40 AND d = 5 THEN 'queued' ELSE 'completed' END, d, now() - interval '1 min', now(),
+    CASE WHEN w < 40 AND d = 5 THEN NULL ELSE now() END
+FROM generate_series(1, 2000) w, generate_series(1, 5) d;
+INSERT INTO webhook_deliveries (id, webhook_id, event_id, subject_id)
+SELECT md5('delivery' || w || '.' || d)::uuid, md5('webhook' || w)::uuid, md5('e')::uuid, md5('e')::uuid
+FROM generate_series(1, 2000) w, generate_series(1, 5) d;
 ANALYZE;
 """
 
@@ -172,6 +189,9 @@ AFTER = TimeCursor(utc_now(), made("none"))
 REMOVAL = removals.Waiting(made("none"), COMPANION, "header", "hash0", utc_now() - timedelta(hours=1))
 FAMILIES = [Family(COMPANION, "generated", f"hash{number}") for number in range(5)]
 
+PAINTED = ImageCompleted(
+    id=made("image7.1"), companion_id=COMPANION, job_id=USER, conversation_id=None, response_id=None
+)
 FOUND = Findings(location="the beach")
 PICTURE = NewRequest(
     job=NewJob(
@@ -365,6 +385,27 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "whether a row refers to a file": (lambda: removals.is_referenced(FAMILIES[0]), ["images_family"]),
     "pictures to be compared with their files": (lambda: rows_after(made("image7.1")), ["images_pkey"]),
+    "webhooks of a user": (lambda: webhooks.page(user_id=USER, limit=5, after=None), ["webhooks_owner"]),
+    "who is told of an event": (
+        lambda: in_transaction(lambda: announce(PAINTED, user_id=USER)),
+        ["webhooks_owner", "jobs_lane_order", "jobs_lane_begun"],
+    ),
+    "nobody is told of an event": (
+        lambda: in_transaction(lambda: announce(PAINTED, user_id=made("user4000"))),
+        ["webhooks_owner"],
+    ),
+    "deliveries of a webhook": (
+        lambda: webhooks.deliveries(made("webhook7"), limit=5, after=AFTER),
+        ["webhook_deliveries_webhook", "jobs_pkey"],
+    ),
+    "the begin of a delivery": (
+        lambda: attempts.begin(made("delivery6.5"), worker="test", cap=8),
+        ["webhook_deliveries_pkey", "webhooks_pkey", "jobs_lane_order"],
+    ),
+    "a receiver that is left alone": (
+        lambda: store.rest(lane_of(made("webhook7")), seconds=60),
+        ["jobs_lane_order"],
+    ),
     "who holds a token": (lambda: accounts.identify(b"nobody"), ["tokens_token_hash_key"]),
     "who logs in": (lambda: accounts.by_login("7@example.org"), ["users_email"]),
 }
@@ -400,6 +441,15 @@ async def test_hot_queries_use_their_indexes(name: str) -> None:
     after = await scans()
     grown = {each for each in after if after[each] > before.get(each, 0)}
     tables = {"users", "tokens", "companions", "conversations", "messages", "responses", "jobs"}
-    tables |= {"idempotency_keys", "rate_limits", "images", "image_removals", "scenes", "image_requests"}
+    tables |= {
+        "webhooks",
+        "webhook_deliveries",
+        "idempotency_keys",
+        "rate_limits",
+        "images",
+        "image_removals",
+        "scenes",
+        "image_requests",
+    }
     assert grown & tables == set(), "read from end to end"
     assert set(indexes) <= grown

@@ -44,6 +44,7 @@ class HubServer:
             "HUB_CONFIG_FILE": str(PROJECT / "config" / "hub.toml"),
             "HUB_PORT": "0",
             "HUB_LIMITS": "off",
+            "HUB_WEBHOOK_PRIVATE_HOSTS": "localhost",
             **settings,
         }
         self._process: Leashed | None = None
@@ -195,6 +196,13 @@ class Client:
             assert time.monotonic() < deadline, job
             await asyncio.sleep(0.02)
         return job
+
+    async def webhook(self, url: str, *events: str) -> dict[str, Any]:
+        """Have events told to an address, all of them unless some are named; return it with its secret."""
+        named = events or ("response.completed", "response.failed", "image.completed")
+        answer = await self.http.post("/api/webhooks", json={"url": url, "events": named})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
 
     async def ask_image(self, companion_id: str, **fields: Any) -> dict[str, Any]:
         """Ask for a picture and return its job."""

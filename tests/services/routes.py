@@ -19,6 +19,8 @@ NOWHERE = "018f0000-0000-7000-8000-000000000000"
 TALK = b"""{"character_name": "Mira", "user_name": "Ida"}
 {"mes": "What grows here?", "is_user": true, "send_date": "2026-01-02T03:04:05Z"}
 """
+#: Where a webhook may lead in tests, and nobody listens.
+NOBODY_THERE = "http://localhost:9/hooks"
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,26 @@ ROUTES = (
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
     Route("streamResponse", "GET", "/api/responses/{response_id}/events"),
+    Route(
+        "createWebhook",
+        "POST",
+        "/api/webhooks",
+        {"url": NOBODY_THERE, "events": ["response.completed", "image.completed"], "description": "My own"},
+    ),
+    Route("listWebhooks", "GET", "/api/webhooks"),
+    Route("getWebhook", "GET", "/api/webhooks/{webhook_id}"),
+    Route(
+        "updateWebhook",
+        "PATCH",
+        "/api/webhooks/{webhook_id}",
+        {"url": NOBODY_THERE, "events": ["response.failed"], "description": "", "disabled": False},
+    ),
+    Route("deleteWebhook", "DELETE", "/api/webhooks/{webhook_id}"),
+    Route("rotateWebhookSecret", "POST", "/api/webhooks/{webhook_id}/rotate-secret"),
+    Route("testWebhook", "POST", "/api/webhooks/{webhook_id}/test"),
+    Route("listWebhookDeliveries", "GET", "/api/webhooks/{webhook_id}/deliveries"),
+    Route("getWebhookDelivery", "GET", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}"),
+    Route("retryWebhookDelivery", "POST", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}/retry"),
     Route("getStorageStats", "GET", "/api/stats/storage", admin=True),
     Route("listStorageStats", "GET", "/api/stats/storage/companions", admin=True),
     Route("getHealth", "GET", "/api/health", public=True),
@@ -208,6 +230,9 @@ class Home:
         job = await owner.paint(companion["id"], width=64, height=64)
         token = await owner.make_token("read")
         (sign_in,) = (await owner.http.get("/api/me/sign-ins")).json()["items"]
+        webhook = await owner.webhook(NOBODY_THERE)
+        tested = await owner.http.post(f"/api/webhooks/{webhook['id']}/test")
+        await owner.http.patch(f"/api/webhooks/{webhook['id']}", json={"disabled": True})  # and be at rest
         return cls(
             owner,
             {
@@ -220,6 +245,8 @@ class Home:
                 "sign_in_id": sign_in["id"],
                 "user_id": owner.user["id"],
                 "invite_id": NOWHERE,  # only an administrator makes one
+                "webhook_id": webhook["id"],
+                "delivery_id": tested.json()["id"],
             },
         )
 
@@ -250,5 +277,6 @@ class Home:
         paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
         paths.append(f"/api/responses/{self.ids['response_id']}")
         paths.append(f"/api/companions/{self.ids['companion_id']}/images")
+        paths.append("/api/webhooks")
         answers = [await self.owner.http.get(path) for path in paths]
         return {path: answer.json() for path, answer in zip(paths, answers, strict=True)}

@@ -28,6 +28,7 @@ _SCRUBS = (
     ("earer", re.compile(r"(?i)\b(bearer\s+)[^\s\"',]+"), rf"\1{MASK}"),
     ("=", re.compile(r"(?i)([?&;\s](?:ticket|\w*token|\w*key|password)=)[^&\s\"']+"), rf"\1{MASK}"),
     ("chub_", re.compile(r"\bchub_[\w-]{8,}"), MASK),
+    ("whsec_", re.compile(r"whsec_[\w+/=-]*"), MASK),
     ("sk", re.compile(r"\bsk[-_][\w-]{8,}"), MASK),
     # PostgreSQL's and asyncpg's messages repeat the row or the argument.
     ("DETAIL:", re.compile(r"(DETAIL:).*"), rf"\1 {MASK}"),

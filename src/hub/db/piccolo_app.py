@@ -20,6 +20,7 @@ APP_CONFIG = AppConfig(
             "hub.domain.limits.tables",
             "hub.domain.painting.tables",
             "hub.domain.scenes.tables",
+            "hub.domain.webhooks.tables",
             "hub.jobs.tables",
             "hub.legacy.tables",
         ]

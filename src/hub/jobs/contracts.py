@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from random import random
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ class JobKind(StrEnum):
     SCENE = "scene"
     IMAGE = "image"
     MAINTENANCE = "maintenance"
+    WEBHOOK = "webhook"
 
 
 class JobStatus(StrEnum):
@@ -43,6 +45,30 @@ MAX_ATTEMPTS = 3
 RETRY_FIRST = 1.0
 RETRY_FACTOR = 2.0
 RETRY_MOST = 10.0
+#: Seconds of a longer pause that a server may ask for.
+LONGEST_WISH = 60.0
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """The pauses between the attempts of a kind whose work nobody waits for.
+
+    ``pauses`` are in seconds; each is made longer by up to ``jitter`` of itself, so that what failed together
+    does not come back together. ``longest_wish`` is that of its servers.
+    """
+
+    pauses: tuple[float, ...]
+    jitter: float
+    longest_wish: float
+
+
+#: A receiver may be away for three days: the example of Standard Webhooks 1.0.0.
+_PATIENCE = {
+    JobKind.WEBHOOK: Patience(
+        pauses=(5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0),
+        jitter=0.1,
+        longest_wish=3600.0,
+    )
+}
 
 #: Seconds a worker may be silent before its job is given to another.
 LEASE = 30.0
@@ -52,9 +78,25 @@ STOPPING = 5.0
 HEARTBEAT = 10.0
 
 
+def attempts_of(kind: str) -> int:
+    """Return how many attempts a job of a kind gets."""
+    patience = _PATIENCE.get(JobKind(kind))
+    return len(patience.pauses) + 1 if patience is not None else MAX_ATTEMPTS
+
+
 def retry_delay(attempt: int) -> float:
     """Return the pause in seconds after the given attempt (counted from 1)."""
     return min(RETRY_MOST, RETRY_FIRST * RETRY_FACTOR ** (attempt - 1))
+
+
+def pause_after(claim: Claim, *, wish: float | None = None) -> float:
+    """Return the pause in seconds after a failed attempt, a longer one if the server has a ``wish``."""
+    attempt, patience = max(claim.tries, 1), _PATIENCE.get(JobKind(claim.kind))
+    if patience is None:
+        return max(retry_delay(attempt), min(wish or 0.0, LONGEST_WISH))
+    own = patience.pauses[min(attempt, len(patience.pauses)) - 1]
+    own *= 1 + patience.jitter * random()  # noqa: S311 - it spreads load and guards nothing
+    return max(own, min(wish or 0.0, patience.longest_wish))
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -91,9 +133,14 @@ class Claim(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
     @property
+    def tries(self) -> int:
+        """Which attempt it is, but for those that were handed over: 1 for the first."""
+        return self.attempt - (self.max_attempts - attempts_of(self.kind))
+
+    @property
     def is_first(self) -> bool:
         """Whether it has not been tried before, but for those who handed it over."""
-        return self.attempt <= self.max_attempts - MAX_ATTEMPTS + 1
+        return self.tries <= 1
 
     @property
     def is_last(self) -> bool:

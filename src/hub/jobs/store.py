@@ -23,14 +23,14 @@ from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
 from hub.jobs.contracts import (
     LEASE,
-    MAX_ATTEMPTS,
     STOPPING,
     Cancelled,
     Claim,
     JobStatus,
     NewJob,
     Rescued,
-    retry_delay,
+    attempts_of,
+    pause_after,
 )
 
 
@@ -82,7 +82,7 @@ def insertion_values(job: NewJob) -> tuple[object, ...]:
         job.user_id,
         job.subject_id,
         job.attempt,
-        job.attempt + MAX_ATTEMPTS,
+        job.attempt + attempts_of(job.kind),
         job.request_id,
         job.shares_lane,
         job.wait,
@@ -242,13 +242,12 @@ async def retry_later(claim: Claim, *, retry_after: float | None = None) -> floa
 
     Args:
         claim: the caller's right to the job.
-        retry_after: a longer pause in seconds that the provider asked for, heeded up to a minute.
+        retry_after: a longer pause in seconds that the server asked for, heeded as far as its kind allows.
 
     Returns:
         The pause in seconds, or None when the job is lost.
     """
-    tries = claim.attempt - (claim.max_attempts - MAX_ATTEMPTS)
-    pause = max(retry_delay(max(tries, 1)), min(retry_after or 0.0, 60.0))
+    pause = pause_after(claim, wish=retry_after)
     return pause if await _requeue(claim, pause=pause, more_attempts=0) else None
 
 
@@ -270,6 +269,18 @@ async def _requeue(claim: Claim, *, pause: float, more_attempts: int) -> bool:
             more_attempts,
         )
     return bool(result == "UPDATE 1")
+
+
+async def rest(lane: str, *, seconds: float) -> None:
+    """Let nothing of a shared lane begin for a while: whom it asks cannot answer now."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE jobs SET due_at = now() + $2 * interval '1 second' WHERE id IN ("
+            "SELECT id FROM jobs WHERE lane = $1 AND status = 'queued'"
+            " AND due_at < now() + $2 * interval '1 second' FOR UPDATE SKIP LOCKED)",
+            lane,
+            seconds,
+        )
 
 
 async def cancel(job_id: UUID) -> str | None:

@@ -15,10 +15,11 @@ from hub.core.pages import Page
 from hub.domain.accounts.schemas import User
 from hub.domain.chat.schemas import Conversation, Message
 from hub.domain.companions.schemas import Companion
+from hub.domain.webhooks.schemas import Webhook
 from hub.web.etags import has_already
 
 #: What can be edited: the answer to an edit has the tag for the next one.
-_EDITABLE = (Companion, Conversation, Message, User)
+_EDITABLE = (Companion, Conversation, Message, User, Webhook)
 #: A client may keep what it read, and has to ask each time whether it still holds.
 _ASK_AGAIN = "private, no-cache"
 

@@ -28,6 +28,7 @@ from hub.web.api.jobs import JobController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.api.tokens import TokenController
+from hub.web.api.webhooks import WebhookController
 from hub.web.auth import Authentication
 from hub.web.clients import Clients
 from hub.web.connections import OpenConnections
@@ -68,6 +69,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     ImageController,
     JobController,
     StatsController,
+    WebhookController,
     HealthController,
     ModelController,
     ChatController,

@@ -30,6 +30,7 @@ _EXPECTED: dict[Form, str] = {
     "origins": "origins like https://chat.example, separated by commas",
     "networks": "addresses or networks like 10.0.0.2 or 10.0.0.0/24, separated by commas",
     "hosts": "names like chat.example or *.example.org, without ports, separated by commas",
+    "receivers": "hosts like nas.lan or 192.168.1.5:8080, separated by commas",
 }
 
 
@@ -68,12 +69,8 @@ def convert(field: Field, given: Given) -> object:
         _check_text(value, field)
     if field.form == "plain":
         return _plain(field, value, typed=given.typed)
-    if field.form == "origins":
-        return tuple(_origin(part, field) for part in _parts(value, field))
-    if field.form == "networks":
-        return tuple(_network(part, field) for part in _parts(value, field))
-    if field.form == "hosts":
-        return tuple(_host_pattern(part, field) for part in _parts(value, field))
+    if field.form in _LISTS:
+        return tuple(_LISTS[field.form](part, field) for part in _parts(value, field))
     if not isinstance(value, str):
         raise ValueError(f"expected text: {expected(field)}")  # noqa: TRY004 - one class for every bad value
     return _READERS[field.form](value)
@@ -188,6 +185,24 @@ def _network(value: object, field: Field) -> str:
     except ValueError:
         raise ValueError(f"expected {expected(field)}{_got(value)}") from None
 
+
+def _receiver(value: object, field: Field) -> str:
+    text = value.strip().lower() if isinstance(value, str) else ""
+    try:
+        address = parse_address(f"http://{text}", ("http",))
+    except ValueError:
+        address = None
+    if address is None or len(address.hosts) > 1 or {"/", "?", "#", "@"}.intersection(text):
+        raise ValueError(f"expected {expected(field)}")
+    return text
+
+
+_LISTS: dict[Form, Callable[[object, Field], str]] = {
+    "origins": _origin,
+    "networks": _network,
+    "hosts": _host_pattern,
+    "receivers": _receiver,
+}
 
 _READERS: dict[Form, Callable[[str], object]] = {
     "text": _text,

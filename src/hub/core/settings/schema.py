@@ -23,6 +23,7 @@ Form = Literal[
     "origins",
     "networks",
     "hosts",
+    "receivers",
 ]
 """How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
 
@@ -283,6 +284,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="Names that this server goes by, like chat.example or *.example.org. "
             "Addresses, localhost, HUB_HOST, this machine's name and HUB_ALLOWED_ORIGINS need no mention.",
             extra=_is("hosts"),
+        ),
+    ] = ()
+    webhook_private_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Hosts of your own network that webhooks may be sent to, by http too.",
+            extra=_is("receivers"),
         ),
     ] = ()
     embedded_llm_threads: Annotated[

@@ -22,6 +22,8 @@ from hub.domain.painting import queries as painting
 from hub.domain.painting.queries import NewRequest
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.analysis import Findings
+from hub.domain.webhooks import events as webhooks
+from hub.domain.webhooks.schemas import ResponseCompleted, ResponseFailed
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, JobStatus, NewJob, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage
@@ -233,8 +235,11 @@ async def _store_reply(turn: Turn, message_id: UUID, text: str, usage: Usage | N
     return bool(status == "INSERT 0 1")
 
 
-async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> None:
+async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> list[UUID]:
     """End the turn well: job, response, the companion's message and what follows it, all or nothing.
+
+    Returns:
+        The webhook jobs to be rung for.
 
     Raises:
         TurnLostError: somebody else ended it first.
@@ -252,10 +257,20 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
             await scenes.record(
                 turn.companion_id, message_id, after.findings, as_of=turn.companion_updated_at
             )
+        done = ResponseCompleted(
+            id=turn.response_id,
+            conversation_id=turn.conversation_id,
+            companion_id=turn.companion_id,
+            message_id=message_id,
+        )
+        return await webhooks.announce(done, user_id=turn.claim.user_id, request_id=turn.claim.request_id)
 
 
-async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:
+async def fail(turn: Turn, text: str, *, code: str, message: str) -> list[UUID]:
     """End the turn with an error that its user can read; the text so far stays.
+
+    Returns:
+        The webhook jobs to be rung for.
 
     Raises:
         TurnLostError: somebody else ended it first.
@@ -264,6 +279,7 @@ async def fail(turn: Turn, text: str, *, code: str, message: str) -> None:
         if not await store.fail(turn.claim, code=code, message=message):
             raise TurnLostError
         await _end_response(turn.response_id, code=code, message=message, text=text)
+        return await _announce_failed(turn.response_id, turn.conversation_id, code, turn.claim.request_id)
 
 
 async def retry_later(turn: Turn, *, retry_after: float | None) -> float:
@@ -319,7 +335,22 @@ async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
             code="worker_lost",
             message="The reply was interrupted several times. Try again.",
         )
+        if conversation_id is not None:
+            await _announce_failed(rescued.subject_id, conversation_id, "worker_lost")
     return (conversation_id, rescued.subject_id) if conversation_id else None
+
+
+async def _announce_failed(
+    response_id: UUID, conversation_id: UUID, code: str, request_id: str = ""
+) -> list[UUID]:
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT user_id, companion_id FROM conversations WHERE id = $1", conversation_id
+        )
+    failed = ResponseFailed(
+        id=response_id, conversation_id=conversation_id, companion_id=row["companion_id"], error_code=code
+    )
+    return await webhooks.announce(failed, user_id=row["user_id"], request_id=request_id)
 
 
 async def _fail_gone(claim: Claim) -> None:

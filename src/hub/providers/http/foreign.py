@@ -1,8 +1,9 @@
-"""Fetching from an address that somebody else's answer names, without being sent into the own network.
+"""Asking an address that somebody else names, without being sent into the own network.
 
-A provider's answer may hold any URL. It is asked only if it names a public host: the name is resolved once,
-every address it has is checked, and exactly those are connected to, so that a name that changes its mind in
-between (rebinding) gains nothing. Redirects are not followed, proxies of the environment not used.
+A provider's answer, or a user's webhook, may name any URL. It is asked only if it names a public host: the
+name is resolved once, every address it has is checked, and exactly those are connected to, so that a name
+that changes its mind in between (rebinding) gains nothing. Redirects are not followed, proxies of the
+environment not used.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -37,9 +39,11 @@ _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")  # a last label like this makes resolvers read an IPv4 address
 _LONGEST_NAME = 253
 _OWN_NETWORK = (".localhost", ".localdomain", ".local", ".internal", ".home.arpa")
+_AGENT = (b"User-Agent", b"companion-hub")
 _TRANSPORT_ERRORS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+T = TypeVar("T")
 
 
 class ForeignError(Exception):
@@ -66,6 +70,23 @@ class Target(Struct, frozen=True, kw_only=True):
     def origin(self) -> tuple[str, str, int]:
         """What makes two addresses the same server."""
         return self.scheme, self.host, self.port
+
+    @property
+    def name(self) -> str:
+        """The host, as URLs write it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as URLs write them."""
+        return f"{self.name}:{self.port}"
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """How a server answered, without what it said; names of headers are in lower case."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
 
 
 def parse(url: str) -> Target:
@@ -114,18 +135,40 @@ def _origin_of(own: Endpoint) -> tuple[str, str, int]:
     return scheme, host, url.port or _DEFAULT_PORTS[scheme]
 
 
-def _headers(target: Target, own: Endpoint | None) -> list[tuple[bytes, bytes]]:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    name = host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+def _host_header(target: Target) -> tuple[bytes, bytes]:
+    is_default = target.port == _DEFAULT_PORTS[target.scheme]
+    return b"Host", (target.name if is_default else target.authority).encode("ascii")
+
+
+def _get(target: Target, own: Endpoint | None) -> httpcore2.Request:
     headers = [
-        (b"Host", name.encode("ascii")),
+        _host_header(target),
         (b"Accept", b"image/png, image/jpeg, image/webp, */*;q=0.1"),
         (b"Accept-Encoding", b"identity"),
-        (b"User-Agent", b"companion-hub"),
+        _AGENT,
     ]
     if own is not None:
         headers += [(key, value) for key, value in own.headers(0) if key == b"Authorization"]
-    return headers
+    return _request("GET", target, headers)
+
+
+def _post(target: Target, content: bytes, headers: Iterable[tuple[bytes, bytes]]) -> httpcore2.Request:
+    length = (b"Content-Length", str(len(content)).encode())
+    return _request(
+        "POST", target, [_host_header(target), (b"Accept", b"*/*"), _AGENT, length, *headers], content
+    )
+
+
+def _request(
+    method: str, target: Target, headers: list[tuple[bytes, bytes]], content: bytes | None = None
+) -> httpcore2.Request:
+    return httpcore2.Request(
+        method,
+        httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
+        headers=headers,
+        content=content,
+        extensions={"timeout": {"connect": _CONNECT_SECONDS}},
+    )
 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
@@ -136,24 +179,28 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
 
 
 class ForeignFetcher:
-    """Fetches files of other people's servers. To be used from one event loop.
+    """Asks other people's servers. To be used from one event loop.
 
     ``own`` is the server that the operator named: an address there (the same scheme, host and port) may be
-    private, and is asked with the server's key. Name lookups go through ``resolve``, connections ``network``.
+    private, and is asked with the server's key. ``private_hosts`` are others that the operator allows to be
+    private, each as ``host`` or ``host:port``, in lower case. Name lookups go through ``resolve``,
+    connections through ``network``.
     """
 
     def __init__(
         self,
         *,
         own: Endpoint | None,
-        resolve: Resolve = resolve_by_system,
+        private_hosts: Collection[str] = (),
+        resolve: Resolve | None = None,
         network: httpcore2.AsyncNetworkBackend | None = None,
         seconds: float = SECONDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._own = own
         self._own_origin = _origin_of(own) if own is not None else None
-        self._resolve = resolve
+        self._private_hosts = frozenset(private_hosts)
+        self._resolve = resolve or resolve_by_system
         self._network = network or AsyncioBackend()
         self._seconds = seconds
         self._max_bytes = max_bytes
@@ -162,32 +209,67 @@ class ForeignFetcher:
     async def get(self, url: str) -> bytes:
         """Return what is there, whole; raises ``ForeignError``."""
         target = parse(url)
+        return await self._exchange(target, lambda own: _get(target, own), self._file)
+
+    async def post(self, url: str, content: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Answer:
+        """Send something and return how it was answered, whatever the status; raises ``ForeignError``.
+
+        What the answer holds is not read, and no key is sent.
+        """
+        target = parse(url)
+
+        async def head(response: httpcore2.Response) -> Answer:
+            found = [(name.lower(), value) for name, value in response.headers]
+            return Answer(status=response.status, headers=found)
+
+        return await self._exchange(target, lambda _: _post(target, content, headers), head)
+
+    async def check(self, url: str) -> None:
+        """Return if an address might be asked; raises ``ForeignError``, transient where that may change."""
+        target = parse(url)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._addresses(target)
+        except TimeoutError:
+            raise _took_too_long() from None
+
+    def may_be_private(self, target: Target) -> bool:
+        """Tell whether the operator allows this host to be private."""
+        return not self._private_hosts.isdisjoint((target.name, target.authority))
+
+    async def _exchange(
+        self,
+        target: Target,
+        request: Callable[[Endpoint | None], httpcore2.Request],
+        read: Callable[[httpcore2.Response], Awaitable[T]],
+    ) -> T:
         try:
             async with asyncio.timeout(self._seconds):
                 if target.origin == self._own_origin:
-                    return await self._fetch(target, self._network, self._own)
-                addresses = await self._addresses(target)
-                return await self._fetch(target, _Pinned(self._network, addresses), None)
+                    return await self._fetch(request(self._own), self._network, read)
+                network = _Pinned(self._network, await self._addresses(target))
+                return await self._fetch(request(None), network, read)
         except (TimeoutError, httpcore2.TimeoutException):
-            raise ForeignError("it took too long", transient=True) from None
+            raise _took_too_long() from None
         except _TRANSPORT_ERRORS as error:
             raise ForeignError(f"the connection failed: {type(error).__name__}", transient=True) from None
 
     async def _addresses(self, target: Target) -> Sequence[str]:
-        """Return every address of the host, if all of them are public."""
-        if target.port not in _DEFAULT_PORTS.values() and target.port < _FIRST_FREE_PORT:
+        """Return every address of the host, if all of them are public or may be private."""
+        anywhere = self.may_be_private(target)
+        if not anywhere and target.port not in _DEFAULT_PORTS.values() and target.port < _FIRST_FREE_PORT:
             raise ForeignError("no web server's port", refused=True)
-        found = await self._look_up(target)
+        found = await self._look_up(target, anywhere=anywhere)
         if not found:
             raise ForeignError("its name has no address", transient=True)
-        if not all(is_public(address) for address in found):
+        if not anywhere and not all(is_public(address) for address in found):
             raise ForeignError("it is not on the public internet", refused=True)
         return found[:_MAX_ADDRESSES]
 
-    async def _look_up(self, target: Target) -> Sequence[str]:
+    async def _look_up(self, target: Target, *, anywhere: bool) -> Sequence[str]:
         with contextlib.suppress(ValueError):
             return [str(ip_address(target.host))]
-        if "." not in target.host or target.host.endswith(_OWN_NETWORK):
+        if not anywhere and ("." not in target.host or target.host.endswith(_OWN_NETWORK)):
             raise ForeignError("a name of the own network", refused=True)
         try:
             return await self._resolve(target.host, target.port)
@@ -195,21 +277,21 @@ class ForeignFetcher:
             raise ForeignError("its name is not known", transient=True) from None
 
     async def _fetch(
-        self, target: Target, network: httpcore2.AsyncNetworkBackend, own: Endpoint | None
-    ) -> bytes:
-        request = httpcore2.Request(
-            "GET",
-            httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
-            headers=_headers(target, own),
-            extensions={"timeout": {"connect": _CONNECT_SECONDS}},
-        )
+        self,
+        request: httpcore2.Request,
+        network: httpcore2.AsyncNetworkBackend,
+        read: Callable[[httpcore2.Response], Awaitable[T]],
+    ) -> T:
         async with httpcore2.AsyncConnectionPool(ssl_context=self._no_trust, network_backend=network) as pool:
             response = await pool.handle_async_request(request)
             try:
-                self._look_at(response)
-                return await self._read(response)
+                return await read(response)
             finally:
                 await response.aclose()
+
+    async def _file(self, response: httpcore2.Response) -> bytes:
+        self._look_at(response)
+        return await self._read(response)
 
     def _look_at(self, response: httpcore2.Response) -> None:
         """Refuse an answer that is no file, or too large, before it is read."""
@@ -231,6 +313,10 @@ class ForeignFetcher:
                 if len(content) > self._max_bytes:
                     raise ForeignError("it is too large")
         return bytes(content)
+
+
+def _took_too_long() -> ForeignError:
+    return ForeignError("it took too long", transient=True)
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):
