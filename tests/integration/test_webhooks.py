@@ -138,7 +138,7 @@ async def test_a_rotated_secret(client: Client) -> None:
 
 
 async def test_deliveries_are_those_of_their_webhook(client: Client, other: Client) -> None:
-    first, second = await client.webhook(NOBODY_THERE), await client.webhook(NOWHERE)
+    first, second = await client.webhook(NOBODY_THERE), await client.webhook(NOBODY_THERE)
     theirs = await other.webhook(NOBODY_THERE)
     sent = (await client.http.post(f"/api/webhooks/{first['id']}/test")).json()
     for webhook in (second, theirs):
