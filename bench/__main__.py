@@ -11,7 +11,19 @@ from pathlib import Path
 
 import uvloop
 
-from bench import actor_start, first_byte, history, images, lanes, memory, startup, storage, streams, turn
+from bench import (
+    actor_start,
+    first_byte,
+    history,
+    images,
+    lanes,
+    limiter,
+    memory,
+    startup,
+    storage,
+    streams,
+    turn,
+)
 from bench.report import Figure, render, this_machine, to_json
 from bench.world import World, open_world
 
@@ -21,6 +33,7 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "history": history.measure,
     "images": images.measure,
     "lanes": lanes.measure,
+    "limiter": limiter.measure,
     "memory": memory.measure,
     "startup": startup.measure,
     "storage": storage.measure,
