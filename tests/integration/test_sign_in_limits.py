@@ -167,6 +167,20 @@ async def test_the_delay_of_an_address_doubles_up_to_a_quarter_of_an_hour(
         refused(await log_in(web, account()["username"], at=here), 401)
 
 
+async def test_who_is_signed_in_may_not_guess_the_password_either(web: AsyncClient) -> None:
+    body = account()
+    token = (await register(web, body, at=somewhere())).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    right = {"current_password": PASSWORD, "new_password": PASSWORD}
+    wrong = {**right, "current_password": "no such word"}
+    assert (await web.post("/api/me/password", json=right, headers=headers)).status_code == 204
+    for _ in range(LOGINS):
+        refused(await web.post("/api/me/password", json=wrong, headers=headers), 403)
+    refused(await web.post("/api/me/password", json=right, headers=headers), 429)
+    refused(await web.post("/api/me/delete", json={"current_password": PASSWORD}, headers=headers), 429)
+    assert (await log_in(web, body["username"], PASSWORD, at=somewhere())).status_code == 200
+
+
 async def test_three_accounts_from_an_address_in_a_day(guarded: HubServer, web: AsyncClient) -> None:
     here, body = somewhere(), account()
     malformed = [{**account(), "username": "no"}, {**account(), "password": "password1"}]

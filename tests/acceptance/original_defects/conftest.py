@@ -107,6 +107,7 @@ async def house(
         HUB_DATABASE_URL=await new_database(postgres),
         HUB_LIMITS="on",
         HUB_IMAGES_PER_HOUR=str(IMAGES_PER_HOUR),
+        HUB_REGISTRATIONS_PER_DAY="1000",
         HUB_MESSAGE_MAX_LENGTH=str(MESSAGE_LENGTH),
         HUB_SD_URL=easel.url,
         HUB_SD_KIND="a1111",

@@ -201,10 +201,14 @@ class AccountService:
 
         Raises:
             WrongPasswordError: it is not.
+            TooManyRequestsError: it was not, too often.
         """
+        subject = f"user {identity.user.id}"
+        await self._limits.take(Action.LOGIN, subject)  # whoever has a stolen token may guess no faster
         stored = await queries.password_hash_of(identity.user.id)
         if not await passwords.verify_password(password, stored):
             raise WrongPasswordError("Check it and try again.")
+        await self._limits.give_back(Action.LOGIN, subject)
 
     async def issue_ticket(self, identity: Identity) -> WebSocketTicket:
         """Return a pass for one WebSocket."""
