@@ -7,6 +7,7 @@ somebody else, a disabled user, tokens without any scope, with each one that is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -288,7 +289,8 @@ async def closed_with(hub: HubServer, token: str) -> int | None:
     address = hub.url.replace("http", "ws", 1) + "/api/ws"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with websockets.connect(address, additional_headers=headers) as socket:
-        await socket.wait_closed()
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
         return socket.close_code
 
 
