@@ -75,8 +75,8 @@ async def operations(hub: HubServer) -> list[Operation]:
             key = (operation["operationId"], method.upper(), path)
             assert key in known, f"no call for {key} in tests/services/routes.py"
             is_public = operation.get("security") == []
-            assert is_public == ("x-scopes" not in operation), key
-            found.append(Operation(known[key], None if is_public else tuple(operation["x-scopes"])))
+            assert is_public == ("x-required-scopes" not in operation), key
+            found.append(Operation(known[key], None if is_public else tuple(operation["x-required-scopes"])))
     assert len(found) > 40
     return found
 
