@@ -75,6 +75,12 @@ async def use_http(client: Client, canary: Canaries) -> None:
     await http.get(
         "/api/me", headers={"x-api-key": canary("apikey"), "Cookie": f"session={canary('cookie')}"}
     )
+    made = await http.post("/api/me/tokens", json={"name": canary("program"), "scopes": ["read"]})
+    token = canary.know(made.json()["token"])
+    await http.get("/api/me", headers={"x-api-key": token, "Authorization": ""})
+    await http.get(f"/api/me/tokens/{token}")  # where no token belongs
+    await http.post("/api/me/tokens", json={"name": canary("bad"), "scopes": [canary("scope")]})
+    await http.post("/api/auth/register", json={**account, "invite": canary("invite")})
     await http.get("/setup", params={"token": canary("setuplink")})
     await http.post("/setup", data={"token": canary("setup"), "password": canary("setuppass")})
 

@@ -7,6 +7,7 @@ somebody else, a disabled user, tokens without any scope, with each one that is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -74,8 +75,8 @@ async def operations(hub: HubServer) -> list[Operation]:
             key = (operation["operationId"], method.upper(), path)
             assert key in known, f"no call for {key} in tests/services/routes.py"
             is_public = operation.get("security") == []
-            assert is_public == ("x-scopes" not in operation), key
-            found.append(Operation(known[key], None if is_public else tuple(operation["x-scopes"])))
+            assert is_public == ("x-required-scopes" not in operation), key
+            found.append(Operation(known[key], None if is_public else tuple(operation["x-required-scopes"])))
     assert len(found) > 40
     return found
 
@@ -288,7 +289,8 @@ async def closed_with(hub: HubServer, token: str) -> int | None:
     address = hub.url.replace("http", "ws", 1) + "/api/ws"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with websockets.connect(address, additional_headers=headers) as socket:
-        await socket.wait_closed()
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
         return socket.close_code
 
 

@@ -12,6 +12,7 @@ import pytest
 from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
+from hub.domain.accounts import administration, invites, personal_tokens, token_queries
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import idempotency, turns
 from hub.domain.chat import queries as chat
@@ -72,7 +73,9 @@ EXPECTED = {
     "responses_request": "(request_message_id)",
     "scenes_current": "(companion_id, sequence DESC)",
     "tokens_expiry": "(expires_at)",
+    "tokens_invites": "(created_at DESC, id DESC) WHERE ((kind)::text = 'invite'::text)",
     "tokens_user": "(user_id)",
+    "users_newest": "(created_at DESC, id DESC)",
     "users_email": "UNIQUE INDEX users_email ON public.users USING btree (lower((email)::text))",
     "webhook_deliveries_webhook": "(webhook_id, created_at DESC, id DESC)",
     "webhooks_owner": "(user_id, created_at DESC, id DESC)",
@@ -406,6 +409,31 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: store.rest(lane_of(made("webhook7")), seconds=60),
         ["jobs_lane_order"],
     ),
+    "all users": (
+        lambda: administration.page(limit=5, cursor=None, query=None),
+        ["users_newest", "tokens_user"],
+    ),
+    "the next page of them all": (
+        lambda: administration.page(limit=5, cursor=AFTER.encode(), query=None),
+        ["users_newest"],
+    ),
+    "invites": (lambda: invites.page(limit=5, cursor=None), ["tokens_invites"]),
+    "tokens of a user": (
+        lambda: personal_tokens.page(user_id=USER, limit=5, cursor=None),
+        ["tokens_user"],
+    ),
+    "how many tokens a user has": (lambda: token_queries.count_personal(USER), ["tokens_user"]),
+    "sign-ins of a user": (
+        lambda: token_queries.sign_in_page(USER, current=made("token7"), limit=5, after=None),
+        ["tokens_user"],
+    ),
+    "the end of one": (
+        lambda: token_queries.delete_one(made("token7"), user_id=USER, kind="session"),
+        ["tokens_pkey"],
+    ),
+    "the last use of tokens": (lambda: token_queries.note_use([made("token8")]), ["tokens_pkey"]),
+    "what still stands": (lambda: accounts.still_good([made("token9")]), ["tokens_pkey", "users_pkey"]),
+    "a ticket": (lambda: accounts.redeem_ticket(b"none"), ["tokens_token_hash_key"]),
     "who holds a token": (lambda: accounts.identify(b"nobody"), ["tokens_token_hash_key"]),
     "who logs in": (lambda: accounts.by_login("7@example.org"), ["users_email"]),
 }
