@@ -62,6 +62,11 @@ async def test_what_is_not_there_is_refused_with_and_without_a_token(
                 refused(await http.request(method, path), 404)
 
 
+@pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 300, "x/" * 3000, "", "%2e%2e/x", "%ff"])
+async def test_a_file_that_is_not_there(client: Client, name: str) -> None:
+    refused(await client.http.get(f"/docs-assets/{name}"), 404)
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_method_that_a_route_does_not_take_is_refused_with_those_that_it_does(
     client: Client, path: str
