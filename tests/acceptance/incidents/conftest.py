@@ -16,6 +16,7 @@ from tests.services.hub import Client, HubServer, llm_settings
 IMAGES_PER_HOUR = 8
 MESSAGES_PER_MINUTE = 6
 FAILED_LOGINS = 3
+IMPORT_LIMIT_MB = 1
 
 
 class ImageServer(FakeOpenAIImages):
@@ -64,6 +65,7 @@ async def guarded(
         HUB_IMAGES_PER_HOUR=str(IMAGES_PER_HOUR),
         HUB_MESSAGES_PER_MINUTE=str(MESSAGES_PER_MINUTE),
         HUB_LOGINS_PER_15_MINUTES=str(FAILED_LOGINS),
+        HUB_IMPORT_LIMIT_MB=str(IMPORT_LIMIT_MB),
         HUB_REGISTRATIONS_PER_DAY="1000",
         HUB_SD_URL=image_server.url,
         HUB_SD_KIND="openai",
