@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 from httpx2 import AsyncClient
 
 from tests.services.hub import Client, HubServer
 from tests.services.refusals import refused
-from tests.services.routes import ROUTES, Home
+from tests.services.routes import ROUTES, Home, Route
 from tests.services.waiting import eventually
 
 PATHS = sorted({route.path for route in ROUTES})
+NOWHERE: Mapping[str, str] = defaultdict(lambda: "018f0000-0000-7000-8000-000000000000")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -62,6 +65,11 @@ async def test_what_is_not_there_is_refused_with_and_without_a_token(
                 refused(await http.request(method, path), 404)
 
 
+@pytest.mark.parametrize("name", ["%00", "a%00b", "x" * 300, "x/" * 3000, "", "%2e%2e/x", "%ff"])
+async def test_a_file_that_is_not_there(client: Client, name: str) -> None:
+    refused(await client.http.get(f"/docs-assets/{name}"), 404)
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_method_that_a_route_does_not_take_is_refused_with_those_that_it_does(
     client: Client, path: str
@@ -87,6 +95,19 @@ async def test_head_is_get_without_the_body(client: Client, route: object) -> No
     assert (head.status_code, head.content) == (get.status_code, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
     assert head.headers.get("content-length") == get.headers.get("content-length")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda r: r.operation)
+async def test_no_answer_is_guessed_at_or_kept_by_others(
+    client: Client, hub: HubServer, route: Route
+) -> None:
+    path = route.path.format_map(NOWHERE)
+    async with AsyncClient(base_url=hub.url) as anyone:
+        for http in (client.http, anyone):
+            answer = await http.request("GET" if route.method == "GET" else "OPTIONS", path)
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cache-control"] in ("no-store", "private, no-cache")
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 async def test_head_of_what_is_not_there(client: Client) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import swagger_ui_bundle
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
+from litestar.exceptions import InternalServerException, NotFoundException
 from litestar.static_files import create_static_files_router
 
 from hub.web.documents import ASYNCAPI, OPENAPI, kept
 from hub.web.documents.page import STYLE, page
+from hub.web.problems import handle_http_error
 
 _ASSETS = "/docs-assets"
 _OPT = {"exclude_from_auth": True}
@@ -91,9 +94,16 @@ docs_router = Router(
     opt=_OPT,
 )
 
+
+def _no_such_file(request: Request[Any, Any, Any], _error: Exception) -> Response[bytes]:
+    return handle_http_error(request, NotFoundException())
+
+
 assets_router = create_static_files_router(
     path=_ASSETS,
     directories=[Path(str(swagger_ui_bundle.swagger_ui_path))],
     include_in_schema=False,
     opt=_OPT,
+    # Names that no file can have: with a NUL in them, or too long.
+    exception_handlers=dict.fromkeys((ValueError, InternalServerException), _no_such_file),
 )

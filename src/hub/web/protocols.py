@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,6 +27,9 @@ logger = get_logger(__name__)
 SEND_TIMEOUT = 30.0
 #: Seconds for which the close frame of a slow client stays to be read behind all the rest.
 LINGER = 60.0
+#: Seconds in which the head of a request has to come, and bytes that it may have, about.
+HEAD_TIMEOUT = 30.0
+HEAD_LIMIT = 65_536
 CLOSE_TOO_SLOW = 1013
 
 
@@ -55,22 +59,77 @@ class _Patience(asyncio.Protocol):
 
 
 class HttpProtocol(_Patience, HttpToolsProtocol):
-    """HTTP: refuses what cannot be parsed as the application does, and hangs up on slow readers."""
+    """HTTP: refuses what cannot be parsed as the application does, and hangs up on who is slow.
+
+    The head of a request, which alone the library would gather for ever, has ``HEAD_LIMIT`` bytes (and what
+    is read at once) and ``HEAD_TIMEOUT`` seconds.
+    """
 
     _waiting_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of a request's head."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Wait no more."""
+        self._await_no_head()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless it is too much for a head."""
+        super().data_received(data)
+        if self._head_timer is None or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_LIMIT:
+            self._refuse(431, "headers_too_large", "The headers are too large", "Send fewer or shorter ones.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._await_no_head()
+        super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words; its log has them
         """Answer and hang up."""
+        detail = "Check the method, the address and the headers."
+        self._refuse(400, "invalid_http", "This is not valid HTTP", detail)
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_bytes = 0
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up_head)
+
+    def _await_no_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up_head(self) -> None:
+        if self._head_bytes:
+            self._refuse(408, "request_timeout", "The request did not come", "Send its head at once.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, title: str, detail: str) -> None:
+        """Answer before there is a request that the application could be asked, and hang up."""
+        if getattr(self.cycle, "response_started", False) and not self.cycle.response_complete:
+            self.transport.close()  # it would be read as a part of the answer before
+            return
         request_id = new_id().hex
-        body = problem(
-            400,
-            "invalid_http",
-            "This is not valid HTTP",
-            "Check the method, the address and the headers.",
-            request_id=request_id,
-        )
+        logger.info("request refused", request_id=request_id, status=status, code=code)
+        body = problem(status, code, title, detail, request_id=request_id)
         head = (
-            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\nContent-Length: {len(body)}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            f"Content-Type: {PROBLEM_JSON}\r\nContent-Length: {len(body)}\r\n"
             f"X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,9 @@ from litestar.exceptions import InternalServerException
 from hub.core.errors import HubError, InvalidPart, InvalidRequestError
 from hub.core.validation import invalid_part
 from hub.domain.accounts.schemas import Identity
+
+#: Seconds in which a body of at most a megabyte has to come.
+BODY_TIMEOUT = 60.0
 
 
 class UnsupportedMediaTypeError(HubError):
@@ -40,8 +44,9 @@ class HubRequest(Request[Identity, None, State]):
     async def body(self) -> bytes:
         """Return the whole body."""
         try:
-            return await super().body()
-        except InternalServerException:  # the framework's word for a client that has left
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await super().body()
+        except (InternalServerException, TimeoutError):  # the framework's word for a client that has left
             raise IncompleteRequestError("Send the whole body.") from None
 
     async def json(self) -> Any:
