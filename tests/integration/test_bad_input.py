@@ -122,11 +122,12 @@ async def fields_of(hub: HubServer, route: Route) -> dict[str, Schema]:
 
 def wrong_values(schema: Schema) -> Iterator[Any]:
     """Return values that a field must not take."""
-    alternatives = schema.get("oneOf", [schema])
+    alternatives = schema.get("anyOf", [schema])
     taken = {"object" if "$ref" in each else each.get("type") for each in alternatives}
     for kind, values in OF_TYPE.items():
         if kind not in taken:
             yield from values
+    schema = {name: bound for each in alternatives for name, bound in each.items()}
     if "string" in taken:
         if "maxLength" in schema:
             yield "x" * (schema["maxLength"] + 1)

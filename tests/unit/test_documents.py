@@ -127,7 +127,7 @@ def test_who_may_do_it_is_told(operation: Document) -> None:
         assert operation["security"] == []
         return
     assert "security" not in operation
-    assert operation["x-required-scopes"] == list(route.scopes)
+    assert operation["x-scopes"] == list(route.scopes)
     for scope in set(route.scopes) - {"*"}:
         assert f"`{scope}`" in operation["description"]
 

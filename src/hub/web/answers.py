@@ -19,7 +19,7 @@ from hub.domain.webhooks.schemas import Webhook
 from hub.web.etags import has_already
 
 #: What can be edited: the answer to an edit has the tag for the next one.
-_EDITABLE = (Companion, Conversation, Message, User, Webhook)
+EDITABLE = (Companion, Conversation, Message, User, Webhook)
 #: A client may keep what it read, and has to ask each time whether it still holds.
 _ASK_AGAIN = "private, no-cache"
 
@@ -40,7 +40,7 @@ class Answer(Response[Any]):
         given = self.headers.get("ETag")
         status = self.status_code or options.get("status_code")
         is_read = request.method == "GET" and status == 200  # noqa: PLR2004 - OK
-        if is_read or isinstance(content, _EDITABLE):
+        if is_read or isinstance(content, EDITABLE):
             self.headers["ETag"] = tag = given or tag_of_body(body)
             if is_read:
                 self.headers.setdefault("Cache-Control", _ASK_AGAIN)

@@ -15,7 +15,8 @@ from hub.core.settings import Settings
 from hub.domain.accounts.schemas import SignIn
 from hub.web.origins import Connection, came_by_https
 
-_NAME = "hub_session"
+#: Its name, without what goes before it over https.
+COOKIE_NAME = "hub_session"
 
 
 def session_cookie(sign_in: SignIn, connection: Connection, settings: Settings) -> Cookie:
@@ -49,4 +50,4 @@ def _cookie(connection: Connection, settings: Settings, value: str, seconds: int
 
 
 def _name(connection: Connection, settings: Settings) -> str:
-    return f"__Host-{_NAME}" if came_by_https(connection, settings) else _NAME
+    return f"__Host-{COOKIE_NAME}" if came_by_https(connection, settings) else COOKIE_NAME

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from hub.core.errors import FieldError
 from hub.core.etags import ANYTHING, Expected
@@ -16,8 +16,8 @@ _EACH = re.compile(_TAG)
 
 IfMatch = Annotated[
     str | None,
-    Parameter(
-        header="If-Match",
+    HeaderParameter(
+        name="If-Match",
         max_length=2000,
         description="The `ETag` that was read: if it has changed meanwhile, 412 is answered.",
     ),

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from hub.core.pages import Page
 from hub.core.text import NO_NUL
@@ -18,8 +18,8 @@ from hub.web.requests import HubRequest
 
 Begins = Annotated[
     str | None,
-    Parameter(
-        query="query",
+    QueryParameter(
+        name="query",
         max_length=254,
         pattern=NO_NUL,
         description="How the username or the email address begins, in any case.",

@@ -47,6 +47,11 @@ HEADERS: Mapping[str, tuple[str, Part, str]] = {
     "Cache-Control": ("Who may keep it, and for how long.", _TEXT, "private, max-age=300"),
     "Accept-Ranges": ("Parts may be asked for.", _TEXT, "bytes"),
     "Content-Range": ("Which part this is.", _TEXT, "bytes 0-1023/48213"),
+    "Set-Cookie": (
+        "Keeps a browser signed in, or has it forget.",
+        _TEXT,
+        "hub_session=Zk3vJ0q9TqW1; HttpOnly; Path=/; SameSite=Lax",
+    ),
     "Content-Disposition": ("A name for the file.", _TEXT, 'attachment; filename="talk.jsonl"'),
 }
 

@@ -6,32 +6,32 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
 import hub
 from hub.core.errors import StartError
-from hub.domain.chat.frames import Frame
-from hub.storage.layout import SUFFIXES
+from hub.web.cookies import COOKIE_NAME
 from hub.web.documents.answers import Part, Refusals, headers, refer
+from hub.web.documents.contents import EVENTS, Contents
 from hub.web.documents.examples import Examples
 from hub.web.documents.operations import Operation, Routes, schemas_of
 from hub.web.documents.values import IDS, PARAMETERS, TAGS
 from hub.web.documents.wording import put_right
-from hub.web.event_stream import event
 from hub.web.problems import Problem
 from hub.web.requests import HubRequest
-from hub.web.uploads import CONVERSATION_TYPES, FIELD, MULTIPART, PICTURE
 
 JSON = "application/json"
-EVENTS = "text/event-stream"
 
 _ABOUT = """Create companions, talk with them and watch the reply stream in.
 
 Errors are RFC 9457 problem documents. Lists are `{"items", "next_cursor"}` with `?limit=` and `?cursor=`. The
 WebSocket at `/api/ws` is described in the [AsyncAPI document](/docs/asyncapi)."""
+
+#: What handlers depend on.
+_PARTS = ("process", "connections", "clients", "traffic")
+_UNCHANGED = "The client has it already, by its `If-None-Match`."
 
 _SECURITY: Part = {
     "token": {
@@ -40,10 +40,14 @@ _SECURITY: Part = {
         "description": "An access token, of a sign-in or a personal one.",
     },
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same token."},
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE_NAME,
+        "description": "What a browser gets that signs in with `cookie`; over https its name begins with "
+        "`__Host-`. What changes something has to come from this server's own pages, or allowed origins.",
+    },
 }
-_BYTES = {"type": "string", "format": "binary"}
-#: What routes with these options take.
-_UPLOADS = {"takes_picture": PICTURE.media_types, "takes_conversation": CONVERSATION_TYPES}
 
 
 def application(handlers: list[Any]) -> Litestar:
@@ -53,9 +57,7 @@ def application(handlers: list[Any]) -> Litestar:
         openapi_config=OpenAPIConfig(title="Companion Hub", version=hub.__version__, render_plugins=()),
         request_class=HubRequest,
         logging_config=None,
-        dependencies={
-            name: Provide(lambda: None, sync_to_thread=False) for name in ("process", "connections")
-        },
+        dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in _PARTS},
     )
 
 
@@ -69,6 +71,7 @@ class _Document:
         routes = Routes(app)
         self._operations = {each.id: each for each in routes.operations}
         self._examples = Examples()
+        self._contents = Contents(self._examples)
         self._refusals = Refusals(self._examples, routes.details)
         types = [kind for each in self._operations.values() for kind in (each.takes, each.gives) if kind]
         self._references, self._schemas = schemas_of([*types, Problem])
@@ -120,7 +123,7 @@ class _Document:
         if operation.is_public:
             made["security"] = []
         else:
-            made["x-required-scopes"] = list(operation.scopes)
+            made["x-scopes"] = list(operation.scopes)
         if told.get("parameters"):
             made["parameters"] = [self._parameter(each) for each in told["parameters"]]
         if body := self._body(operation):
@@ -129,9 +132,8 @@ class _Document:
         return made
 
     def _body(self, operation: Operation) -> Part | None:
-        for option, media_types in _UPLOADS.items():
-            if operation.opt.get(option):
-                return {"required": True, "content": _upload(media_types)}
+        if upload := self._contents.upload(operation.opt):
+            return {"required": True, "content": upload}
         if operation.takes is None:
             return None
         content = {"schema": self._references[operation.takes], "example": self._examples.of(operation.takes)}
@@ -145,6 +147,9 @@ class _Document:
                 answers[status] = self._success(operation, status, answer) | {"headers": refer(names)}
             elif status != "400":  # of which the framework has a shape that is never sent
                 answers[status] = self._own(answer) | {"headers": refer(())}
+        if operation.gives is not None and operation.is_read:
+            told_before = refer({"ETag", "Cache-Control"})
+            answers["304"] = {"description": _UNCHANGED, "headers": told_before}
         if operation.opt.get("gives_picture"):
             self._give_picture(answers, names)
         return dict(sorted(answers.items()))
@@ -159,9 +164,8 @@ class _Document:
             }
             return {"description": _first_line(operation.gives), "content": {JSON: content}}
         media_type = next(iter(answer.get("content", {EVENTS: {}})))
-        if media_type == EVENTS:
-            return {"description": "The events.", "content": {EVENTS: self._events()}}
-        return {"description": "The content.", "content": {media_type: {"schema": _BYTES}}}
+        about = "The events." if media_type == EVENTS else "The content."
+        return {"description": about, "content": {media_type: self._contents.answer(media_type)}}
 
     def _own(self, answer: Part) -> Part:
         """Return an answer that a route declares itself."""
@@ -174,7 +178,7 @@ class _Document:
 
     def _give_picture(self, answers: Part, names: set[str]) -> None:
         """Say what comes back: bytes, a part of them, or word that the client has them already."""
-        content: Part = {media_type: {"schema": _BYTES} for media_type in SUFFIXES}
+        content = self._contents.pictures()
         whole = refer(names - {"Content-Range"})
         answers["200"] = {"description": "The picture.", "content": content, "headers": whole}
         answers["206"] = {
@@ -183,7 +187,7 @@ class _Document:
             "headers": refer(names),
         }
         answers["304"] = {
-            "description": "The client has it already, by its `If-None-Match`.",
+            "description": _UNCHANGED,
             "headers": whole,
         }
         answers["416"] = self._refusals.beyond()
@@ -210,18 +214,6 @@ class _Document:
         if name.endswith("_id") and name not in PARAMETERS:
             return f"The {name.removesuffix('_id').replace('_', ' ')}'s id."
         return self._examples.look_up(PARAMETERS, name, "PARAMETERS")
-
-    def _events(self) -> Part:
-        """Show the events of a short reply."""
-        shown = (
-            "response.in_progress",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.completed",
-        )
-        frames = {str(each.__struct_config__.tag): each for each in Frame.__subclasses__()}
-        told = [event(msgspec.convert(self._examples.of(frames[name]), frames[name])) for name in shown]
-        return {"schema": {"type": "string"}, "example": b"".join(told).decode()}
 
 
 def _each(paths: Part) -> Iterator[tuple[str, str, Part]]:

@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import ParameterKwarg
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 from msgspec import Struct
 
 from hub.core.pages import Page
 from hub.domain.accounts.errors import InsufficientScopeError, NotAllowedError
 from hub.domain.limits.errors import TooManyRequestsError
 from hub.storage.codec.errors import TooManyPixelsError, UnreadableImageError, UnsupportedImageError
+from hub.web.answers import EDITABLE
 from hub.web.auth import EVERY_TOKEN, Authentication
 from hub.web.documents.refusals import Found, Reader
-
-#: What a handler asks for that no client sends.
-_NO_PARAMETERS = {"self", "request", "process", "connections", "data"}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -29,6 +29,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     id: str
     path: str
+    method: str
     about: str
     opt: dict[str, Any]
     takes: Any
@@ -40,6 +41,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     def is_public(self) -> bool:
         """Whether it needs no token."""
         return bool(self.opt.get("exclude_from_auth"))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -54,6 +60,8 @@ class Operation(Struct, frozen=True, kw_only=True):
             names |= {"RateLimit", "RateLimit-Policy"}
         if typing.get_origin(self.gives) is Page:
             names.add("Link")
+        if self.gives is not None and (self.is_read or self.gives in EDITABLE):
+            names |= {"ETag", "Cache-Control"} if self.is_read else {"ETag"}
         return names
 
 
@@ -76,14 +84,15 @@ class Routes:
         return Operation(
             id=str(handler.operation_id),
             path=path,
+            method=min(handler.http_methods),
             about=inspect.getdoc(handler.fn) or "",
             opt=dict(handler.opt),
             takes=body.annotation if body is not None else None,
             gives=_json_of(handler.parsed_return_field.annotation),
             found=self._found(handler),
             has_parameters=any(
-                name not in _NO_PARAMETERS and f"{{{name}}}" not in path
-                for name in handler.parsed_fn_signature.parameters
+                _is_sent(parameter) and f"{{{name}}}" not in path
+                for name, parameter in handler.parsed_fn_signature.parameters.items()
             ),
         )
 
@@ -101,6 +110,11 @@ class Routes:
             if scopes == EVERY_TOKEN:
                 found.errors.discard(InsufficientScopeError)
         return found
+
+
+def _is_sent(parameter: FieldDefinition) -> bool:
+    """Tell whether it is in the request, unlike what a handler depends on."""
+    return isinstance(parameter.kwarg_definition, ParameterKwarg)
 
 
 def _method(owner: type, name: str) -> Callable[..., Any]:

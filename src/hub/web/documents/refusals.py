@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hub.core.errors import HubError
+from hub.web.cookies import forgotten, session_cookie
 from hub.web.documents.source import (
     Function,
     Instance,
@@ -151,6 +152,8 @@ class _Visitor(ast.NodeVisitor):
         function = plain(called)
         if function is not None and function.__qualname__ == "Limits.take" and node.args:
             self._limit(node.args[0])
+        if function is not None and function in (session_cookie, forgotten):
+            self._found.headers.add("Set-Cookie")
         if isinstance(called, type):
             self._note_detail(called, node)
             made = inspect.getattr_static(called, "__init__", None)

@@ -1,0 +1,64 @@
+"""Bodies and answers that are not one JSON value: files, pictures, events, lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hub.domain.archive.lines import NDJSON, FirstLine, LastLine, MessageLine
+from hub.domain.chat.frames import (
+    OutputTextDelta,
+    OutputTextDone,
+    ResponseCompleted,
+    ResponseInProgress,
+)
+from hub.storage.layout import SUFFIXES
+from hub.web.documents.examples import Examples
+from hub.web.event_stream import event
+from hub.web.uploads import CONVERSATION_TYPES, FIELD, MULTIPART, PICTURE
+
+Part = dict[str, Any]
+
+EVENTS = "text/event-stream"
+
+_BYTES: Part = {"type": "string", "format": "binary"}
+_FORM: Part = {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD]}
+
+
+class Contents:
+    """What goes over the wire as text or bytes, with examples."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+
+    def upload(self, opt: dict[str, Any]) -> Part | None:
+        """Return the contents of a request that brings a file, None for one that does not."""
+        if opt.get("takes_picture"):
+            return {media_type: {"schema": _BYTES} for media_type in PICTURE.media_types} | _form()
+        if opt.get("takes_conversation"):
+            return {media_type: self._lines() for media_type in CONVERSATION_TYPES} | _form()
+        return None
+
+    def answer(self, media_type: str) -> Part:
+        """Return the content of an answer of this type."""
+        if media_type == EVENTS:
+            return self._events()
+        return self._lines() if media_type == NDJSON else {"schema": _BYTES}
+
+    def pictures(self) -> Part:
+        """Return the contents of an answer that is a picture."""
+        return {media_type: {"schema": _BYTES} for media_type in SUFFIXES}
+
+    def _events(self) -> Part:
+        kinds = (ResponseInProgress, OutputTextDelta, OutputTextDone, ResponseCompleted)
+        told = [event(msgspec.convert(self._examples.of(kind), kind)) for kind in kinds]
+        return {"schema": {"type": "string"}, "example": b"".join(told).decode()}
+
+    def _lines(self) -> Part:
+        lines = [self._examples.of(kind) for kind in (FirstLine, MessageLine, LastLine)]
+        return {"schema": {"type": "string"}, "example": msgspec.json.Encoder().encode_lines(lines).decode()}
+
+
+def _form() -> Part:
+    return {MULTIPART: {"schema": _FORM}}
