@@ -61,3 +61,37 @@ async def test_x(ai: openai.AsyncOpenAI, model: str) -> None:
     b = await ai.responses.create(model=model, input="x", background=True)
     print(b.status)
     async for e in await ai.responses.retrieve(b.id, stream=True): print(e.type)
+
+
+async def test_ws(ai: openai.AsyncOpenAI, model: str, client: Client) -> None:
+    async with ai.responses.connect() as c:
+        await c.response.create(model=model, input="hello")
+        async for e in c:
+            print(e)
+            if e.type == "response.completed":
+                break
+        r = e.response.id
+        await c.response.create(model=model, input="hello2", previous_response_id=r, stream_id="s1", store=False)
+        async for e in c:
+            print(e.type)
+            if e.type == "response.completed":
+                break
+        await c.response.create(model=model, input="hello2", previous_response_id=e.response.id, stream_id="s1", store=False)
+        async for e in c:
+            print(e.type)
+            if e.type == "response.completed":
+                break
+        await c.response.create(model="x", input="hello2", previous_response_id=r, stream_id="s1")
+        print(await c.recv())
+        await c.send({"type": "response.nothing"})
+        print(await c.recv())
+        await c.response.create(model=model, input="x" * 200_000)
+        async for e in c:
+            print(e.type)
+            if e.type == "response.completed":
+                break
+    async with openai.AsyncOpenAI(base_url=f"{client.url}/v1", api_key="no", max_retries=0) as found:
+        try:
+            async with found.responses.connect() as c: pass
+        except Exception as e:
+            print(repr(e), e.response.body)
