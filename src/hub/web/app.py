@@ -50,6 +50,7 @@ from hub.web.v1.chat import ChatController
 from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
 from hub.web.v1.models import ModelController
 from hub.web.v1.responses import ResponsesController
+from hub.web.v1.socket import responses_socket
 from hub.web.ws.route import socket_route
 from hub.web.ws.traffic import Traffic
 
@@ -74,6 +75,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     ModelController,
     ChatController,
     ResponsesController,
+    responses_socket,
     socket_route,
     index,
     setup_form,

@@ -20,11 +20,15 @@ from hub.web.problems import PROBLEM_JSON, problem
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
+    from websockets.http11 import Request
 
 logger = get_logger(__name__)
 
 #: Seconds in which a client has to take what waits for it.
 SEND_TIMEOUT = 30.0
+#: Bytes that a frame may have where a client sends a whole talk at once, as much as by HTTP.
+TALK_LIMIT = 1_048_576
+TALK_PATHS = ("/v1/responses",)
 #: Seconds for which the close frame of a slow client stays to be read behind all the rest.
 LINGER = 60.0
 #: Seconds in which the head of a request has to come, and bytes that it may have, about.
@@ -153,6 +157,12 @@ class HttpProtocol(_Patience, HttpToolsProtocol):
 
 class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
     """WebSocket: closes with 1013 on a client that does not read."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin; where talks are sent, frames may be larger."""
+        if event.path.partition("?")[0] in TALK_PATHS:
+            self.conn.max_message_size = TALK_LIMIT
+        super().handle_connect(event)
 
     def pause_writing(self) -> None:
         """Have senders wait for the client, but not forever."""

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import UNSET, Struct
 
 from hub.core.errors import HubError, InvalidRequestError
@@ -119,17 +119,18 @@ class OpenAIErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(PREFIX):
+        if not str(scope.get("path", "")).startswith(PREFIX):  # the lifespan has none
             await self._app(scope, receive, send)
             return
-        begun: HTTPResponseStartEvent | None = None
+        kind = "http.response" if scope["type"] == ScopeType.HTTP else "websocket.http.response"
+        begun: Any = None
         body = b""
 
-        async def answer(message: Message) -> None:
+        async def answer(message: Any) -> None:
             nonlocal begun, body
-            if message["type"] == "http.response.start" and _is_problem(message):
+            if message["type"] == f"{kind}.start" and _is_problem(message):
                 begun = message
-            elif message["type"] == "http.response.body" and begun is not None:
+            elif message["type"] == f"{kind}.body" and begun is not None:
                 body += message["body"]
                 if not message.get("more_body", False):
                     await _send_error(begun, body, send)
@@ -139,19 +140,20 @@ class OpenAIErrors:
         await self._app(scope, receive, answer)
 
 
-def _is_problem(message: HTTPResponseStartEvent) -> bool:
-    content_type = dict(message["headers"]).get(b"content-type", b"")
+def _is_problem(message: Any) -> bool:
+    content_type: bytes = dict(message["headers"]).get(b"content-type", b"")
     return content_type.startswith(PROBLEM_JSON.encode())
 
 
-async def _send_error(begun: HTTPResponseStartEvent, body: bytes, send: Send) -> None:
+async def _send_error(begun: Any, body: bytes, send: Send) -> None:
     body = _translated(body) if body else b""  # HEAD has none
     headers = MutableScopeHeaders.from_message(begun)
     headers["Content-Type"] = "application/json"
     if body:
         headers["Content-Length"] = str(len(body))
     await send(begun)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    end: Any = {"type": begun["type"].replace(".start", ".body"), "body": body, "more_body": False}
+    await send(end)
 
 
 def _translated(body: bytes) -> bytes:
