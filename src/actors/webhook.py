@@ -27,14 +27,19 @@ class Webhooks(Attempts["WebhookAttempt"]):
     def __init__(self, process: Process, keeper: Keeper) -> None:
         super().__init__(process, keeper)
         self._most = max(int(process.settings.worker_threads * SHARE), 1)
+        self._beginning = 0
 
     async def begin(self, job_id: UUID) -> WebhookAttempt | None:
         """Claim the job; None when there is nothing to do, or no place for it now."""
-        if self.running >= self._most:
-            await queue.forget_published([job_id])
+        if self.running + self._beginning >= self._most:
+            await queue.forget_published([job_id])  # the next sweep rings again, here or elsewhere
             return None
         cap = self.process.settings.turn_cap
-        sending = await attempts.begin(job_id, worker=self.process.name, cap=cap)
+        self._beginning += 1
+        try:
+            sending = await attempts.begin(job_id, worker=self.process.name, cap=cap)
+        finally:
+            self._beginning -= 1
         return WebhookAttempt(self.process, sending) if sending is not None else None
 
 

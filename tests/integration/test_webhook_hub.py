@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import End, reply
+from tests.fakes.llm_script import End, Script, reply
 from tests.fakes.receiver import Receiver, told
 from tests.services.fixtures import new_database
 from tests.services.hub import PROJECT, Client, HubServer, base_environment, llm_settings
@@ -56,6 +57,7 @@ async def server(
         module="tests.services.hub_with_names",
         HUB_DATABASE_URL=await new_database(postgres),
         NAMES_FILE=str(names.file),
+        HUB_WORKER_THREADS="8",
         PYTHONPATH=f"{base_environment(folder)['PYTHONPATH']}:{PROJECT}",
         **llm_settings(model.url, HUB_LLM_TIMEOUT="60"),
     )
@@ -94,6 +96,31 @@ async def test_a_name_that_changes_its_mind_leads_nowhere(
     assert (tried["status"], tried["status_code"]) == ("queued", None)
     assert tried["error"] == "it is not on the public internet"
     assert receiver.connections == before
+
+
+async def test_slow_receivers_take_a_quarter_of_the_places_at_most(
+    server: HubServer, receiver: Receiver
+) -> None:
+    """What finds no place is sent as soon as there is one, and replies are written meanwhile."""
+    go_on = asyncio.Event()
+    paths = [f"/slow/{number}" for number in range(4)]
+
+    def asked() -> int:
+        return sum(len(receiver.at(path)) for path in paths)
+
+    async with signed_in(server) as client:
+        for path in paths:
+            receiver.script(path, Script(status=204, framing="length", before_head=(go_on,)))
+            webhook = await client.webhook(receiver.url(path))
+            await client.http.post(f"/api/webhooks/{webhook['id']}/test")
+        await receiver.wait_for(lambda: asked() == 2)
+        conversation = await client.conversation()
+        for number in range(3):
+            sent = await client.send(conversation["id"], f"Say something about {number}")
+            assert (await client.ended(sent["response"]["id"]))["status"] == "completed"
+        assert asked() == 2
+        go_on.set()
+        await receiver.wait_for(lambda: asked() >= len(paths))
 
 
 async def test_what_was_sent_before_a_crash_is_sent_again_under_the_same_id(
