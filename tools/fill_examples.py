@@ -1,7 +1,7 @@
 """Put the files that a page names into it: ``python tools/fill_examples.py PAGE...``.
 
-A page names one by ``<!-- example: FILE -->`` on a line by itself, relative to the page; the block of code behind
-it is written anew.
+A page names one by ``<!-- example: FILE -->`` on a line by itself, relative to the page; the block of code
+behind it is written anew.
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ from datetime import timedelta
 import pytest
 
 from hub.core.redaction import scrub
+from hub.core.settings import Settings
 from hub.domain.accounts.errors import NotSignedInError
 from hub.domain.accounts.service import AccountService
 from hub.domain.accounts.token_text import digest, hint_of, may_be_real, new_personal_token, new_secret
+from hub.domain.limits.service import Limits
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -46,7 +48,7 @@ def test_a_sign_in_is_never_taken_for_a_mistyped_personal_token() -> None:
 
 
 async def test_a_mistyped_token_is_refused_without_a_database() -> None:
-    accounts = AccountService(token_life=timedelta(days=1))
+    accounts = AccountService(token_life=timedelta(days=1), limits=Limits(Settings()))
     token = new_personal_token()
     with pytest.raises(NotSignedInError):
         await accounts.identify(token[:-1] + ("x" if token[-1] != "x" else "y"))

@@ -49,7 +49,9 @@ def rules_of(settings: Settings) -> dict[Action, Rule]:
         return Rule(limit=limit, window=window, words=words)
 
     return {
-        Action.LOGIN: rule(logins, timedelta(minutes=15), f"A password may be wrong {logins} times in 15 minutes."),
+        Action.LOGIN: rule(
+            logins, timedelta(minutes=15), f"A password may be wrong {logins} times in 15 minutes."
+        ),
         Action.REGISTER: rule(
             registrations, _DAY, f"{registrations} accounts may be created from one address in a day."
         ),

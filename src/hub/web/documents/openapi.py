@@ -238,8 +238,3 @@ def _described(operation: Operation) -> str:
 def _first_line(kind: Any) -> str:
     plain = getattr(kind, "__origin__", kind)
     return (inspect.getdoc(plain) or "").partition("\n\n")[0].replace("``", "`").replace("\n", " ")
-
-
-def _upload(media_types: tuple[str, ...]) -> Part:
-    form = {"type": "object", "properties": {FIELD: _BYTES}, "required": [FIELD], "title": "Upload"}
-    return {**{each: {"schema": _BYTES} for each in media_types}, MULTIPART: {"schema": form}}
