@@ -216,14 +216,18 @@ async def test_companions_are_counted_by_what_is_done_to_them(ada: Client) -> No
 
 
 async def test_a_header_and_an_api_key_share_the_limits(limited: HubServer, ada: Client) -> None:
+    """CVE-2026-45339: limits passed by sending the token in another header."""
     conversation = await ada.conversation()
     await use_up(limited, "chat", ada.user["id"], limit=MESSAGES)
     path = f"/api/conversations/{conversation['id']}/messages"
+    made = await ada.http.post("/api/me/tokens", json={"name": "A script", "scopes": ["chat"]})
+    assert made.status_code == 201
     spellings: list[dict[str, str]] = [
         {"x-api-key": ada.token},
         {"Authorization": f"Bearer {ada.token}"},
-        {"Authorization": f"Bearer {ada.token}", "x-api-key": "another"},
         {"x-api-key": ada.token, "X-Forwarded-For": "203.0.113.9"},
+        {"x-api-key": made.json()["token"]},
+        {"Authorization": f"Bearer {made.json()['token']}"},
     ]
     del ada.http.headers["Authorization"]
     for headers in spellings:
