@@ -260,13 +260,13 @@ async def test_frames_of_all_sockets_of_a_user_are_counted_together(ada: Client)
         await first.expect("conversation.item.added")  # so it has read them all
         for _ in range(FRAMES - FRAMES // 2):
             await second.send(**frame)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await second.connection.wait_closed()
         assert second.connection.close_code == 4429
         assert re.fullmatch(r"too many frames, come again in \d+ s", second.connection.close_reason or "")
         await first.connection.ping()
         await first.send(**frame)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await first.connection.wait_closed()
         assert first.connection.close_code == 4429
 
@@ -277,7 +277,7 @@ async def test_a_socket_too_many_is_closed_and_another_may_come_once_one_has_gon
         address = ada.url.replace("http", "ws", 1) + "/api/ws"
         headers = {"Authorization": f"Bearer {ada.token}"}
         async with websockets.connect(address, additional_headers=headers) as one_more:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await one_more.wait_closed()
             assert one_more.close_code == 4429
             assert "too many sockets" in (one_more.close_reason or "")
@@ -290,7 +290,7 @@ async def test_a_socket_too_many_is_closed_and_another_may_come_once_one_has_gon
                 return None
             return True
 
-        await within(10, comes_in)
+        await within(30, comes_in)
 
 
 async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, tmp_path: Path) -> None:
@@ -302,6 +302,7 @@ async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, 
     async with AsyncClient(base_url=server.url, timeout=30) as http:
         answers = []
         for number in range(6):
+            await query(database, "UPDATE rate_limits SET reset_at = reset_at + interval '1 minute'")
             headers = {
                 name: f"for=203.0.113.{number}" if name == "Forwarded" else f"203.0.113.{number}"
                 for name in forged

@@ -12,7 +12,7 @@ import pytest
 from hub.core.clock import utc_now
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
-from hub.domain.accounts import administration, invites, personal_tokens, token_queries
+from hub.domain.accounts import administration, attempt_queries, invites, personal_tokens, token_queries
 from hub.domain.accounts import queries as accounts
 from hub.domain.chat import idempotency, turns
 from hub.domain.chat import queries as chat
@@ -326,6 +326,14 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "one more of what is counted": (
         lambda: limits.take("send", "7", limit=3, window=timedelta(hours=1)),
+        ["rate_limits_bucket"],
+    ),
+    "one more failure of what waits": (
+        lambda: attempt_queries.fail("send", "9", longest=timedelta(minutes=1)),
+        ["rate_limits_bucket"],
+    ),
+    "one failure less": (
+        lambda: attempt_queries.take_back("send", "9", failures=1, longest=timedelta(minutes=1)),
         ["rate_limits_bucket"],
     ),
     "one less of what is counted": (lambda: limits.give_back("send", "8", limit=3), ["rate_limits_bucket"]),
