@@ -60,7 +60,8 @@ async def test_users_are_listed_and_found(admin: Client, client: Client, other: 
 async def test_disabling_ends_all_and_enabling_lets_sign_in_again(
     admin: Client, client: Client, llm: FakeLLM, answers: Answers
 ) -> None:
-    answers.give("Tell me all", reply(["Half of it", " and more"], between={1: End.HANG}))
+    for said in ("Tell me all", "Think aloud"):
+        answers.give(said, reply(["Half of it", " and more"], between={1: End.HANG}))
     conversation = await client.conversation()
     gone = llm.disconnects
     async with client.socket() as socket:
@@ -68,6 +69,9 @@ async def test_disabling_ends_all_and_enabling_lets_sign_in_again(
         await socket.say(conversation["id"], "Tell me all")
         response_id = await socket.reads("Half of it")
         waiting = (await client.send(conversation["id"], "And then?"))["response"]["id"]
+        model = f"companion/{conversation['companion_id']}"
+        asked = {"model": model, "input": "Think aloud", "background": True}
+        thinking = (await client.http.post("/v1/responses", json=asked)).json()["id"]
         answer = await change(admin, client, disabled=True)
         assert answer.json()["disabled_at"] is not None
         async with asyncio.timeout(5):
@@ -85,6 +89,7 @@ async def test_disabling_ends_all_and_enabling_lets_sign_in_again(
     client.use((await client.http.post("/api/auth/login", json=body)).json()["access_token"])
     for each in (response_id, waiting):
         assert (await client.response(each))["status"] == "cancelled"
+    assert (await client.http.get(f"/v1/responses/{thinking}")).json()["status"] == "cancelled"
     retried = await client.http.post(f"/api/responses/{waiting}/retry")
     assert (await client.ended(retried.json()["id"]))["status"] == "completed"
 

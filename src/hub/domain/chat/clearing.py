@@ -126,7 +126,9 @@ class Clearing:
             ended = await administration.change(user_id, command)
             if command.disabled is True:
                 cancelled = await store.cancel_user(user_id)
-                conversations = await queries.cancel_responses([each.job_id for each in cancelled])
+                job_ids = [each.job_id for each in cancelled]
+                conversations = await queries.cancel_responses(job_ids)
+                await completions.cancel_many(job_ids)
         await self._tell(cancelled, conversations)
         return ended
 

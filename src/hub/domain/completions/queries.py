@@ -114,6 +114,16 @@ async def end(completion_id: UUID, *, status: str, error: ResponseError | None =
         )
 
 
+async def cancel_many(completion_ids: list[UUID]) -> None:
+    """Mark those of some completions cancelled that have not ended; what they have said so far stays."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE completions SET status = 'cancelled', completed_at = now()"
+            " WHERE id = ANY($1) AND status IN ('queued', 'in_progress')",
+            completion_ids,
+        )
+
+
 async def delete(completion_id: UUID) -> None:
     """Forget a completion; its job stays, without a word of it."""
     async with ENGINE.connection() as connection:
