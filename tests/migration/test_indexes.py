@@ -14,6 +14,8 @@ from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.accounts import administration, attempt_queries, invites, personal_tokens, token_queries
 from hub.domain.accounts import queries as accounts
+from hub.domain.archive import export, search_queries
+from hub.domain.archive.words import parse
 from hub.domain.chat import idempotency, turns
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
@@ -64,8 +66,10 @@ EXPECTED = {
     "jobs_subject": "(subject_id)",
     "jobs_user_slot": "(user_id, slot) INCLUDE (kind) WHERE ((status)::text = 'in_progress'::text)",
     "jobs_user_waiting": "(user_id, kind, sequence) WHERE ((status)::text = 'queued'::text)",
+    "messages_owner": "(user_id, created_at DESC, id DESC)",
     "messages_response_id_key": "(response_id)",
     "messages_image": "(image_id) WHERE (image_id IS NOT NULL)",
+    "messages_words": "to_tsvector('simple'::regconfig, \"left\"(content, 50000)))) WITH",
     "rate_limits_expiry": "(reset_at)",
     "responses_active": "(conversation_id) WHERE ((status)::text = ANY",
     "responses_conversation": "(conversation_id)",
@@ -189,6 +193,8 @@ def made(kind: str) -> UUID:
 
 USER, COMPANION, CONVERSATION = made("user8"), made("companion7"), made("conversation7")
 AFTER = TimeCursor(utc_now(), made("none"))
+SCOPE = search_queries.Scope(USER, None, None, None, 5)
+NARROW = search_queries.Scope(USER, COMPANION, CONVERSATION, AFTER, 5)
 REMOVAL = removals.Waiting(made("none"), COMPANION, "header", "hash0", utc_now() - timedelta(hours=1))
 FAMILIES = [Family(COMPANION, "generated", f"hash{number}") for number in range(5)]
 
@@ -211,6 +217,12 @@ PICTURE = NewRequest(
     width=64,
     height=64,
 )
+
+
+async def exported(conversation_id: UUID, *, user_id: UUID) -> None:
+    """Export a conversation to nowhere."""
+    async for _ in export.write(await export.find(conversation_id, user_id=user_id)):
+        pass
 
 
 async def in_transaction(write: Callable[[], Awaitable[object]]) -> None:
@@ -236,6 +248,26 @@ def claim_of(name: str) -> Claim:
 
 HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     "history": (lambda: chat.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
+    "messages that have a word": (
+        lambda: search_queries.by_words(search_queries.Wish("'word'"), SCOPE),
+        ["messages_words"],
+    ),
+    "the next page of those in a conversation": (
+        lambda: search_queries.by_words(search_queries.Wish("'word'"), NARROW),
+        ["messages_words"],
+    ),
+    "messages that have a phrase": (
+        lambda: search_queries.by_words(search_queries.Wish("'word' <-> 'word'"), SCOPE),
+        ["messages_words", "messages_pkey"],
+    ),
+    "messages that have a part of a word": (
+        lambda: search_queries.by_parts(parse("wor"), SCOPE),
+        ["messages_owner"],
+    ),
+    "an export": (
+        lambda: exported(CONVERSATION, user_id=USER),
+        ["conversations_pkey", "messages_position"],
+    ),
     "conversations of a user": (
         lambda: chat.conversation_page(user_id=USER, companion_id=None, limit=5, after=None),
         ["conversations_owner"],

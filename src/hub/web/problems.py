@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +35,9 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
+
+#: What the framework says of a parameter that is not there.
+_MISSING = re.compile(r"Missing required \w+ parameter '([^']{1,100})'")
 
 #: How what the web itself refuses is called, by status.
 TITLES = {
@@ -161,6 +165,8 @@ def _not_over_http() -> Response[bytes]:
 
 
 def _parameters(request: Request[Any, Any, Any], error: ValidationException) -> list[InvalidPart]:
+    if (missing := _MISSING.match(error.detail)) is not None:
+        return [InvalidPart(f"/{missing[1]}", "This parameter is missing.")]
     extra = error.extra if isinstance(error.extra, list) else []
     return [_parameter(request, each) for each in extra if isinstance(each, dict)]
 

@@ -8,12 +8,13 @@
 | 5 | checks of lengths are there, and nobody calls them | test_05... |
 | 11 | asking for the health leads to the sign-in | test_11... |
 | 12 | two messages at once mix, and overwrite the scene of each other | the three of test_12... |
-| 13 | a reply cannot be stopped or asked for again, and programs cannot use it | test_13... |
+| 13 | a reply cannot be stopped or asked for again, and programs cannot use it | the first of test_13... |
+| 13 | what was said can neither be searched nor taken along | the second of test_13... |
 
 The others are in ``test_original_defects_of_pictures.py``, and 8 in ``test_original_defects_of_wipes.py``.
 
-Of 13, stopping a reply, trying it again and an API are there. Still to come are another reply in place of a
-finished one, editing a message, searching, and taking one's data along.
+Of 13, stopping a reply, trying it again, searching, taking a talk along and an API are there. Still to come are
+another reply in place of a finished one, and editing a message.
 """
 
 from __future__ import annotations
@@ -301,3 +302,25 @@ async def test_13_a_reply_can_be_stopped_and_tried_again_by_any_program(
     paths = (await ada.http.get("/docs/openapi.json")).json()["paths"]
     for path in ("cancel", "retry", "events"):
         assert f"/api/responses/{{response_id}}/{path}" in paths
+
+
+async def test_13_what_was_said_can_be_searched_and_taken_along(
+    ada: Client, ben: Client, replies: Answers
+) -> None:
+    conversation = (await ada.conversation())["id"]
+    replies.give("What sleeps in winter?", reply("Only the hedgehog sleeps."))
+    sent = await ada.send(conversation, "What sleeps in winter?")
+    await ada.ended(sent["response"]["id"])
+    found = (await ada.http.get("/api/search", params={"q": "hedgehog sleeps"})).json()["items"]
+    assert [hit["message"]["content"] for hit in found] == ["Only the hedgehog sleeps."]
+    assert (await ben.http.get("/api/search", params={"q": "hedgehog"})).json()["items"] == []
+    file = (await ada.http.get(f"/api/conversations/{conversation}/export")).content
+    elsewhere = await ben.http.post(
+        "/api/conversations/import",
+        params={"companion_id": (await ben.companion())["id"]},
+        content=file,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert elsewhere.status_code == 201
+    said = [each["content"] for each in await ben.messages(elsewhere.json()["id"])]
+    assert said == ["What sleeps in winter?", "Only the hedgehog sleeps."]

@@ -20,8 +20,9 @@ from hub.domain.images import queries as images
 
 logger = get_logger(__name__)
 
-#: Messages that are read at once.
+#: Messages that are read at once, and bytes of text at which no more are added to them.
 BATCH = 500
+BATCH_BYTES = 1_000_000
 
 _NAME_LENGTH = 80
 _NOT_IN_NAMES = re.compile(r"[^\w .,-]+")
@@ -53,11 +54,16 @@ FROM conversations JOIN companions ON companions.id = companion_id
 WHERE conversations.id = $1 AND conversations.user_id = $2
 """
 
-# Reads nothing once messages were taken out: those that are left may not fit what was read before.
+# As many messages as are not too long together, at least one; octet_length() does not unpack what is packed.
+# Nothing once messages were taken out: those that are left may not fit what was read before.
 _BATCH = """
-SELECT position, role, content, messages.created_at, image_id FROM messages
-JOIN conversations ON conversations.id = conversation_id AND epoch = $4
-WHERE conversation_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $5
+SELECT position, role, content, created_at, image_id FROM (
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY position) - octet_length(content) AS before FROM (
+        SELECT position, role, content, messages.created_at, image_id FROM messages
+        JOIN conversations ON conversations.id = conversation_id AND epoch = $4
+        WHERE conversation_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $5
+    ) AS next
+) AS counted WHERE before < $6 ORDER BY position
 """
 
 
@@ -112,7 +118,9 @@ async def _lines(talk: Talk) -> AsyncIterator[bytes]:
 
 async def _batch(talk: Talk, *, after: int) -> list[MessageLine]:
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_BATCH, talk.id, after, talk.last_position, talk.epoch, BATCH)
+        rows = await connection.fetch(
+            _BATCH, talk.id, after, talk.last_position, talk.epoch, BATCH, BATCH_BYTES
+        )
     pictures = await _pictures({row["image_id"] for row in rows if row["image_id"]})
     return [
         MessageLine(
