@@ -29,6 +29,7 @@ async def test_every_route_is_in_the_table_that_the_other_tests_go_through(hub: 
     documented = {
         (operation["operationId"], method.upper(), path, "requestBody" in operation)
         for path, method, operation in operations(document)
+        if not path.startswith("/v1/")  # whose errors and tests are of another shape
     }
     assert documented == {
         (each.operation, each.method, each.path, each.body is not None or each.upload or each.talk)

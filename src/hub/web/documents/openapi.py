@@ -124,7 +124,7 @@ class _Document:
         if operation.is_public:
             made["security"] = []
         else:
-            made["x-scopes"] = list(operation.scopes)
+            made["x-required-scopes"] = list(operation.scopes)
         if told.get("parameters"):
             made["parameters"] = [self._parameter(each) for each in told["parameters"]]
         if body := self._body(operation):

@@ -94,7 +94,6 @@ VALUES: dict[str, Any] = {
     | {
         "status": "failed",
         "error": {"code": "llm_unavailable", "message": "The language model does not answer. Try again."},
-        "completed_at": LATER,
     },
     "ResponseCancelled.response": _NOT_BEGUN
     | {"status": "cancelled", "output_text": TEXT[:13], "completed_at": LATER},
@@ -212,6 +211,11 @@ VALUES: dict[str, Any] = {
     "input_tokens": 412,
     "output_tokens": 24,
     "has_more": False,
+    "ApiError.type": "invalid_request_error",
+    "ApiError.code": "model_not_found",
+    "ApiError.message": "There is no such companion. It may have been deleted.",
+    "ApiError.param": "model",
+    "ErrorEvent.status": 404,
     "item_id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
     "sequence_number": 3,
     # how the hub is
