@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from hub.domain.chat import frames as told
 from hub.web.documents.frames import sockets
+from hub.web.v1 import response_objects
 from hub.web.ws import frames, route, session
 from tests.services.documents import Document, asyncapi, bundled, resolve
 from tests.services.hub import PROJECT, Client, HubServer
@@ -39,15 +40,16 @@ def tags(module: Any) -> set[str]:
 
 def test_every_frame_of_the_code_is_in_the_document() -> None:
     assert tags(frames) | tags(told) <= set(messages())
+    assert {f"responses.{tag}" for tag in tags(response_objects) if "." in tag} <= set(messages())
 
 
 def test_every_message_belongs_to_a_channel_and_to_one_direction() -> None:
     document = asyncapi()
     for channel in document["channels"].values():
-        for reference in channel["messages"].values():
-            assert resolve(document, reference)["name"] in messages()
+        for name, reference in channel["messages"].items():
+            assert resolve(document, reference) is messages()[name]
     directions = [
-        (operation["action"], resolve(document, reference)["name"])
+        (operation["action"], reference["$ref"].rpartition("/")[2])
         for operation in document["operations"].values()
         for reference in operation["messages"]
     ]
@@ -132,8 +134,8 @@ async def test_the_document_and_its_page_are_served_with_nothing_from_elsewhere(
         assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//|<script""", page.text)
         for address in set(re.findall(r"""(?:src|href)="(/[^"]+)\"""", page.text)):
             assert (await http.get(address)).status_code == 200, address
-        for name in messages():
-            assert f'id="{name}"' in page.text
+        for message in messages().values():
+            assert f'id="{message["name"]}"' in page.text
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 

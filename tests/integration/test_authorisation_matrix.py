@@ -72,6 +72,8 @@ async def operations(hub: HubServer) -> list[Operation]:
     found = []
     known = {(route.operation, route.method, route.path): route for route in ROUTES}
     for path, item in document["paths"].items():
+        if path.startswith("/v1/"):  # what OpenAI's clients ask for has errors, and tests, of another shape
+            continue
         for method, operation in item.items():
             key = (operation["operationId"], method.upper(), path)
             assert key in known, f"no call for {key} in tests/services/routes.py"

@@ -29,6 +29,7 @@ async def test_every_route_is_in_the_table_that_the_other_tests_go_through(hub: 
     documented = {
         (operation["operationId"], method.upper(), path, "requestBody" in operation)
         for path, method, operation in operations(document)
+        if not path.startswith("/v1/")  # whose errors and tests are of another shape
     }
     assert documented == {
         (each.operation, each.method, each.path, each.body is not None or each.upload or each.talk)
@@ -86,7 +87,7 @@ async def test_every_refusal_is_a_problem_document(hub: HubServer) -> None:
         assert "401" in refusals or operation.get("security") == [], (method, path)
         if "requestBody" in operation:
             assert {"400", "413", "415"} <= set(refusals), (method, path)
-        for answer in refusals.values():
+        for answer in refusals.values() if not path.startswith("/v1/") else ():
             assert list(answer["content"]) == ["application/problem+json"], (method, path)
             assert resolve(document, answer["content"]["application/problem+json"]["schema"]) == problem
 
@@ -115,7 +116,8 @@ async def test_bodies_are_closed_and_patterns_are_those_of_javascript(hub: HubSe
     document = await document_of(hub)
     for path, method, operation in operations(document):
         content = operation.get("requestBody", {}).get("content", {})
-        if content and "multipart/form-data" not in content:  # a file, which has no schema
+        # Files have no schema; clients of OpenAI send more than is known here.
+        if content and "multipart/form-data" not in content and not path.startswith("/v1/"):
             body = resolve(document, content["application/json"]["schema"])
             assert body["additionalProperties"] is False, (method, path)
     assert "\\\\Z" not in str(document)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from hub.core.errors import HubError, InvalidPart, InvalidRequestError
 from hub.web.documents.examples import Examples
@@ -15,6 +16,7 @@ from hub.web.documents.operations import Operation
 from hub.web.documents.refusals import Error
 from hub.web.documents.values import DETAILS, REQUEST_ID
 from hub.web.problems import PROBLEM_JSON, TITLES, problem
+from hub.web.v1.errors import PREFIX, translated
 
 Part = dict[str, Any]
 
@@ -69,8 +71,20 @@ def refer(names: Iterable[str]) -> Part:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({"X-Request-ID", *names})}
 
 
+class Shape(Struct, frozen=True, kw_only=True):
+    """What errors look like in one part of the API; ``render`` makes one of a problem document."""
+
+    name: str
+    media_type: str
+    render: Callable[[bytes], bytes]
+
+
+_PROBLEM = Shape(name="Problem", media_type=PROBLEM_JSON, render=bytes)
+_OPENAI = Shape(name="ErrorBody", media_type="application/json", render=translated)
+
+
 class Refusals:
-    """The problems of all operations, gathered as components."""
+    """The refusals of all operations, gathered as components."""
 
     def __init__(self, examples: Examples, details: Mapping[Error, str]) -> None:
         self.responses: Part = {}
@@ -85,40 +99,41 @@ class Refusals:
             told.setdefault(status, {})[TITLES[status][0]] = None
         for error in sorted(operation.found.errors, key=lambda error: error.__name__):
             told.setdefault(error.status, {})[error.code] = error
-        found = {str(status): self._response(status, codes) for status, codes in sorted(told.items())}
-        return found | {"default": self._default()}
+        shape = _OPENAI if operation.path.startswith(PREFIX) else _PROBLEM
+        found = {str(status): self._response(shape, status, codes) for status, codes in sorted(told.items())}
+        return found | {"default": self._default(shape)}
 
-    def _response(self, status: int, codes: Mapping[str, Error | None]) -> Part:
-        key = ".".join(["Problem", str(status), *sorted(codes)])
+    def beyond(self) -> Part:
+        """Return the answer to a ``Range`` that a file does not have."""
+        return self._response(_PROBLEM, 416, {"range_not_satisfiable": None})
+
+    def _response(self, shape: Shape, status: int, codes: Mapping[str, Error | None]) -> Part:
+        key = ".".join([shape.name, str(status), *sorted(codes)])
         if key not in self.responses:
             lines = []
             for code, error in sorted(codes.items()):
                 title = error.title if error is not None else TITLES[status][1]
                 about = _plain(inspect.getdoc(error) or "") if error is not None else f"{title}."
                 lines.append(f"`{code}`: {about}")
-                self._add_example(status, code, title, error)
-            names = {429: {"Retry-After", "RateLimit", "RateLimit-Policy"}, 503: {"Retry-After"}}
-            more = {"WWW-Authenticate"} if status == 401 else names.get(status, set())  # noqa: PLR2004 - HTTP's own
-            self.responses[key] = _problem_response("\n\n".join(lines), sorted(codes), more)
+                self._add_example(shape, status, code, title, error)
+            self.responses[key] = _answer(shape, "\n\n".join(lines), sorted(codes), _MORE.get(status, set()))
         return {"$ref": f"#/components/responses/{key}"}
 
-    def _default(self) -> Part:
-        key = "Problem"
-        if key not in self.responses:
-            self._add_example(500, "internal_error", HubError.title, None)
-            self.responses[key] = _problem_response("Any other refusal.", ["internal_error"], set())
-        return {"$ref": f"#/components/responses/{key}"}
+    def _default(self, shape: Shape) -> Part:
+        if shape.name not in self.responses:
+            self._add_example(shape, 500, "internal_error", HubError.title, None)
+            self.responses[shape.name] = _answer(shape, "Any other refusal.", ["internal_error"], set())
+        return {"$ref": f"#/components/responses/{shape.name}"}
 
-    def beyond(self) -> Part:
-        """Return the answer to a ``Range`` that a file does not have."""
-        return self._response(416, {"range_not_satisfiable": None})
-
-    def _add_example(self, status: int, code: str, title: str, error: Error | None) -> None:
+    def _add_example(self, shape: Shape, status: int, code: str, title: str, error: Error | None) -> None:
         errors = None
         if error is None or issubclass(error, InvalidRequestError):
             errors = _INVALID.get(code)
         value = problem(status, code, title, self._detail(code, error), request_id=REQUEST_ID, errors=errors)
-        self.examples[code] = {"summary": title, "value": msgspec.json.decode(value)}
+        self.examples[_example_name(shape, code)] = {
+            "summary": title,
+            "value": msgspec.json.decode(shape.render(value)),
+        }
 
     def _detail(self, code: str, error: Error | None) -> str:
         """Return the sentence that goes with a problem."""
@@ -131,6 +146,12 @@ class Refusals:
         return self._made.look_up(DETAILS, code, "DETAILS")
 
 
+#: What refusals of a status have in their headers.
+_MORE = {
+    401: {"WWW-Authenticate"},
+    429: {"Retry-After", "RateLimit", "RateLimit-Policy"},
+    503: {"Retry-After"},
+}
 _INVALID = {
     "invalid_request": [InvalidPart("/name", "Expected `str` of length >= 1.")],
     "common_password": [
@@ -152,17 +173,17 @@ def _of_the_web(operation: Operation, *, takes_body: bool) -> Iterable[int]:
         yield 404
 
 
-def _problem_response(description: str, codes: Iterable[str], more: set[str]) -> Part:
-    return {
-        "description": description,
-        "headers": refer(more),
-        "content": {
-            PROBLEM_JSON: {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
-            }
-        },
+def _answer(shape: Shape, description: str, codes: Iterable[str], more: set[str]) -> Part:
+    names = {code: _example_name(shape, code) for code in codes}
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{shape.name}"},
+        "examples": {code: {"$ref": f"#/components/examples/{name}"} for code, name in names.items()},
     }
+    return {"description": description, "headers": refer(more), "content": {shape.media_type: content}}
+
+
+def _example_name(shape: Shape, code: str) -> str:
+    return code if shape is _PROBLEM else f"{shape.name}.{code}"
 
 
 def _plain(docstring: str) -> str:

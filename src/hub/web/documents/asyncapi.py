@@ -44,9 +44,9 @@ class _Document:
     def __init__(self, told: list[Socket]) -> None:
         self._sockets = told
         self._examples = Examples()
-        every = [frame for socket in told for frame in (*socket.takes, *socket.tells)]
-        self._references, self._schemas = schemas_of(every)
-        self._messages = {frame_type(frame): self._message(frame) for frame in every}
+        every = [(socket, frame) for socket in told for frame in (*socket.takes, *socket.tells)]
+        self._references, self._schemas = schemas_of(frame for _, frame in every)
+        self._messages = {socket.key(frame): self._message(frame) for socket, frame in every}
 
     def made(self) -> Part:
         document: Part = {
@@ -86,7 +86,7 @@ class _Document:
 
     def _message(self, frame: type[Struct]) -> Part:
         about = inspect.getdoc(frame) or ""
-        name = frame_type(frame)
+        name = str(frame.__struct_config__.tag)
         return {
             "name": name,
             "title": name,
@@ -103,7 +103,7 @@ class _Document:
             "description": socket.about + offered,
             "servers": [{"$ref": "#/servers/hub"}],
             "messages": {
-                frame_type(frame): {"$ref": f"#/components/messages/{frame_type(frame)}"}
+                socket.key(frame): {"$ref": f"#/components/messages/{socket.key(frame)}"}
                 for frame in (*socket.takes, *socket.tells)
             },
             "bindings": {"ws": {"method": "GET", "query": _TICKET, "bindingVersion": "0.1.0"}},
@@ -128,10 +128,5 @@ class _Document:
         }
 
 
-def frame_type(frame: type[Struct]) -> str:
-    """Return the ``type`` that a frame has on the wire."""
-    return str(frame.__struct_config__.tag)
-
-
 def _in(socket: Socket, frame: type[Struct]) -> Part:
-    return {"$ref": f"#/channels/{socket.name}/messages/{frame_type(frame)}"}
+    return {"$ref": f"#/channels/{socket.name}/messages/{socket.key(frame)}"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from hub.domain.archive.lines import NDJSON, FirstLine, LastLine, MessageLine
 from hub.domain.chat.frames import (
@@ -17,6 +19,8 @@ from hub.storage.layout import SUFFIXES
 from hub.web.documents.examples import Examples
 from hub.web.event_stream import event
 from hub.web.uploads import CONVERSATION_TYPES, FIELD, MULTIPART, PICTURE
+from hub.web.v1.chat import ChatCompletionChunk
+from hub.web.v1.response_objects import ResponseEvent
 
 Part = dict[str, Any]
 
@@ -46,6 +50,16 @@ class Contents:
             return self._events()
         return self._lines() if media_type == NDJSON else {"schema": _BYTES}
 
+    def stream(self, path: str) -> Part:
+        """Return the content that a route below ``/v1`` streams in place of one value."""
+        if path == "/v1/chat/completions":
+            chunk = msgspec.json.encode(self._examples.of(ChatCompletionChunk))
+            told = b"data: %s\n\ndata: [DONE]\n\n" % chunk
+        else:
+            kinds = typing.get_args(ResponseEvent)
+            told = b"".join(_told(kind, self._examples.of(kind)) for kind in kinds)
+        return {"schema": {"type": "string"}, "example": told.decode()}
+
     def pictures(self) -> Part:
         """Return the contents of an answer that is a picture."""
         return {media_type: {"schema": _BYTES} for media_type in SUFFIXES}
@@ -58,6 +72,11 @@ class Contents:
     def _lines(self) -> Part:
         lines = [self._examples.of(kind) for kind in (FirstLine, MessageLine, LastLine)]
         return {"schema": {"type": "string"}, "example": msgspec.json.Encoder().encode_lines(lines).decode()}
+
+
+def _told(kind: type[Struct], shown: Part) -> bytes:
+    tag = str(kind.__struct_config__.tag).encode()
+    return b"event: %s\ndata: %s\n\n" % (tag, msgspec.json.encode(shown))
 
 
 def _form() -> Part:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct, UnsetType
+from msgspec import NODEFAULT, UNSET, Struct, UnsetType
+from msgspec.structs import FieldInfo
 
 from hub.web.documents.values import IDS, LEFT_OUT, MOMENT, OTHER_ID, VALUES
 
@@ -61,14 +62,27 @@ class Examples:
         made: dict[str, Any] = {config.tag_field: config.tag} if config.tag_field is not None else {}
         for field in msgspec.structs.fields(kind):
             place = f"{name_of(kind)}.{field.encode_name}"
-            if VALUES.get(place) is not LEFT_OUT:
+            if VALUES.get(place) is LEFT_OUT:
+                continue
+            if field.required or _is_worth_showing(field, place):
                 made[field.encode_name] = self._example(field.type, place)
+            elif field.default not in (NODEFAULT, UNSET, None):
+                made[field.encode_name] = field.default
         return made
 
     def _filled(self, kind: Any, value: Any) -> Any:
         """Return a value of the table; what it has of a Struct goes over the Struct's own example."""
         struct = next((each for each in _alternatives(kind) if is_struct(each)), None)
-        return self._struct(struct) | value if isinstance(value, dict) and struct is not None else value
+        if not isinstance(value, dict) or struct is None:
+            return value
+        made = self._struct(struct)
+        return made | {name: each for name, each in value.items() if name in made}
+
+
+def _is_worth_showing(field: FieldInfo, place: str) -> bool:
+    """Tell whether a field that may be left out has something to show."""
+    named = any(key in VALUES and _fits(field.type, VALUES[key]) for key in (place, field.encode_name))
+    return named or any(map(is_struct, _alternatives(field.type)))
 
 
 def is_struct(kind: Any) -> bool:

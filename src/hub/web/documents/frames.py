@@ -9,6 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from hub.domain.chat.frames import Frame
+from hub.web.v1.response_objects import ErrorEvent, ResponseEvent
+from hub.web.v1.socket import ResponseCreate
 from hub.web.ws import frames
 from hub.web.ws.route import SUBPROTOCOL
 
@@ -23,6 +25,11 @@ class Socket(Struct, frozen=True, kw_only=True):
     takes: tuple[type[Struct], ...]
     tells: tuple[type[Struct], ...]
     closes: Mapping[int, str]
+
+    def key(self, frame: type[Struct]) -> str:
+        """Return the name of a frame among those of all sockets; the first socket's are plain."""
+        tag = str(frame.__struct_config__.tag)
+        return tag if self.name == "talk" else f"{self.name}.{tag}"
 
 
 CLOSES: Mapping[int, str] = {
@@ -43,6 +50,11 @@ Resuming is by state: a client subscribes with the `position` of the last messag
 things stand, and then what changes."""
 
 
+_ABOUT_RESPONSES = """The Responses API of OpenAI's clients over one connection: many responses in turn.
+
+Who may not come in is told so by HTTP. There is no ticket: clients of OpenAI send a header."""
+
+
 def sockets() -> list[Socket]:
     """Return every socket of the hub."""
     return [
@@ -54,7 +66,16 @@ def sockets() -> list[Socket]:
             takes=typing.get_args(frames.AnyClientFrame),
             tells=(*_own(frames), *_leaves(Frame)),
             closes=CLOSES,
-        )
+        ),
+        Socket(
+            name="responses",
+            address="/v1/responses",
+            about=_ABOUT_RESPONSES,
+            subprotocol=None,
+            takes=(ResponseCreate,),
+            tells=(*typing.get_args(ResponseEvent), ErrorEvent),
+            closes={code: CLOSES[code] for code in (1001, 1009, 1011, 1013, 4400, 4401, 4429)},
+        ),
     ]
 
 

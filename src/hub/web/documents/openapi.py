@@ -21,6 +21,7 @@ from hub.web.documents.values import IDS, PARAMETERS, TAGS
 from hub.web.documents.wording import put_right
 from hub.web.problems import Problem
 from hub.web.requests import HubRequest
+from hub.web.v1.errors import ErrorBody
 
 JSON = "application/json"
 
@@ -74,7 +75,7 @@ class _Document:
         self._contents = Contents(self._examples)
         self._refusals = Refusals(self._examples, routes.details)
         types = [kind for each in self._operations.values() for kind in (each.takes, each.gives) if kind]
-        self._references, self._schemas = schemas_of([*types, Problem])
+        self._references, self._schemas = schemas_of([*types, Problem, ErrorBody])
         self._framework = app.openapi_schema.to_schema()
 
     def made(self) -> Part:
@@ -123,7 +124,7 @@ class _Document:
         if operation.is_public:
             made["security"] = []
         else:
-            made["x-scopes"] = list(operation.scopes)
+            made["x-required-scopes"] = list(operation.scopes)
         if told.get("parameters"):
             made["parameters"] = [self._parameter(each) for each in told["parameters"]]
         if body := self._body(operation):
@@ -162,7 +163,10 @@ class _Document:
                 "schema": self._references[operation.gives],
                 "example": self._examples.of(operation.gives),
             }
-            return {"description": _first_line(operation.gives), "content": {JSON: content}}
+            contents = {JSON: content}
+            if operation.found.streams:
+                contents[EVENTS] = self._contents.stream(operation.path)
+            return {"description": _first_line(operation.gives), "content": contents}
         media_type = next(iter(answer.get("content", {EVENTS: {}})))
         about = "The events." if media_type == EVENTS else "The content."
         return {"description": about, "content": {media_type: self._contents.answer(media_type)}}

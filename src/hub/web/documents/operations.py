@@ -23,6 +23,8 @@ from hub.web.answers import EDITABLE
 from hub.web.auth import EVERY_TOKEN, Authentication
 from hub.web.documents.refusals import Found, Reader
 
+_REFERENCE = "#/components/schemas/"
+
 
 class Operation(Struct, frozen=True, kw_only=True):
     """One route. ``takes`` and ``gives`` are the types of its JSON, None where there is none."""
@@ -133,7 +135,36 @@ def _json_of(annotation: Any) -> Any:
 def schemas_of(types: Iterable[Any]) -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
     """Return a reference for each type, and the schemas that they lead to."""
     distinct = list(dict.fromkeys(types))
-    references, components = msgspec.json.schema_components(
-        distinct, ref_template="#/components/schemas/{name}"
-    )
-    return dict(zip(distinct, references, strict=True)), components
+    references, components = msgspec.json.schema_components(distinct, ref_template=_REFERENCE + "{name}")
+    names = _short_names(components)
+    schemas = {names[name]: _renamed(schema, names) for name, schema in components.items()}
+    return {kind: _renamed(each, names) for kind, each in zip(distinct, references, strict=True)}, schemas
+
+
+def _short_names(components: Iterable[str]) -> dict[str, str]:
+    """Return names without modules; where two Structs have one name, that of OpenAI's clients says so."""
+    names: dict[str, str] = {}
+    for name in components:
+        short = name.rpartition(".")[2]
+        if name.startswith("hub.web.v1."):
+            short = f"OpenAI{short}"
+        while short in names.values():
+            short += "_"
+        names[name] = short
+    return names
+
+
+def _renamed(schema: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return a schema whose references lead to the new names."""
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, list):
+            return [walk(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        made = {name: walk(each) for name, each in part.items()}
+        if isinstance(made.get("$ref"), str):
+            made["$ref"] = _REFERENCE + names[made["$ref"].removeprefix(_REFERENCE)]
+        return made
+
+    return typing.cast("dict[str, Any]", walk(schema))

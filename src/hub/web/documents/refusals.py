@@ -20,6 +20,8 @@ from hub.web.documents.source import (
     plain,
     tree,
 )
+from hub.web.v1.errors import CompletionFailedError
+from hub.web.v1.telling import live
 
 Error = type[HubError]
 
@@ -45,12 +47,17 @@ class Found:
         self.errors: set[Error] = set()
         self.limits: set[str] = set()
         self.headers: set[str] = set()
+        #: It can answer with a stream in place of one value, and with a failed completion.
+        self.streams = False
+        self.fails = False
 
     def add(self, other: Found) -> None:
         """Add what another function can do."""
         self.errors |= other.errors
         self.limits |= other.limits
         self.headers |= other.headers
+        self.streams |= other.streams
+        self.fails |= other.fails
 
 
 class Reader:
@@ -132,6 +139,8 @@ class _Visitor(ast.NodeVisitor):
         error = meaning.value if isinstance(meaning, Known) else None
         if isinstance(meaning, Instance):
             error = meaning.of
+        if error is CompletionFailedError:
+            self._found.fails = True
         if isinstance(error, type) and issubclass(error, HubError) and error is not HubError:
             self._found.errors.add(error)
         self.generic_visit(node)
@@ -152,6 +161,8 @@ class _Visitor(ast.NodeVisitor):
         function = plain(called)
         if function is not None and function.__qualname__ == "Limits.take" and node.args:
             self._limit(node.args[0])
+        if function is live:
+            self._found.streams = True
         if function is not None and function in (session_cookie, forgotten):
             self._found.headers.add("Set-Cookie")
         if isinstance(called, type):

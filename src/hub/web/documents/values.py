@@ -18,6 +18,8 @@ FAR = "2027-02-21T08:15:30Z"
 
 TEXT = "Good morning! The moss by the pond has woken up after the rain. Shall I show you?"
 
+MODEL = "companion/019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e03"
+
 _SAID: dict[str, Any] = {
     "role": "user",
     "content": "Good morning! What grows in your garden?",
@@ -92,7 +94,6 @@ VALUES: dict[str, Any] = {
     | {
         "status": "failed",
         "error": {"code": "llm_unavailable", "message": "The language model does not answer. Try again."},
-        "completed_at": LATER,
     },
     "ResponseCancelled.response": _NOT_BEGUN
     | {"status": "cancelled", "output_text": TEXT[:13], "completed_at": LATER},
@@ -148,6 +149,75 @@ VALUES: dict[str, Any] = {
     "memories": 0,
     "images": 9,
     "jobs_cancelled": 1,
+    # webhooks
+    "CreateWebhook.url": "https://example.org/hooks/companions",
+    "UpdateWebhook.url": "https://example.org/hooks/companions",
+    "Webhook.url": "https://example.org/hooks/companions",
+    "NewWebhook.url": "https://example.org/hooks/companions",
+    "CreateWebhook.description": "tells the garden club",
+    "UpdateWebhook.description": "tells the garden club",
+    "Webhook.description": "tells the garden club",
+    "NewWebhook.description": "tells the garden club",
+    "events": ["response.completed", "image.completed"],
+    "disabled": False,
+    "disabled_reason": None,
+    "failing_since": None,
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "Delivery.event": "response.completed",
+    "Delivery.event_id": "019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e97",
+    "Delivery.status": "completed",
+    "Delivery.status_code": 204,
+    "Delivery.error": None,
+    "Delivery.next_attempt_at": None,
+    "attempts": 1,
+    # OpenAI's clients
+    "CreateChatCompletion.model": MODEL,
+    "CreateResponse.model": MODEL,
+    "ChatCompletion.model": MODEL,
+    "ChatCompletionChunk.model": MODEL,
+    "ResponseObject.model": MODEL,
+    "ModelObject.id": MODEL,
+    "ModelObject.name": "Mira",
+    "ChatMessageParam.role": "user",
+    "InputMessage.role": "user",
+    "AnswerMessage.content": TEXT,
+    "ChunkDelta.content": TEXT[:13],
+    "ChunkDelta.role": "assistant",
+    "ChatCompletion.id": "chatcmpl-019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "ChatCompletionChunk.id": "chatcmpl-019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "created": 1_795_421_730,
+    "Choice.finish_reason": "stop",
+    "CreateResponse.input": "Good morning! What grows in your garden?",
+    "ResponseObject.id": "resp_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "DeletedResponse.id": "resp_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "ResponseObject.created_at": 1_795_421_730,
+    "ResponseObject.completed_at": 1_795_421_734,
+    "ResponseObject.status": "completed",
+    "ResponseObject.background": False,
+    "ResponseObject.error": None,
+    "ResponseObject.incomplete_details": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "previous_response_id": None,
+    "temperature": None,
+    "top_p": None,
+    "OutputMessage.id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "OutputMessage.status": "completed",
+    "InputMessage.id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06_0",
+    "InputText.text": "Good morning! What grows in your garden?",
+    "first_id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06_0",
+    "last_id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06_0",
+    "input_tokens": 412,
+    "output_tokens": 24,
+    "has_more": False,
+    "ApiError.type": "invalid_request_error",
+    "ApiError.code": "model_not_found",
+    "ApiError.message": "There is no such companion. It may have been deleted.",
+    "ApiError.param": "model",
+    "ErrorEvent.status": 404,
+    "item_id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
+    "sequence_number": 3,
     # how the hub is
     "version": "1.0.0",
     "checks": {
@@ -187,6 +257,7 @@ DETAILS: dict[str, str] = {
     "too_many_requests": "You may ask for 10 pictures in an hour. Try again in 7 min.",
     "too_many_pixels": "Pictures may have up to 50 million pixels. Send a smaller one.",
     "invite_invalid": "It was used, taken back or is too old. Ask for another one.",
+    "too_many_webhooks": "One user has at most 20. Delete one that you do not need.",
     "too_many_tokens": "You have 100 tokens. Delete one that is not needed any more.",
     "unsupported_image": "Send a JPEG, PNG or WebP picture.",
     "quota_exceeded": "Your pictures may take 2048 MB. Delete some first.",
@@ -198,6 +269,8 @@ DETAILS: dict[str, str] = {
 TAGS: dict[str, str] = {
     "Accounts": "Registering, signing in and out, and one's own account.",
     "Companions": "Making, changing and removing companions.",
+    "Webhooks": "Addresses that are told of events, by the Standard Webhooks specification.",
+    "OpenAI-compatible": "What OpenAI's clients ask for. A companion is a model; errors have OpenAI's shape.",
     "Archive": "Finding messages again, and taking conversations along.",
     "Conversations": "Talking with companions.",
     "Responses": "Replies on their way.",
@@ -207,4 +280,7 @@ TAGS: dict[str, str] = {
 }
 
 #: What parameters mean that do not say so themselves.
-PARAMETERS: dict[str, str] = {}
+PARAMETERS: dict[str, str] = {
+    "model": "The model's id: `companion/` and the companion's.",
+    "stream": "Whether to get the events instead, from the beginning.",
+}

@@ -146,7 +146,7 @@ def _is_problem(message: Any) -> bool:
 
 
 async def _send_error(begun: Any, body: bytes, send: Send) -> None:
-    body = _translated(body) if body else b""  # HEAD has none
+    body = translated(body) if body else b""  # HEAD has none
     headers = MutableScopeHeaders.from_message(begun)
     headers["Content-Type"] = "application/json"
     if body:
@@ -156,7 +156,8 @@ async def _send_error(begun: Any, body: bytes, send: Send) -> None:
     await send(end)
 
 
-def _translated(body: bytes) -> bytes:
+def translated(body: bytes) -> bytes:
+    """Return a problem document as an error of OpenAI's shape."""
     problem = _problem_decoder.decode(body)
     code = problem.type.rpartition("/")[2].replace("-", "_")
     first = problem.errors[0] if problem.errors is not UNSET and problem.errors else None
