@@ -34,10 +34,9 @@ class Webhooks(Attempts["WebhookAttempt"]):
         if self.running + self._beginning >= self._most:
             await queue.forget_published([job_id])  # the next sweep rings again, here or elsewhere
             return None
-        cap = self.process.settings.turn_cap
         self._beginning += 1
         try:
-            sending = await attempts.begin(job_id, worker=self.process.name, cap=cap)
+            sending = await attempts.begin(job_id, worker=self.process.name)
         finally:
             self._beginning -= 1
         return WebhookAttempt(self.process, sending) if sending is not None else None

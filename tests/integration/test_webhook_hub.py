@@ -58,6 +58,9 @@ async def server(
         HUB_DATABASE_URL=await new_database(postgres),
         NAMES_FILE=str(names.file),
         HUB_WORKER_THREADS="8",
+        HUB_LIMITS="on",
+        HUB_TURNS_PER_USER="2",
+        HUB_REGISTRATIONS_PER_DAY="100",
         PYTHONPATH=f"{base_environment(folder)['PYTHONPATH']}:{PROJECT}",
         **llm_settings(model.url, HUB_LLM_TIMEOUT="60"),
     )

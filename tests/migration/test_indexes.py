@@ -442,7 +442,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["webhook_deliveries_webhook", "jobs_pkey"],
     ),
     "the begin of a delivery": (
-        lambda: attempts.begin(made("delivery6.5"), worker="test", cap=8),
+        lambda: attempts.begin(made("delivery6.5"), worker="test"),
         ["webhook_deliveries_pkey", "webhooks_pkey", "jobs_lane_order"],
     ),
     "a receiver that is left alone": (

@@ -87,10 +87,12 @@ def answer(body: bytes = FILE, *, status: str = "200 OK", length: int | None = N
 @pytest.mark.parametrize("url", [*REFUSED_URLS, *STRANGE_URLS])
 async def test_an_address_that_is_no_public_web_address_is_not_asked(url: str) -> None:
     names, network = _Names([PUBLIC]), _Network()
-    with pytest.raises(ForeignError) as caught:
-        await ForeignFetcher(own=None, resolve=names, network=network).get(url)
-    assert caught.value.refused
-    assert not caught.value.transient
+    fetcher = ForeignFetcher(own=None, private_hosts=["nas.lan"], resolve=names, network=network)
+    for asking in (fetcher.get(url), fetcher.check(url), fetcher.post(url, b"{}", [])):
+        with pytest.raises(ForeignError) as caught:
+            await asking
+        assert caught.value.refused
+        assert not caught.value.transient
     assert names.asked == []
     assert network.called == []
 
@@ -102,9 +104,11 @@ async def test_a_name_that_leads_inside_is_not_asked(address: str, *, beside: bo
     fetcher = ForeignFetcher(
         own=None, resolve=_Names([PUBLIC, address] if beside else [address]), network=network
     )
-    with pytest.raises(ForeignError) as caught:
-        await fetcher.get("https://pictures.example/x.png")
-    assert caught.value.refused
+    url = "https://pictures.example/x.png"
+    for asking in (fetcher.get(url), fetcher.check(url), fetcher.post(url, b"{}", [])):
+        with pytest.raises(ForeignError) as caught:
+            await asking
+        assert caught.value.refused
     assert network.called == []
 
 
@@ -241,3 +245,72 @@ async def test_the_key_stays_with_the_own_server() -> None:
         fetcher = ForeignFetcher(own=own, resolve=_Names([PUBLIC]), network=_Network(port))
         assert await fetcher.get("http://pictures.example/x") == FILE
     assert b"canary" not in heads[0]
+
+
+async def test_what_is_posted_arrives_and_the_answer_is_not_read() -> None:
+    async with server(answer(b"x", status="418 Teapot", length=10**9, more="Retry-After: 7\r\n"), 60.0) as (
+        port,
+        heads,
+    ):
+        network = _Network(port)
+        fetcher = ForeignFetcher(own=None, resolve=_Names([PUBLIC], ["127.0.0.1"]), network=network)
+        said = await fetcher.post("http://hooks.example/x?a=1", b"{}", [(b"X-A", b"1")])
+    assert (said.status, (b"retry-after", b"7") in said.headers) == (418, True)
+    head = heads[0].decode()
+    assert head.startswith("POST /x?a=1 HTTP/1.1\r\nHost: hooks.example\r\n")
+    assert "\r\nContent-Length: 2\r\n" in head
+    assert "\r\nX-A: 1\r\n" in head
+    assert "authorization" not in head.lower()
+    assert network.called == [(PUBLIC, 80)]
+
+
+async def test_a_redirect_of_a_post_is_an_answer_and_not_followed() -> None:
+    async with server(answer(b"", status="307 Moved", more="Location: http://127.0.0.1/\r\n")) as (
+        port,
+        heads,
+    ):
+        network = _Network(port)
+        fetcher = ForeignFetcher(own=None, resolve=_Names([PUBLIC]), network=network)
+        assert (await fetcher.post("http://hooks.example/", b"{}", [])).status == 307
+    assert (len(heads), network.called) == (1, [(PUBLIC, 80)])
+
+
+async def test_a_receiver_that_says_nothing_is_given_up() -> None:
+    async with server(60.0) as (port, _):
+        fetcher = ForeignFetcher(own=None, resolve=_Names([PUBLIC]), network=_Network(port), seconds=0.1)
+        with pytest.raises(ForeignError, match="too long") as caught:
+            await fetcher.post("http://hooks.example/", b"{}", [])
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "fits"),
+    [
+        ("nas.lan", "http://nas.lan/", True),
+        ("nas.lan", "http://NAS.lan.:22/x", True),
+        ("nas.lan:8080", "http://nas.lan:8080/", True),
+        ("nas.lan:80", "http://nas.lan/", True),
+        ("nas.lan:8080", "http://nas.lan/", False),
+        ("nas.lan", "http://x.nas.lan/", False),
+        ("10.0.0.5", "http://10.0.0.5:9000/", True),
+        ("10.0.0.5", "http://10.0.0.50/", False),
+        ("[::1]:8080", "http://[0:0::1]:8080/", True),
+        ("[::1]", "http://[::1]/", True),
+        ("[::1]:8080", "http://[::1]/", False),
+        ("127.0.0.1", "http://localhost/", False),
+    ],
+)
+async def test_the_operator_may_allow_hosts_inside(allowed: str, url: str, *, fits: bool) -> None:
+    """By that name, and by that port if one is named."""
+    async with server(answer(b"")) as (port, _):
+        network = _Network(port)
+        fetcher = ForeignFetcher(
+            own=None, private_hosts=[allowed], resolve=_Names(["10.0.0.5"]), network=network
+        )
+        if fits:
+            assert (await fetcher.post(url, b"{}", [])).status == 200
+        else:
+            with pytest.raises(ForeignError) as caught:
+                await fetcher.post(url, b"{}", [])
+            assert caught.value.refused
+    assert bool(network.called) == fits

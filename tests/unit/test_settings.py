@@ -60,6 +60,7 @@ class TestPrecedence:
                 "HUB_ALLOWED_ORIGINS": "https://chat.example, http://127.0.0.1:3000/",
                 "HUB_SD_URL": "http://127.0.0.1:7860/",
                 "HUB_HOST": "::1",
+                "HUB_WEBHOOK_PRIVATE_HOSTS": "NAS.lan, 192.168.1.5:8080,[::1]:80",
             },
             tmp_path,
         )
@@ -72,6 +73,7 @@ class TestPrecedence:
         assert settings.allowed_origins == ("https://chat.example", "http://127.0.0.1:3000")
         assert settings.sd_url == "http://127.0.0.1:7860"
         assert settings.host == "::1"
+        assert settings.webhook_private_hosts == ("nas.lan", "192.168.1.5:8080", "[::1]:80")
 
     @pytest.mark.parametrize(
         ("text", "value"), [("on", True), ("TRUE", True), ("Off", False), ("false", False)]

@@ -68,22 +68,16 @@ SELECT claimed.*, found.* FROM claimed LEFT JOIN LATERAL (
 """  # noqa: S608 - a constant
 
 
-async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Sending | None:
-    """Claim a job; None when there is nothing to do: taken, ended, not due, its webhook disabled or gone.
-
-    Args:
-        job_id: the job, and the delivery.
-        worker: who runs it, for operators.
-        cap: deliveries of one user under way at the same time; None for any number.
-    """
-    row = await store.claim(_BEGIN, job_id, worker=worker, cap=cap)
+async def begin(job_id: UUID, *, worker: str) -> Sending | None:
+    """Claim a job; None when there is nothing to do: taken, ended, not due, its webhook disabled or gone."""
+    row = await store.claim(_BEGIN, job_id, worker=worker)
     if row is None:
         return None
     claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
     if row["webhook_id"] is None or row["is_disabled"]:
         code = "webhook_gone" if row["webhook_id"] is None else "webhook_disabled"
         await store.fail(claim, code=code, message="It was not sent: the webhook is disabled.")
-        await queue.ring_next_later(claim, cap=cap)
+        await queue.ring_next_later(claim)
         return None
     return Sending(
         claim=claim,
