@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -20,7 +21,7 @@ from hub.db.embedded import EmbeddedPostgres
 from hub.jobs.broker import make_broker, make_publisher
 from tests.acceptance.conftest import TEXT, Held, at
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import reply
+from tests.fakes.llm_script import End, reply
 from tests.services.fixtures import new_database
 from tests.services.hub import Client, HubServer, Socket
 from tests.services.rabbitmq import RabbitMQNode
@@ -48,7 +49,12 @@ class Cluster:
 
     async def worker_of(self, response_id: str) -> HubServer:
         """Return the worker that runs a response's job."""
-        name = str((await self.job(response_id))["worker"])
+        return await self.worker_at((await self.job(response_id))["id"])
+
+    async def worker_at(self, job_id: UUID) -> HubServer:
+        """Return the worker that runs a job."""
+        (job,) = await query(self.database, "SELECT worker FROM jobs WHERE id = $1", job_id)
+        name = str(job["worker"])
         return next(each for each in self.workers if name.endswith(f":{each.pid}"))
 
     async def let_lease_end(self, response_id: str) -> None:
@@ -375,3 +381,57 @@ async def test_a_database_that_restarts_costs_no_reply(
         assert await server.stop() == 0
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def held_stream(cluster: Cluster) -> AsyncIterator[tuple[Client, UUID, AsyncIterator[str]]]:
+    """Begin a chat completion whose first answer stops in its middle; yield its id and the rest of it."""
+    cluster.fake.default = lambda _: reply(TEXT)
+    cluster.fake.script(reply(TEXT, between={6: End.HANG}))
+    client = await Client(cluster.webs[0].url).register()
+    model = f"companion/{(await client.companion())['id']}"
+    body = {"model": model, "messages": [{"role": "user", "content": "Tell me of moss."}], "stream": True}
+    async with client.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        lines = answer.aiter_lines()
+        async for line in lines:
+            if '"content":"Moss' in line:
+                break
+        completion_id = UUID(json.loads(line.removeprefix("data: "))["id"].removeprefix("chatcmpl-"))
+        yield client, completion_id, lines
+    await client.close()
+
+
+async def test_a_completion_streams_across_processes_and_closes_the_upstream_when_it_is_left(
+    cluster: Cluster,
+) -> None:
+    gone = cluster.fake.disconnects
+    async with held_stream(cluster):
+        pass
+    await cluster.fake.wait_for_disconnects(gone + 1, within=2)
+
+
+async def test_a_completion_whose_worker_is_killed_says_so_or_is_written_anew(cluster: Cluster) -> None:
+    async with held_stream(cluster) as (client, completion_id, lines):
+        worker = await cluster.worker_at(completion_id)
+        cluster.fake.script(reply(TEXT, between={6: End.HANG}))
+        model = (await client.http.get("/v1/models")).json()["data"][0]["id"]
+        asking = asyncio.create_task(
+            client.http.post("/v1/responses", json={"model": model, "input": "Moss?"})
+        )
+
+        async def begun() -> UUID | None:
+            sql = "SELECT id FROM completions WHERE kind = 'response' AND output_text <> ''"
+            rows = await query(cluster.database, sql)
+            return UUID(str(rows[0]["id"])) if rows else None
+
+        response_id = await within(10, begun)
+        workers = {worker, await cluster.worker_at(response_id)}
+        for each in workers:
+            await each.kill()
+        await query(cluster.database, "UPDATE jobs SET lease_until = now() WHERE status = 'in_progress'")
+        for each in workers:
+            await each.start()
+        told = [json.loads(line.removeprefix("data: ")) async for line in lines if line.startswith("data: {")]
+        assert told[-1]["error"]["code"] == "stream_broke_off"
+        response = (await asking).json()
+        assert response["output"][0]["content"][0]["text"] == TEXT
