@@ -16,7 +16,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
-from hub.domain.chat import queries
+from hub.domain.chat import queries, state
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
     ResponseNotFoundError,
@@ -31,6 +31,7 @@ from hub.domain.chat.schemas import (
     Sent,
     UpdateConversation,
 )
+from hub.domain.chat.state import Standing
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.limits.errors import TooManyRequestsError
 from hub.domain.limits.service import Action, Limits
@@ -100,6 +101,13 @@ class ChatService:
         if conversation is None:
             raise ConversationNotFoundError
         return conversation
+
+    async def standing(self, conversation_id: UUID, *, user_id: UUID) -> Standing:
+        """Return how far the owner's conversation is."""
+        standing = await state.standing(conversation_id, user_id=user_id)
+        if standing is None:
+            raise ConversationNotFoundError
+        return standing
 
     async def page(
         self, *, user_id: UUID, companion_id: UUID | None, limit: int, cursor: str | None

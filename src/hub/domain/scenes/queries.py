@@ -106,17 +106,31 @@ async def forget(companion_id: UUID) -> None:
 
 async def forget_conversation(companion_id: UUID, conversation_id: UUID) -> None:
     """Remove the versions of one conversation; later ones of others follow from what is left."""
+    await _forget(companion_id, "conversation_id = $2", conversation_id)
+
+
+async def forget_messages(companion_id: UUID, message_ids: list[UUID]) -> bool:
+    """Remove the versions of some messages; later ones follow from what is left.
+
+    Returns:
+        False when there are none, and the scene stays as it is.
+    """
+    return await _forget(companion_id, "message_id = ANY($2)", message_ids)
+
+
+async def _forget(companion_id: UUID, which: str, value: UUID | list[UUID]) -> bool:
     await lock(companion_id)
     async with ENGINE.connection() as connection:
         first = await connection.fetchval(
-            "WITH gone AS (DELETE FROM scenes USING messages WHERE scenes.companion_id = $1"
-            " AND messages.id = message_id AND conversation_id = $2 RETURNING sequence)"
+            "WITH gone AS (DELETE FROM scenes USING messages WHERE scenes.companion_id = $1"  # noqa: S608 - a constant
+            f" AND messages.id = message_id AND {which} RETURNING sequence)"
             " SELECT min(sequence) FROM gone",
             companion_id,
-            conversation_id,
+            value,
         )
     if first is not None:
         await _follow(companion_id, _FROM_SEQUENCE, first)
+    return first is not None
 
 
 def _together(before: Findings, later: Findings) -> Findings:

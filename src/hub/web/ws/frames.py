@@ -20,10 +20,14 @@ class ClientFrame(Struct, kw_only=True, tag_field="type", forbid_unknown_fields=
 
 
 class ConversationSubscribe(ClientFrame, kw_only=True, tag="conversation.subscribe"):
-    """Follow a conversation; ``after`` is the position of the last message that the client has."""
+    """Follow a conversation; ``after`` is the position of the last message that the client has.
+
+    With ``revision``, the last that it knows of, it is also told what was changed of those since then.
+    """
 
     conversation_id: UUID
     after: Position = 0
+    revision: Position | UnsetType = UNSET
     event_id: EventId | UnsetType = UNSET
 
 

@@ -212,11 +212,16 @@ class Session:
                 frame.event_id,
             )
             return
-        feed = ConversationFeed(frame.conversation_id, after=frame.after, wake=self._woken.set)
+        feed = ConversationFeed(
+            frame.conversation_id,
+            after=frame.after,
+            wake=self._woken.set,
+            revision=None if frame.revision is UNSET else frame.revision,
+        )
         self._process.bus.subscribe(frame.conversation_id, feed)
         try:
-            conversation = await chat.get(frame.conversation_id, user_id=user_id)
-            for told in await feed.open(last_position=conversation.last_position):
+            standing = await chat.standing(frame.conversation_id, user_id=user_id)
+            for told in await feed.open(standing):
                 await self._send(told)
         except BaseException:
             self._process.bus.unsubscribe(frame.conversation_id, feed)
