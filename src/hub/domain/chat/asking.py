@@ -21,6 +21,7 @@ from hub.domain.chat.errors import (
 from hub.domain.chat.idempotency import Asking, KeyInUseError, recall_asked, remember_asked
 from hub.domain.chat.schemas import Response
 from hub.domain.chat.service import reply_job
+from hub.domain.limits.errors import TooManyRequestsError
 from hub.domain.limits.service import Action, Limits
 from hub.jobs import store
 from hub.jobs.contracts import NewJob
@@ -72,6 +73,10 @@ class Responses:
                 job = await self._store(asking, job)
         except (KeyInUseError, _AskedBeforeError):
             return await self.ask(asking)
+        except TooManyRequestsError:
+            if (before := await recall_asked(asking)) is None:
+                raise
+            return Asked(await self._get(before, asking), replayed=True)  # it took the last
         self._relay.ring(job.id, job.kind)
         self._bus.publish(Changed(asking.conversation_id, job.subject_id))
         logger.info(
@@ -90,9 +95,9 @@ class Responses:
 
     async def _store(self, asking: Asking, job: NewJob) -> NewJob:
         """Store what is asked for, all or nothing; return its job as it was stored."""
-        await self._limits.take(Action.CHAT, asking.user_id)
         if asking.command.generate_image:
             await self._limits.take(Action.IMAGES, asking.user_id)
+        await self._limits.take(Action.CHAT, asking.user_id)
         if await ends.lock(asking.conversation_id, user_id=asking.user_id) is None:
             raise ConversationNotFoundError
         if await recall_asked(asking) is not None:

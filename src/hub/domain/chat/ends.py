@@ -123,8 +123,8 @@ async def insert(new: NewResponse) -> None:
 
 # Whoever ends it just now is not waited for, since they may wait for the conversation.
 _REQUEUE = """
-UPDATE responses SET status = 'queued', job_id = $2, output_text = '', error_code = NULL, error_message = NULL,
-    completed_at = NULL, generate_image = $3
+UPDATE responses SET status = 'queued', job_id = $2, output_text = '', error_code = NULL,
+    error_message = NULL, completed_at = NULL, generate_image = $3
 WHERE id IN (SELECT id FROM responses WHERE id = $1 AND status IN ('failed', 'cancelled')
     FOR UPDATE SKIP LOCKED)
 RETURNING attempt

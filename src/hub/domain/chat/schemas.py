@@ -108,6 +108,22 @@ class Response(Struct, frozen=True, kw_only=True):
         """Whether nothing more will come."""
         return self.status not in ("queued", "in_progress")
 
+    def as_queued(self) -> Response:
+        """Return it as it was when it was asked for."""
+        return Response(
+            id=self.id,
+            conversation_id=self.conversation_id,
+            status="queued",
+            output_text="",
+            message_id=None,
+            attempt=1,
+            error=None,
+            usage=None,
+            created_at=self.created_at,
+            completed_at=None,
+            kind=self.kind,
+        )
+
 
 class Sent(Struct, frozen=True, kw_only=True):
     """A stored message and, if one was asked for, the response to it."""

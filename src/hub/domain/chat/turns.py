@@ -6,6 +6,7 @@ A write that finds another attempt, or a response that has ended, changes nothin
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from asyncpg import Record
@@ -15,6 +16,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
+from hub.domain.chat.schemas import ResponseKind
 from hub.domain.chat.storing import store_reply, store_rewritten
 from hub.domain.chat.turn import After, Turn, TurnLostError
 from hub.domain.painting import queries as painting
@@ -192,9 +194,6 @@ async def drop(turn: Turn) -> None:
         await _fail_gone(turn.claim)
 
 
-_RECORD = {"reply": scenes.record, "regenerate": scenes.replace, "continue": scenes.ensure}
-
-
 async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> list[UUID]:
     """End the turn well: job, response, the companion's message and what follows it, all or nothing.
 
@@ -215,9 +214,7 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
         if after.scene_job is not None:
             await store.insert(after.scene_job)
         if after.findings is not None:
-            record = {"reply": scenes.record, "regenerate": scenes.replace, "continue": scenes.ensure}[
-                turn.kind
-            ]
+            record = _record_of(turn.kind)
             await record(turn.companion_id, message_id, after.findings, as_of=turn.companion_updated_at)
         done = ResponseCompleted(
             id=turn.response_id,
@@ -226,6 +223,12 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
             message_id=message_id,
         )
         return await webhooks.announce(done, user_id=turn.claim.user_id, request_id=turn.claim.request_id)
+
+
+def _record_of(kind: ResponseKind) -> Callable[..., Awaitable[None]]:
+    if kind == "reply":
+        return scenes.record
+    return scenes.replace if kind == "regenerate" else scenes.ensure
 
 
 async def fail(turn: Turn, text: str, *, code: str, message: str) -> list[UUID]:
