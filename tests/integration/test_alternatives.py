@@ -198,18 +198,18 @@ async def test_only_one_response_is_under_way(client: Client, answers: Answers) 
 
 async def test_the_same_key_asks_once(client: Client) -> None:
     talk = await Editor.of(client, "Sing")
-    key = {"Idempotency-Key": "again"}
-    tries = await asyncio.gather(*(talk.ask("regenerate", **key) for _ in range(6)))
+    key = "again"
+    tries = await asyncio.gather(*(talk.ask("regenerate", key=key) for _ in range(6)))
     assert {answer.status_code for answer in tries} == {202}
     assert len({answer.json()["id"] for answer in tries}) == 1
     assert sum("idempotency-replayed" not in answer.headers for answer in tries) == 1
     await client.ended(tries[0].json()["id"])
     assert len(await talk.alternatives((await talk.messages())[1]["id"])) == 2
-    assert (await talk.asked("regenerate", **key))["status"] == "completed"
+    assert (await talk.asked("regenerate", key=key))["status"] == "completed"
     for kind, image in (("continue", False), ("regenerate", True)):
-        refused(await talk.ask(kind, image=image, **key), 422)
+        refused(await talk.ask(kind, image=image, key=key), 422)
     path = f"/api/conversations/{talk.id}/messages"
-    refused(await client.http.post(path, json={"content": "Sing"}, headers=key), 422)
+    refused(await client.http.post(path, json={"content": "Sing"}, headers={"Idempotency-Key": key}), 422)
 
 
 async def test_only_an_answer_at_the_end_is_written_anew(client: Client) -> None:

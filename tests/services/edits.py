@@ -39,24 +39,25 @@ class Editor:
         """Return what the messages say, oldest first."""
         return [message["content"] for message in await self.messages()]
 
-    async def ask(self, kind: str, *, image: bool = False, **headers: str) -> httpx2.Response:
+    async def ask(self, kind: str, *, image: bool = False, key: str | None = None) -> httpx2.Response:
         """Ask for a response."""
         body = {"kind": kind, "generate_image": image}
+        headers = {"Idempotency-Key": key} if key else None
         path = f"/api/conversations/{self.id}/responses"
         return await self.client.http.post(path, json=body, headers=headers)
 
-    async def asked(self, kind: str, *, image: bool = False, **headers: str) -> dict[str, Any]:
+    async def asked(self, kind: str, *, image: bool = False, key: str | None = None) -> dict[str, Any]:
         """Ask for a response, which has to be taken."""
-        answer = await self.ask(kind, image=image, **headers)
+        answer = await self.ask(kind, image=image, key=key)
         assert answer.status_code == 202, answer.text
         response = dict(answer.json())
         assert answer.headers["location"] == f"/api/responses/{response['id']}"
         assert response["kind"] == kind
         return response
 
-    async def done(self, kind: str, **options: Any) -> dict[str, Any]:
+    async def done(self, kind: str, *, image: bool = False) -> dict[str, Any]:
         """Ask for a response and wait until it has ended."""
-        return await self.client.ended((await self.asked(kind, **options))["id"])
+        return await self.client.ended((await self.asked(kind, image=image))["id"])
 
     async def edit(self, message_id: str, content: str, **headers: str) -> httpx2.Response:
         """Change what a message says."""
