@@ -13,14 +13,14 @@ from msgspec import Struct
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
-from hub.domain.chat import queries
+from hub.domain.chat import message_queries
 from hub.domain.chat.schemas import Alternative, Message
 from hub.domain.images import queries as images
 
 
 async def get(message_id: UUID, *, user_id: UUID) -> Message | None:
     """Return the owner's message, or None."""
-    columns = ", ".join(f"messages.{name.strip()}" for name in queries.MESSAGE.split(","))
+    columns = ", ".join(f"messages.{name.strip()}" for name in message_queries.MESSAGE.split(","))
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
             f"SELECT {columns} FROM messages JOIN conversations ON conversations.id = conversation_id"  # noqa: S608 - a constant
@@ -28,7 +28,7 @@ async def get(message_id: UUID, *, user_id: UUID) -> Message | None:
             message_id,
             user_id,
         )
-    return (await queries.messages_of([row]))[0] if row else None
+    return (await message_queries.messages_of([row]))[0] if row else None
 
 
 # Writing, each within a transaction of the caller

@@ -12,7 +12,7 @@ from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
-from hub.domain.chat import queries
+from hub.domain.chat import message_queries, queries
 from hub.domain.chat.errors import IdempotencyKeyReusedError, ResponseNotFoundError
 from hub.domain.chat.schemas import AskResponse, SendMessage, Sent
 
@@ -71,7 +71,7 @@ async def recall(sending: Sending) -> Sent | None:
         IdempotencyKeyReusedError: the key stands for something else.
     """
     found = await _recall(sending, _request_hash(sending))
-    message = await queries.get_message(found.message_id) if found else None
+    message = await message_queries.get_message(found.message_id) if found else None
     if found is None or message is None:  # deleted just now, and the key with it
         return None
     return Sent(message=message, response=queries.queued_response(message, found.response_id))

@@ -16,7 +16,7 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
-from hub.domain.chat import queries, state
+from hub.domain.chat import message_queries, queries, state
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
     ResponseNotFoundError,
@@ -155,7 +155,7 @@ class ChatService:
         """Return one page of a conversation's messages, the newest first."""
         before = decode_position(cursor) if cursor is not None else _BEYOND_ALL
         await self.get(conversation_id, user_id=user_id)
-        items = await queries.history(conversation_id, before=before, limit=limit + 1)
+        items = await message_queries.history(conversation_id, before=before, limit=limit + 1)
         more = len(items) > limit
         return Page(
             items=items[:limit], next_cursor=encode_position(items[limit - 1].position) if more else None

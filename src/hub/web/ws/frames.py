@@ -87,6 +87,7 @@ VERB_SCOPES: Mapping[type[ClientFrame], tuple[str, ...]] = {
     ConversationSubscribe: ("read", "chat"),
     ConversationUnsubscribe: ("read", "chat"),
     ConversationItemCreate: ("chat",),
+    ResponseCreate: ("chat",),
     ResponseCancel: ("chat",),
 }
 
