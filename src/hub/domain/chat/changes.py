@@ -24,7 +24,7 @@ async def get(message_id: UUID, *, user_id: UUID) -> Message | None:
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
             f"SELECT {columns} FROM messages JOIN conversations ON conversations.id = conversation_id"  # noqa: S608 - a constant
-            " WHERE messages.id = $1 AND user_id = $2",
+            " WHERE messages.id = $1 AND conversations.user_id = $2",
             message_id,
             user_id,
         )
@@ -39,7 +39,7 @@ async def lock_conversation_of(message_id: UUID, *, user_id: UUID) -> UUID | Non
     async with ENGINE.connection() as connection:
         conversation_id: UUID | None = await connection.fetchval(
             "SELECT conversations.id FROM messages JOIN conversations ON conversations.id = conversation_id"
-            " WHERE messages.id = $1 AND user_id = $2 FOR NO KEY UPDATE OF conversations",
+            " WHERE messages.id = $1 AND conversations.user_id = $2 FOR NO KEY UPDATE OF conversations",
             message_id,
             user_id,
         )

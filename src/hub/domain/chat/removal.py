@@ -36,7 +36,7 @@ async def place_of(message_id: UUID, *, user_id: UUID) -> Place | None:
         row = await connection.fetchrow(
             "SELECT conversation_id, companion_id, position FROM messages"
             " JOIN conversations ON conversations.id = conversation_id"
-            " WHERE messages.id = $1 AND user_id = $2",
+            " WHERE messages.id = $1 AND conversations.user_id = $2",
             message_id,
             user_id,
         )
