@@ -74,6 +74,16 @@ VALUES: dict[str, Any] = {
     "Message.role": "assistant",
     "NewItem.role": "user",
     "position": 2,
+    "revision": 3,
+    "alternative": 1,
+    "alternatives": 1,
+    "edited_at": None,
+    "Alternative.number": 1,
+    "Alternative.image": None,
+    "Alternative.content": TEXT,
+    "Response.kind": "reply",
+    "AskResponse.kind": "regenerate",
+    "ItemUpdated.item": _SAID,
     "Job.position": None,
     "ImageInProgress.position": None,
     "after": 2,
@@ -200,6 +210,7 @@ TAGS: dict[str, str] = {
     "Companions": "Making, changing and removing companions.",
     "Archive": "Finding messages again, and taking conversations along.",
     "Conversations": "Talking with companions.",
+    "Messages": "What was said: editing it, taking it out, choosing among its texts.",
     "Responses": "Replies on their way.",
     "Images": "Pictures of companions.",
     "Jobs": "Work that was asked for and takes its time.",
@@ -207,4 +218,4 @@ TAGS: dict[str, str] = {
 }
 
 #: What parameters mean that do not say so themselves.
-PARAMETERS: dict[str, str] = {}
+PARAMETERS: dict[str, str] = {"number": "The number of the text, from 1."}
