@@ -15,6 +15,7 @@ from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
 
 Following = Annotated[bool, Parameter(description="Take out all messages behind it as well.")]
+Number = Annotated[int, Parameter(description="The number of the text, from 1.")]
 
 
 class MessageController(Controller):
@@ -88,7 +89,7 @@ class MessageController(Controller):
         self,
         request: HubRequest,
         message_id: FromPath[UUID],
-        number: FromPath[int],
+        number: FromPath[Number],
         process: ProcessDependency,
     ) -> Message:
         """Show another text of a message, with the picture that goes with it."""

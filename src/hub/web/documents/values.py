@@ -218,4 +218,4 @@ TAGS: dict[str, str] = {
 }
 
 #: What parameters mean that do not say so themselves.
-PARAMETERS: dict[str, str] = {"number": "The number of the text, from 1."}
+PARAMETERS: dict[str, str] = {}
