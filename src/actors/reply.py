@@ -43,8 +43,16 @@ class ReplyAttempt(WritingAttempt):
     """One attempt at one reply."""
 
     def __init__(self, process: Process, model: LanguageModel, reader: SceneReader, turn: Turn) -> None:
-        begun = Begun(turn.conversation_id, turn.response_id, turn.claim.attempt, turn.asked_at)
-        super().__init__(process, model, turn.claim, begun=begun, waited=turn.waited, what="reply")
+        begun = Begun(
+            turn.conversation_id,
+            turn.response_id,
+            turn.claim.attempt,
+            turn.asked_at,
+            turn.kind == "reply",
+        )
+        super().__init__(
+            process, model, turn.claim, begun=begun, waited=turn.waited, what="reply", prefix=turn.prefix
+        )
         self._reader = reader
         self._turn = turn
         self._persona = turn.persona
@@ -77,6 +85,7 @@ class ReplyAttempt(WritingAttempt):
                 self._turn.talk,
                 budget=budget,
                 first=self._turn.first_position,
+                goes_on=self._turn.kind == "continue",
             ),
             max_tokens=self.max_tokens,
             temperature=settings.llm_temperature,
@@ -116,8 +125,11 @@ class ReplyAttempt(WritingAttempt):
         await turns.release(self._turn)
 
     async def _read_scene(self) -> None:
-        """Have the model say what the user's message changes of the scene; only once, since they wait."""
-        if not (self._reader.reads_before and self.claim.is_first):
+        """Have the model say what the user's message changes of the scene; only once, since they wait.
+
+        Nothing new was said before a reply that is only continued.
+        """
+        if not (self._reader.reads_before and self.claim.is_first) or self._turn.kind == "continue":
             return
         persona = self._persona
         self._findings = await self._reader.read(

@@ -44,6 +44,7 @@ class WritingAttempt(Attempt):
         begun: what followers are told when it begins.
         waited: how long the job waited, for the log.
         what: the work's name at the beginning of the log's lines.
+        prefix: text that is continued; what is told and saved begins behind it, or with it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class WritingAttempt(Attempt):
         begun: Begun,
         waited: timedelta,
         what: str,
+        prefix: str = "",
     ) -> None:
         super().__init__(claim)
         self._process = process
@@ -62,7 +64,7 @@ class WritingAttempt(Attempt):
         self._begun = begun
         self._waited = waited
         self._what = what
-        self._text = ReplyText()
+        self._text = ReplyText(prefix)
         self._unsaved = asyncio.Event()
         self._saved = asyncio.Event()
         self._saved.set()
@@ -196,7 +198,7 @@ class WritingAttempt(Attempt):
             async for piece in answer:
                 if isinstance(piece, Finish):
                     return piece
-                offset = self._text.length
+                is_first, offset = self._text.is_empty, self._text.length
                 shown = self._text.add(piece.text)
                 if not shown:
                     continue
@@ -204,7 +206,7 @@ class WritingAttempt(Attempt):
                     Delta(about.conversation_id, about.response_id, about.attempt, offset, shown)
                 )
                 self._unsaved.set()
-                if offset == 0:
+                if is_first:
                     await asyncio.sleep(0)  # the first text goes out before it is logged
                     logger.info("first token", duration_ms=self.elapsed_ms())
         raise failure("llm_truncated")
@@ -225,7 +227,7 @@ class WritingAttempt(Attempt):
 
     async def _finish(self, finish: Finish) -> None:
         text = str(self._text)
-        if not text:
+        if self._text.is_empty:
             error = LanguageModelError(
                 "llm_empty_reply", "The language model said nothing. Try again.", transient=False
             )

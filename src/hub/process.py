@@ -16,7 +16,9 @@ from hub.db.engine import ENGINE, UNAVAILABLE
 from hub.domain.accounts.service import AccountService
 from hub.domain.archive.importing import Importing
 from hub.domain.archive.search import Search
+from hub.domain.chat.asking import Responses
 from hub.domain.chat.clearing import Clearing
+from hub.domain.chat.editing import Editing
 from hub.domain.chat.service import ChatService
 from hub.domain.completions.service import CompletionService
 from hub.domain.images.delivery import Delivery
@@ -88,6 +90,8 @@ class Process:
         self.chat = ChatService(
             relay=relay, bus=bus, limits=limits, message_max_length=settings.message_max_length
         )
+        self.responses = Responses(relay=relay, bus=bus, limits=limits)
+        self.editing = Editing(bus=bus, message_max_length=settings.message_max_length)
         self.painting = PaintingService(settings, relay=relay, bus=bus, limits=limits)
         self.completions = CompletionService(relay=relay, bus=bus, limits=limits)
         secrets = Secrets(key)

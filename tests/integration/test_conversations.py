@@ -14,8 +14,11 @@ from tests.integration.conftest import Answers, prompt
 from tests.services.hub import Client
 from tests.services.refusals import pointers, refused
 
-CONVERSATION = {"id", "companion_id", "title", "last_position", "created_at", "updated_at"}
-MESSAGE = {"id", "conversation_id", "position", "role", "content", "image", "response_id", "created_at"}
+CONVERSATION = {"id", "companion_id", "title", "last_position", "created_at", "updated_at", "revision"}
+MESSAGE = {
+    *("id", "conversation_id", "position", "role", "content", "image", "response_id", "created_at"),
+    *("alternative", "alternatives", "edited_at"),
+}
 RESPONSE = {
     "id",
     "conversation_id",
@@ -28,6 +31,7 @@ RESPONSE = {
     "created_at",
     "completed_at",
     "image_job_id",
+    "kind",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ import pytest
 
 from tests.fakes.llm import Body
 from tests.fakes.llm_script import Script
+from tests.services.edits import Editor
 from tests.services.hub import PASSWORD, Client
 from tests.services.oracle import disagreements
 from tests.services.scene_world import SceneWorld, Talker, found, gated, scene_world, talker
@@ -201,11 +203,13 @@ async def _live(talk: Talker, end: Ending, pause: float) -> None:
     conversations = [(await client.conversation(talk.companion_id))["id"] for _ in range(2)]
     asked = [client.send_for_image(each, f"Number {number}") for each in conversations for number in (1, 2)]
     await asyncio.gather(*asked, client.ask_image(talk.companion_id))
-    setting = asyncio.create_task(_set_again_and_again(talk))
+    doing = [asyncio.create_task(_set_again_and_again(talk))]
+    doing += [asyncio.create_task(_change_again_and_again(talk, each)) for each in conversations]
     await asyncio.sleep(pause)  # any moment of the turns will do
     await end(talk, conversations)
-    setting.cancel()
-    await asyncio.gather(setting, return_exceptions=True)
+    for each in doing:
+        each.cancel()
+    await asyncio.gather(*doing, return_exceptions=True)
 
 
 async def _set_again_and_again(talk: Talker) -> None:
@@ -215,3 +219,39 @@ async def _set_again_and_again(talk: Talker) -> None:
         if answer.status_code != 200:
             return
         await asyncio.sleep(0.01)
+
+
+async def _change_again_and_again(talk: Talker, conversation_id: str) -> None:
+    """Ask for other texts, edit them, go back and forth among them, and take some of them out."""
+    http, path = talk.client.http, f"/api/conversations/{conversation_id}"
+    for kind in itertools.cycle(("regenerate", "continue", "reply", "regenerate")):
+        page = await http.get(f"{path}/messages")
+        if page.status_code != 200:
+            return
+        steps = [http.post(f"{path}/responses", json={"kind": kind, "generate_image": True})]
+        for message in page.json()["items"][:2]:
+            own = f"/api/messages/{message['id']}"
+            steps += [
+                http.patch(own, json={"content": "Changed"}),
+                http.post(f"{own}/alternatives/1/choose"),
+                http.delete(own, params={"following": kind == "reply"}),
+            ][: 3 if message["position"] % 3 == 0 else 2]
+        answers = await asyncio.gather(*steps)
+        assert {each.status_code for each in answers} <= {200, 202, 204, 401, 404, 409}, answers
+        await asyncio.sleep(0.02)
+
+
+async def test_a_message_goes_while_it_is_written_anew(world: SceneWorld, talk: Talker) -> None:
+    """Each wants the reply's job and the conversation."""
+    conversation_id = (await talk.client.conversation(talk.companion_id))["id"]
+    for number in range(12):
+        said = f"Again {number}"
+        await talk.says(conversation_id, said)
+        editor = Editor(talk.client, conversation_id)
+        message = (await editor.messages())[-1]
+        response = await editor.asked("regenerate", image=True)
+        await editor.delete(message["id"], following=number % 2 == 0)
+        assert (await talk.client.http.get(f"/api/responses/{response['id']}")).status_code == 404
+        assert message["id"] not in [each["id"] for each in await editor.messages()]
+    await world.at_rest()
+    assert "DeadlockDetectedError" not in world.hub.output

@@ -51,6 +51,7 @@ async def test_frames_of_a_turn_come_in_order(client: Client) -> None:
             "type": "conversation.subscribed",
             "conversation_id": conversation["id"],
             "last_position": 0,
+            "revision": 0,
         }
         event_id = await socket.say(conversation["id"], "Hello")
         response = await socket.finished()
@@ -156,6 +157,7 @@ async def test_beyond_two_hundred_a_subscriber_reads_them_itself(client: Client)
             "type": "companion_hub.resync",
             "conversation_id": conversation["id"],
             "last_position": 202,
+            "revision": 0,
         }
         await quiet(socket)
         await socket.say(conversation["id"], "Now?", response=None)

@@ -16,7 +16,7 @@ from hub.domain.accounts import administration, attempt_queries, invites, person
 from hub.domain.accounts import queries as accounts
 from hub.domain.archive import export, search_queries
 from hub.domain.archive.words import parse
-from hub.domain.chat import idempotency, turns
+from hub.domain.chat import changes, ends, idempotency, message_queries, removal, turns
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
@@ -68,12 +68,16 @@ EXPECTED = {
     "jobs_user_waiting": "(user_id, kind, sequence) WHERE ((status)::text = 'queued'::text)",
     "messages_owner": "(user_id, created_at DESC, id DESC)",
     "messages_response_id_key": "(response_id)",
+    "message_alternatives_image": "(image_id) WHERE (image_id IS NOT NULL)",
+    "message_alternatives_response": "(response_id) WHERE (response_id IS NOT NULL)",
+    "messages_revision": "(conversation_id, revision) WHERE (revision > 0)",
     "messages_image": "(image_id) WHERE (image_id IS NOT NULL)",
     "messages_words": "to_tsvector('simple'::regconfig, \"left\"(content, 50000)))) WITH",
     "rate_limits_expiry": "(reset_at)",
     "responses_active": "(conversation_id) WHERE ((status)::text = ANY",
     "responses_conversation": "(conversation_id)",
     "responses_job": "(job_id)",
+    "responses_target": "(target_message_id) WHERE (target_message_id IS NOT NULL)",
     "responses_request": "(request_message_id)",
     "scenes_current": "(companion_id, sequence DESC)",
     "tokens_expiry": "(expires_at)",
@@ -159,6 +163,13 @@ FROM generate_series(1, 2000) w, generate_series(1, 5) d;
 INSERT INTO webhook_deliveries (id, webhook_id, event_id, subject_id)
 SELECT md5('delivery' || w || '.' || d)::uuid, md5('webhook' || w)::uuid, md5('e')::uuid, md5('e')::uuid
 FROM generate_series(1, 2000) w, generate_series(1, 5) d;
+UPDATE messages SET revision = position, alternatives = 2, alternative = 2
+WHERE id IN (SELECT md5('message' || c || '.20')::uuid FROM generate_series(300, 800) c);
+UPDATE responses SET target_message_id = md5('message' || c || '.20')::uuid, kind = 'regenerate'
+FROM generate_series(300, 800) c WHERE id = md5('response' || c || '.17')::uuid;
+INSERT INTO message_alternatives (id, message_id, number, response_id)
+SELECT md5('alternative' || c || '.' || n)::uuid, md5('message' || c || '.20')::uuid, n,
+    md5('response' || c || '.' || n)::uuid FROM generate_series(300, 800) c, generate_series(1, 2) n;
 ANALYZE;
 """
 
@@ -201,6 +212,14 @@ FAMILIES = [Family(COMPANION, "generated", f"hash{number}") for number in range(
 PAINTED = ImageCompleted(
     id=made("image7.1"), companion_id=COMPANION, job_id=USER, conversation_id=None, response_id=None
 )
+CHANGED = made("conversation300")
+REWRITTEN = changes.Rewritten(
+    message_id=made("message310.20"), response_id=made("new response"), content="Moss.", keeps_image=False
+)
+DOOMED = removal.Doomed(
+    message_ids=[made("message320.19")], response_ids=[made("response320.19")], job_ids=[]
+)
+
 FOUND = Findings(location="the beach")
 PICTURE = NewRequest(
     job=NewJob(
@@ -247,7 +266,7 @@ def claim_of(name: str) -> Claim:
 
 
 HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
-    "history": (lambda: chat.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
+    "history": (lambda: message_queries.history(CONVERSATION, before=15, limit=5), ["messages_position"]),
     "messages that have a word": (
         lambda: search_queries.by_words(search_queries.Wish("'word'"), SCOPE),
         ["messages_words"],
@@ -296,6 +315,42 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
             made("conversation25"), after=20, response_ids=[made("response25.19")], with_ended=True, limit=200
         ),
         ["image_requests_conversation", "jobs_lane_order"],
+    ),
+    "what was changed since a subscriber went away": (
+        lambda: read_state(CHANGED, after=20, response_ids=[], with_ended=True, limit=200, since=1),
+        ["messages_revision"],
+    ),
+    "the alternatives of a message": (
+        lambda: changes.alternatives(made("message300.20"), after=0, limit=50),
+        ["message_alternatives_number"],
+    ),
+    "another text of a message": (
+        lambda: in_transaction(lambda: changes.rewrite(REWRITTEN, revision=9)),
+        ["messages_pkey"],
+    ),
+    "what goes with a message": (
+        lambda: removal.doomed(removal.Place(CHANGED, COMPANION, 19), following=True),
+        ["messages_position", "responses_request", "responses_target", "jobs_subject"],
+    ),
+    "messages that go": (
+        lambda: in_transaction(lambda: removal.remove(DOOMED)),
+        ["responses_target", "idempotency_keys_message"],
+    ),
+    "where a talk ends": (
+        lambda: in_transaction(lambda: ends.end_of(CHANGED)),
+        ["messages_position"],
+    ),
+    "what was said last": (
+        lambda: in_transaction(lambda: ends.unanswered(CHANGED)),
+        ["messages_position", "responses_request"],
+    ),
+    "whether a response is under way": (
+        lambda: in_transaction(lambda: ends.has_response_under_way(CHANGED)),
+        ["responses_active"],
+    ),
+    "scenes of some messages that go": (
+        lambda: in_transaction(lambda: scenes.forget_messages(COMPANION, [made("message7.20")])),
+        ["scenes_current"],
     ),
     "scenes of companions": (lambda: scenes.settings_of([COMPANION]), ["scenes_current"]),
     "a scene that was read": (
@@ -354,7 +409,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     ),
     "a picture that goes with a message": (
         lambda: painting.finish(claim_of("paint31.19"), made("image7.1"), response_id=made("response7.1")),
-        ["messages_response_id_key"],
+        ["messages_response_id_key", "message_alternatives_response"],
     ),
     "one more of what is counted": (
         lambda: limits.take("send", "7", limit=3, window=timedelta(hours=1)),

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from hub.db.migrate import migrate
-from hub.domain.chat.queries import get_message
+from hub.domain.chat.message_queries import get_message
 from tests.migration.conftest import engine_at
 from tests.services.hub import PROJECT
 from tests.services.world import query, run_hub

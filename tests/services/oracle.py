@@ -26,8 +26,24 @@ _ALWAYS = {
         SELECT messages.id, responses.id AS response_id, status, message_id, content, output_text
         FROM messages LEFT JOIN responses ON responses.id = response_id
         WHERE response_id IS NOT NULL AND (status IS DISTINCT FROM 'completed'
-        OR message_id IS DISTINCT FROM messages.id OR output_text <> content OR role <> 'assistant'
+        OR message_id IS DISTINCT FROM messages.id OR role <> 'assistant'
+        OR output_text <> content AND edited_at IS NULL
         OR responses.conversation_id <> messages.conversation_id)
+    """,
+    "a message does not show the alternative that it names, or they have gaps": """
+        SELECT messages.id, alternative, alternatives, numbers FROM messages JOIN LATERAL (
+            SELECT array_agg(number ORDER BY number) AS numbers, bool_or(number = alternative
+                AND kept.content = messages.content AND kept.image_id IS NOT DISTINCT FROM messages.image_id
+                AND kept.response_id IS NOT DISTINCT FROM messages.response_id) AS is_shown
+            FROM message_alternatives AS kept WHERE message_id = messages.id) AS found ON true
+        WHERE numbers IS NULL AND alternatives <> 1 OR numbers IS NOT NULL AND (is_shown IS NOT TRUE
+            OR numbers <> ARRAY(SELECT generate_series(1, alternatives)))
+    """,
+    "a change is beyond its conversation's, or two are one": """
+        SELECT conversation_id, messages.revision, count(*) FROM messages
+        JOIN conversations ON conversations.id = conversation_id WHERE messages.revision > 0
+        GROUP BY conversation_id, messages.revision, conversations.revision
+        HAVING messages.revision > conversations.revision OR count(*) > 1
     """,
     "a response has become two messages": """
         SELECT response_id, count(*) FROM messages WHERE response_id IS NOT NULL
@@ -35,12 +51,15 @@ _ALWAYS = {
     """,
     "a completed response has no message, or another one has": """
         SELECT responses.id, status, message_id FROM responses
-        LEFT JOIN messages ON messages.id = message_id AND messages.response_id = responses.id
+        LEFT JOIN messages ON messages.id = message_id AND (messages.response_id = responses.id
+            OR EXISTS (SELECT FROM message_alternatives AS kept WHERE kept.message_id = messages.id
+                AND kept.response_id = responses.id))
         WHERE (status = 'completed') <> (messages.id IS NOT NULL)
         OR (status = 'completed') <> (message_id IS NOT NULL)
     """,
     "a message was asked to be answered twice": """
-        SELECT request_message_id, count(*) FROM responses GROUP BY request_message_id HAVING count(*) > 1
+        SELECT request_message_id, count(*) FROM responses WHERE kind = 'reply'
+        GROUP BY request_message_id HAVING count(*) > 1
     """,
     "a response and its job do not agree": """
         SELECT responses.id, responses.status, jobs.status AS job_status, responses.attempt,
@@ -76,7 +95,8 @@ _ALWAYS = {
         JOIN messages AS later_asks ON later_asks.id = later.request_message_id
         JOIN messages AS earlier_says ON earlier_says.id = earlier.message_id
         JOIN messages AS later_says ON later_says.id = later.message_id
-        WHERE earlier_asks.position < later_asks.position AND earlier_says.position > later_says.position
+        WHERE earlier.kind = 'reply' AND later.kind = 'reply'
+        AND earlier_asks.position < later_asks.position AND earlier_says.position > later_says.position
         AND NOT EXISTS (SELECT FROM jobs
             WHERE kind = 'reply' AND subject_id = earlier.id AND id <> earlier.job_id)
     """,

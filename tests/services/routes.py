@@ -180,6 +180,17 @@ ROUTES = (
         talk=True,
     ),
     Route("searchMessages", "GET", "/api/search", query="?q=grows"),
+    Route(
+        "createResponse",
+        "POST",
+        "/api/conversations/{conversation_id}/responses",
+        {"kind": "regenerate", "generate_image": False},
+    ),
+    Route("getMessage", "GET", "/api/messages/{message_id}"),
+    Route("updateMessage", "PATCH", "/api/messages/{message_id}", {"content": "Moss, mostly."}),
+    Route("deleteMessage", "DELETE", "/api/messages/{message_id}"),
+    Route("listAlternatives", "GET", "/api/messages/{message_id}/alternatives"),
+    Route("chooseAlternative", "POST", "/api/messages/{message_id}/alternatives/{number}/choose"),
     Route("getResponse", "GET", "/api/responses/{response_id}"),
     Route("cancelResponse", "POST", "/api/responses/{response_id}/cancel"),
     Route("retryResponse", "POST", "/api/responses/{response_id}/retry"),
@@ -226,7 +237,7 @@ class Home:
         await owner.set_header_image(companion["id"], PICTURE)
         conversation = await owner.conversation(companion["id"])
         sent = await owner.send(conversation["id"], "What grows here?")
-        await owner.ended(sent["response"]["id"])
+        message_id = (await owner.ended(sent["response"]["id"]))["message_id"]
         job = await owner.paint(companion["id"], width=64, height=64)
         token = await owner.make_token("read")
         (sign_in,) = (await owner.http.get("/api/me/sign-ins")).json()["items"]
@@ -247,12 +258,13 @@ class Home:
                 "invite_id": NOWHERE,  # only an administrator makes one
                 "webhook_id": webhook["id"],
                 "delivery_id": tested.json()["id"],
+                "message_id": message_id,
             },
         )
 
     def path(self, route: Route, **ids: str) -> str:
         """Return the route's path with this home's ids in it, or with others."""
-        return (route.path + route.query).format(**{**self.ids, **ids})
+        return (route.path + route.query).format(**{"number": "1", **self.ids, **ids})
 
     def body(self, route: Route, **ids: str) -> Body | None:
         """Return a valid body, with this home's ids in it, or with others."""

@@ -16,6 +16,7 @@ _FRAMES: dict[str, Frame] = {
         "item": {"type": "message", "role": "user", "content": "Let me in"},
         "response": None,
     },
+    "response.create": {"conversation_id": "{conversation_id}", "response": {"kind": "regenerate"}},
     "response.cancel": {"response_id": "{response_id}"},
 }
 

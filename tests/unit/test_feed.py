@@ -20,7 +20,7 @@ from hub.domain.chat.feed import Feed
 from hub.domain.chat.frames import Frame
 from hub.domain.chat.response_feed import ResponseFeed
 from hub.domain.chat.schemas import Message, Response, ResponseError, ResponseStatus
-from hub.domain.chat.state import ConversationState
+from hub.domain.chat.state import ConversationState, Standing
 from hub.live.events import Changed, Delta
 
 CONVERSATION, RESPONSE, ASKED, ANSWER = (uuid.UUID(int=number) for number in range(1, 5))
@@ -255,6 +255,7 @@ class World:
         response_ids: list[uuid.UUID],
         with_ended: bool,
         limit: int,  # noqa: ARG002 - the signature of the real one
+        since: int,  # noqa: ARG002 - as above
     ) -> ConversationState:
         messages = self.messages(after)
         told = not self.row.has_ended or RESPONSE in response_ids or (with_ended and bool(messages))
@@ -361,7 +362,7 @@ def test_a_conversation_through_a_bad_network(part: int, limit: int, monkeypatch
             async def run(
                 world: World = world, feed: ConversationFeed = feed, reader: Reader = reader
             ) -> None:
-                reader.read((await feed.open(last_position=1))[1:])
+                reader.read((await feed.open(Standing(1)))[1:])
                 await follow(world, feed, reader, loop)
 
             runner.run(run())
@@ -398,7 +399,7 @@ def test_a_reply_that_came_and_went_while_the_bus_was_away(monkeypatch: pytest.M
                 return nothing
 
             monkeypatch.setattr(conversation_feed, "read_state", quiet)
-            runner.run(feed.open(last_position=0))
+            runner.run(feed.open(Standing(0)))
             for _ in world.live():
                 pass  # nothing of it is carried
             monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
@@ -422,7 +423,7 @@ def test_a_cancel_come_upon_before_its_worker_knows(
         feed: Feed
         if kind is ConversationFeed:
             feed = ConversationFeed(CONVERSATION, after=1, wake=lambda: None)
-            reader.read(runner.run(feed.open(last_position=1))[1:])
+            reader.read(runner.run(feed.open(Standing(1)))[1:])
         else:
             feed = ResponseFeed(world.row, offset=0, wake=lambda: None)
             reader.read(runner.run(feed.next_frames()))
@@ -448,7 +449,7 @@ def test_a_read_that_fails_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         world.ending, world.restarts = "failed", 0
         monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
         feed = ConversationFeed(CONVERSATION, after=1, wake=lambda: None)
-        runner.run(feed.open(last_position=1))
+        runner.run(feed.open(Standing(1)))
         for _ in world.live():
             pass
         feed.on_event(Changed(CONVERSATION, RESPONSE))

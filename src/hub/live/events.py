@@ -46,12 +46,16 @@ class Said(Struct, frozen=True, array_like=True, tag="s"):
 
 
 class Begun(Struct, frozen=True, array_like=True, tag="b"):
-    """An attempt at a response that was created then has begun, with no text yet."""
+    """An attempt at a response that was created then has begun.
+
+    Unless ``is_plain``, it is no plain reply without a text so far: what it begins with, its row says.
+    """
 
     conversation_id: UUID
     response_id: UUID
     attempt: int
     created_at: datetime
+    is_plain: bool = True
 
 
 class Changed(Struct, frozen=True, array_like=True, tag="c"):

@@ -25,6 +25,7 @@ from hub.web.api.conversations import ConversationController
 from hub.web.api.health import HealthController
 from hub.web.api.images import CompanionImageController, ImageController
 from hub.web.api.jobs import JobController
+from hub.web.api.messages import MessageController
 from hub.web.api.responses import ResponseController
 from hub.web.api.stats import StatsController
 from hub.web.api.tokens import TokenController
@@ -66,6 +67,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     CompanionImageController,
     ConversationController,
     ArchiveController,
+    MessageController,
     ResponseController,
     ImageController,
     JobController,

@@ -8,13 +8,10 @@
 | 5 | checks of lengths are there, and nobody calls them | test_05... |
 | 11 | asking for the health leads to the sign-in | test_11... |
 | 12 | two messages at once mix, and overwrite the scene of each other | the three of test_12... |
-| 13 | a reply cannot be stopped or asked for again, and programs cannot use it | the first of test_13... |
-| 13 | what was said can neither be searched nor taken along | the second of test_13... |
+| 13 | a reply cannot be stopped, had anew or edited, and programs cannot use it | two of test_13... |
+| 13 | what was said can neither be searched nor taken along | the last of test_13... |
 
 The others are in ``test_original_defects_of_pictures.py``, and 8 in ``test_original_defects_of_wipes.py``.
-
-Of 13, stopping a reply, trying it again, searching, taking a talk along and an API are there. Still to come are
-another reply in place of a finished one, and editing a message.
 """
 
 from __future__ import annotations
@@ -30,6 +27,7 @@ from tests.acceptance.original_defects.conftest import MESSAGE_LENGTH, TEXT, Ana
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import End, chunk, line, reply, stream
 from tests.integration.conftest import Answers, last_said, prompt
+from tests.services.edits import Editor
 from tests.services.hub import PASSWORD, Client, HubServer
 from tests.services.refusals import pointers, refused
 from tests.services.waiting import eventually
@@ -302,6 +300,37 @@ async def test_13_a_reply_can_be_stopped_and_tried_again_by_any_program(
     paths = (await ada.http.get("/docs/openapi.json")).json()["paths"]
     for path in ("cancel", "retry", "events"):
         assert f"/api/responses/{{response_id}}/{path}" in paths
+
+
+async def test_13_a_reply_can_be_had_anew_continued_chosen_and_edited(
+    ada: Client, model: FakeLLM, replies: Answers
+) -> None:
+    replies.give("Of moss", reply("Moss is green."), reply("Moss is soft."))
+    talk = await Editor.of(ada, "Of moss")
+    said, answer = await talk.messages()
+    async with ada.socket() as socket:
+        await socket.subscribe(talk.id, after=2)
+        frame = {"conversation_id": talk.id, "event_id": "anew", "response": {"kind": "regenerate"}}
+        await socket.send(type="response.create", **frame)
+        assert (await socket.finished())["output_text"] == "Moss is soft."
+        updated = socket.seen("companion_hub.item.updated")[-1]["item"]
+        assert (updated["id"], updated["content"], updated["alternatives"]) == (
+            answer["id"],
+            "Moss is soft.",
+            2,
+        )
+        assert (await talk.choose(answer["id"], 1))["content"] == "Moss is green."
+        assert (await talk.edited(answer["id"], "Moss is green,"))["edited_at"]
+        continued = await talk.asked("continue")
+        ended = await socket.finished()
+        assert socket.texts[continued["id"]] == ended["output_text"]
+        assert ended["output_text"].startswith("Moss is green, ")
+    assert await talk.texts() == ["Of moss", ended["output_text"]]
+    await talk.edited(said["id"], "Of ferns")
+    await talk.delete(answer["id"])
+    await talk.done("reply")
+    assert last_said(model.chats[-1].body) == "Of ferns"
+    assert "Moss" not in json.dumps(model.chats[-1].body["messages"])
 
 
 async def test_13_what_was_said_can_be_searched_and_taken_along(

@@ -17,7 +17,7 @@ from hub.domain.archive import search_queries as queries
 from hub.domain.archive.schemas import Hit
 from hub.domain.archive.search_queries import Place, Scope, Wish
 from hub.domain.archive.words import Question, parse, snippet
-from hub.domain.chat.queries import messages_by_id
+from hub.domain.chat.message_queries import messages_by_id
 
 #: Searches that a process runs at once; each holds a connection of the pool, which others need.
 AT_ONCE = 4

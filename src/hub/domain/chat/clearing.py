@@ -19,8 +19,9 @@ from hub.db.engine import ENGINE
 from hub.domain.accounts import administration
 from hub.domain.accounts import queries as accounts
 from hub.domain.accounts.schemas import UpdateUser
-from hub.domain.chat import queries
-from hub.domain.chat.errors import ConversationNotFoundError
+from hub.domain.chat import queries, removal
+from hub.domain.chat.errors import ConversationNotFoundError, MessageNotFoundError
+from hub.domain.chat.removal import Place
 from hub.domain.chat.service import check, lane_of
 from hub.domain.companions import queries as companions
 from hub.domain.companions.errors import CompanionNotFoundError
@@ -49,6 +50,10 @@ class Wiped(Struct, frozen=True, kw_only=True):
     jobs_cancelled: int
 
 
+class _CameInBetweenError(Exception):
+    """Work was asked for on what is about to go, which is not locked yet."""
+
+
 class Clearing:
     """Deletes and wipes. Each call checks that what it touches is the user's."""
 
@@ -75,6 +80,46 @@ class Clearing:
                 raise ConversationNotFoundError
             others = await queries.conversations_of(conversation.companion_id)  # the scene is theirs too
         await self._tell(cancelled, [conversation_id, *others])
+
+    async def delete_message(self, message_id: UUID, *, user_id: UUID, following: bool) -> None:
+        """Remove a message, and with ``following`` all behind it; work under way on what goes is cancelled.
+
+        Positions stay as they are, and none is given out twice.
+
+        Raises:
+            MessageNotFoundError: not the user's.
+        """
+        place = await removal.place_of(message_id, user_id=user_id)
+        if place is None:
+            raise MessageNotFoundError
+        while True:
+            try:
+                async with ENGINE.transaction():
+                    told = await self._remove(place, user_id=user_id, following=following)
+                break
+            except _CameInBetweenError:
+                logger.debug("more was asked for meanwhile")
+        await self._tell(*told)
+
+    async def _remove(
+        self, place: Place, *, user_id: UUID, following: bool
+    ) -> tuple[list[Cancelled], list[UUID]]:
+        """Return what was cancelled, and the conversations that are to be told."""
+        conversation_id = place.conversation_id
+        await accounts.lock_user(user_id)
+        found = await removal.doomed(place, following=following)
+        cancelled = await store.cancel_many(found.job_ids)
+        await queries.lock_conversations([conversation_id])
+        found = await removal.doomed(place, following=following)
+        if found.job_ids:
+            raise _CameInBetweenError
+        if not found.message_ids:
+            raise MessageNotFoundError
+        await queries.begin_epoch([conversation_id])
+        is_scene_changed = await scenes.forget_messages(place.companion_id, found.message_ids)
+        await removal.remove(found)
+        told = await queries.conversations_of(place.companion_id) if is_scene_changed else [conversation_id]
+        return cancelled, told
 
     async def delete_companion(
         self, companion_id: UUID, *, user_id: UUID, expected: Expected = ANYTHING

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from uuid import UUID
 
 from hub.domain.chat import queries
 from hub.domain.chat.cursor import ResponseCursor
 from hub.domain.chat.feed import Feed
-from hub.domain.chat.frames import Frame, ItemAdded, Resync, SceneChanged, Subscribed
+from hub.domain.chat.frames import Frame, ItemAdded, ItemUpdated, Resync, SceneChanged, Subscribed
 from hub.domain.chat.image_calls import ImageCalls
 from hub.domain.chat.schemas import Message, Response
-from hub.domain.chat.state import ConversationState, read_state
+from hub.domain.chat.state import ConversationState, Standing, read_state
 from hub.domain.scenes.schemas import Scene
 from hub.live.events import Begun, Delta, Said
 
@@ -26,12 +26,19 @@ _End = tuple[int, datetime | None]
 
 
 class ConversationFeed(Feed):
-    """Everything about one conversation, from the message after ``after`` on."""
+    """Everything about one conversation, from the message after ``after`` on.
 
-    def __init__(self, conversation_id: UUID, *, after: int, wake: Callable[[], None]) -> None:
+    Of earlier messages it tells what was changed since ``revision``, or since it was opened.
+    """
+
+    def __init__(
+        self, conversation_id: UUID, *, after: int, wake: Callable[[], None], revision: int | None = None
+    ) -> None:
         super().__init__(wake)
         self.conversation_id = conversation_id
         self._position = after
+        self._since = revision
+        self._revision = 0
         self._cursors: dict[UUID, ResponseCursor] = {}
         self._ended: dict[UUID, _End] = {}
         self._event_ids: dict[UUID, str] = {}
@@ -40,14 +47,22 @@ class ConversationFeed(Feed):
         self._epoch: int | None = None
         self._is_open = False
 
-    async def open(self, *, last_position: int) -> list[Frame]:
+    async def open(self, standing: Standing) -> list[Frame]:
         """Return the first frames: where the conversation stands, what is missing, and what is under way."""
         self._stale = False
+        last_position = standing.last_position
         self._position = min(self._position, last_position)
-        frames: list[Frame] = [Subscribed(conversation_id=self.conversation_id, last_position=last_position)]
-        if last_position - self._position > REPLAY_LIMIT:
-            frames.append(Resync(conversation_id=self.conversation_id, last_position=last_position))
-            self._position = last_position
+        since = standing.revision if self._since is None else self._since
+        self._revision = min(since, standing.revision)
+        frames: list[Frame] = [
+            Subscribed(
+                conversation_id=self.conversation_id, last_position=last_position, revision=standing.revision
+            )
+        ]
+        too_much = last_position - self._position > REPLAY_LIMIT
+        if too_much or self._revision < standing.removed_revision:
+            self._position, self._revision = last_position, standing.revision
+            frames.append(self._resync(standing.revision))
         frames += await self._read()
         self._is_open = True
         return frames
@@ -70,17 +85,23 @@ class ConversationFeed(Feed):
                 # Once open, a reply that came and ended unnoticed is told of like any other.
                 with_ended=self._is_open,
                 limit=REPLAY_LIMIT,
+                since=self._revision,
             )
         except BaseException:
             self._asked |= asked
             raise
-        self._stale = self._stale or len(state.messages) == REPLAY_LIMIT
+        self._stale = self._stale or REPLAY_LIMIT in (len(state.messages), len(state.changed))
         return [*self._tell_setting(state), *self._tell_talk(state)]
 
     def _tell_talk(self, state: ConversationState) -> list[Frame]:
         responses = {response.id: response for response in state.responses}
         frames: list[Frame] = []
         ended_now: set[UUID] = set()
+        for message, revision in state.changed:
+            rewriter = self._rewriter(message, responses, state.rewriters)
+            frames += self._tell_changed(message, revision, rewriter)
+            ended_now |= {rewriter.id} if rewriter is not None else set()
+        self._revision = state.revision
         for message in state.messages:
             response = responses.pop(message.response_id, None) if message.response_id else None
             frames += self._tell_message(message, response)
@@ -97,11 +118,14 @@ class ConversationFeed(Feed):
         frames: list[Frame] = []
         if self._is_open and state.epoch != self._epoch:  # wiped, or deleted
             self._cursors.clear()
-            frames.append(Resync(conversation_id=self.conversation_id, last_position=self._position))
+            frames.append(self._resync(state.revision))
         if self._is_open and state.scene is not None and state.scene != self._scene:
             frames.append(SceneChanged(conversation_id=self.conversation_id, scene=state.scene))
         self._epoch, self._scene = state.epoch, state.scene
         return frames
+
+    def _resync(self, revision: int) -> Frame:
+        return Resync(conversation_id=self.conversation_id, last_position=self._position, revision=revision)
 
     def _tell_said(self, said: Said) -> list[Frame]:
         if said.position != self._position + 1:
@@ -130,12 +154,28 @@ class ConversationFeed(Feed):
         return ItemAdded(conversation_id=self.conversation_id, item=message, event_id=event_id)
 
     def _tell_message(self, message: Message, response: Response | None) -> list[Frame]:
-        added = self._added(message)
+        return self._tell_finished(self._added(message), response)
+
+    def _tell_finished(self, told: Frame, response: Response | None) -> list[Frame]:
+        """Tell of a message, and of the response that it comes from if that is news."""
         if response is None:
-            return [added]
+            return [told]
         cursor = self._cursors.pop(response.id, None) or self._new_cursor(response.id)
         self._remember_end(response)
-        return [*cursor.finish_text(response), added, cursor.completed(response)]
+        return [*cursor.finish_text(response), told, cursor.completed(response)]
+
+    def _rewriter(
+        self, message: Message, responses: dict[UUID, Response], rewriters: Collection[UUID]
+    ) -> Response | None:
+        """Take out the response that changed a message, if it has to be told that it completed."""
+        response_id = message.response_id
+        if response_id is None or not (response_id in self._cursors or response_id in rewriters):
+            return None
+        return responses.pop(response_id, None)
+
+    def _tell_changed(self, message: Message, revision: int, rewriter: Response | None) -> list[Frame]:
+        updated = ItemUpdated(conversation_id=self.conversation_id, item=message, revision=revision)
+        return self._tell_finished(updated, rewriter)
 
     def _tell_response(self, response: Response) -> list[Frame]:
         if response.has_ended and self._ended.get(response.id) == (response.attempt, response.completed_at):

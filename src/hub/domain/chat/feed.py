@@ -53,6 +53,9 @@ class Feed(ABC):
             if event.response_id is not None:
                 self._asked.add(event.response_id)
                 self._heard.add(event.response_id)
+        elif isinstance(event, Begun) and not event.is_plain:
+            self._stale = True
+            self._asked.add(event.response_id)
         elif len(self._pending) < PENDING_LIMIT:
             self._pending.append(event)
         else:

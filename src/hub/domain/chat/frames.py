@@ -18,15 +18,21 @@ class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Subscribed(Frame, frozen=True, kw_only=True, tag="conversation.subscribed"):
-    """The subscription stands; what is missing follows."""
+    """The subscription stands; what is missing follows.
+
+    ``revision`` says up to which change of earlier messages the client is told; what it has to remember to be
+    told of later ones, should it go away.
+    """
 
     last_position: int
+    revision: int = 0
 
 
 class Resync(Frame, frozen=True, kw_only=True, tag="companion_hub.resync"):
-    """Too much is missing to be sent here: read the messages with GET."""
+    """Too much is missing to be sent here, or messages were taken out: read the messages with GET."""
 
     last_position: int
+    revision: int = 0
 
 
 class ItemAdded(Frame, frozen=True, kw_only=True, tag="conversation.item.added"):
@@ -36,10 +42,21 @@ class ItemAdded(Frame, frozen=True, kw_only=True, tag="conversation.item.added")
     event_id: str | UnsetType = UNSET
 
 
+class ItemUpdated(Frame, frozen=True, kw_only=True, tag="companion_hub.item.updated"):
+    """A message is another one now: edited, written anew, continued, or another alternative was chosen.
+
+    ``revision`` is the conversation's with this change.
+    """
+
+    item: Message
+    revision: int
+
+
 class ResponseQueued(Frame, frozen=True, kw_only=True, tag="response.queued"):
-    """A response waits for its turn."""
+    """A response waits for its turn; ``event_id`` is that of the frame that asked for it, for its sender."""
 
     response: Response
+    event_id: str | UnsetType = UNSET
 
 
 class ResponseInProgress(Frame, frozen=True, kw_only=True, tag="response.in_progress"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from hub.domain.prompts.budget import MESSAGE_OVERHEAD, shorten, tokens
+from hub.domain.prompts.budget import MESSAGE_OVERHEAD, shorten, shorten_start, tokens
 from hub.domain.prompts.prompts import Prompts
 from hub.domain.scenes.schemas import Scene, told
 from hub.providers.llm.protocol import ChatMessage
@@ -33,7 +33,13 @@ class Persona(Struct, frozen=True, kw_only=True):
 
 
 def build(
-    prompts: Prompts, persona: Persona, talk: list[ChatMessage], *, budget: int, first: int = 1
+    prompts: Prompts,
+    persona: Persona,
+    talk: list[ChatMessage],
+    *,
+    budget: int,
+    first: int = 1,
+    goes_on: bool = False,
 ) -> tuple[ChatMessage, ...]:
     """Build the prompt: one system message, then the newest messages that fit.
 
@@ -44,13 +50,22 @@ def build(
         budget: tokens that the prompt may have.
         first: position of the talk's first message in its conversation, so that cuts fall where they fell
             before: a server that has read the beginning of a prompt need not read it again.
+        goes_on: the last message is the companion's own, to be continued; its end stays, whatever the budget.
     """
     system = _system(prompts, persona, int(budget * SYSTEM_SHARE))
-    left = budget - tokens(system)
-    last = shorten(talk[-1].content, max(left - MESSAGE_OVERHEAD, 64))
+    request = _go_on(prompts, persona) if goes_on else ()
+    left = budget - tokens(system) - sum(tokens(each.content) for each in request)
+    room = max(left - MESSAGE_OVERHEAD, 64)
+    last = shorten_start(talk[-1].content, room) if goes_on else shorten(talk[-1].content, room)
     earlier = _newest_that_fit(talk[:-1], left - tokens(last), first)
     answered = ChatMessage(role=talk[-1].role, content=last)
-    return (ChatMessage(role="system", content=system), *earlier, answered)
+    return (ChatMessage(role="system", content=system), *earlier, answered, *request)
+
+
+def _go_on(prompts: Prompts, persona: Persona) -> tuple[ChatMessage, ...]:
+    """Ask for more in words, as the user: not every server goes on by itself from what it said."""
+    text = prompts.text("continue", name=persona.name, user=persona.user_name.strip() or _NOBODY)
+    return (ChatMessage(role="user", content=text),) if text else ()
 
 
 def _newest_that_fit(talk: list[ChatMessage], budget: int, first: int) -> list[ChatMessage]:

@@ -5,31 +5,27 @@ The reads and writes of a turn go straight through asyncpg: they are what a repl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from asyncpg import Record
 from msgspec import Struct
 
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
-from hub.domain.images import queries as images
-from hub.domain.images.schemas import Image
 from hub.domain.limits import queries as limits
 from hub.domain.limits.queries import Count
 from hub.domain.limits.service import Taking
 from hub.jobs import store
 from hub.jobs.contracts import NewJob
 
-_CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at"
-_MESSAGE = "id, conversation_id, position, role, content, response_id, created_at"
+_CONVERSATION = "id, companion_id, title, last_position, created_at, updated_at, revision"
 _RESPONSE = (
     "responses.id, responses.conversation_id, status, output_text, message_id, attempt, error_code,"
-    " error_message, usage, responses.created_at, completed_at,"
+    " error_message, usage, responses.created_at, completed_at, responses.kind,"
     " (SELECT id FROM image_requests WHERE response_id = responses.id LIMIT 1) AS image_job_id"
 )
 
@@ -49,6 +45,7 @@ def response_of(row: Mapping[str, Any]) -> Response:
         created_at=row["created_at"],
         completed_at=row["completed_at"],
         image_job_id=row["image_job_id"],
+        kind=row["kind"],
     )
 
 
@@ -164,7 +161,8 @@ async def begin_epoch(conversation_ids: list[UUID]) -> None:
     """Have everyone read these conversations anew who has seen messages that are about to go."""
     async with ENGINE.connection() as connection:
         await connection.execute(
-            "UPDATE conversations SET epoch = epoch + 1, updated_at = now() WHERE id = ANY($1)",
+            "UPDATE conversations SET epoch = epoch + 1, revision = revision + 1,"
+            " removed_revision = revision + 1, updated_at = now() WHERE id = ANY($1)",
             conversation_ids,
         )
 
@@ -179,35 +177,6 @@ async def delete_messages(conversation_ids: list[UUID]) -> int:
 
 
 # Messages
-
-_HISTORY = f"""
-SELECT {_MESSAGE}, image_id FROM messages WHERE conversation_id = $1 AND position < $2
-ORDER BY position DESC LIMIT $3
-"""  # noqa: S608 - a constant
-
-
-async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Message]:
-    """Return up to ``limit`` messages before a position, the newest first."""
-    async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_HISTORY, conversation_id, before, limit)
-    if not any(row[-1] for row in rows):
-        return [Message(*row) for row in rows]  # the last column, null in all of them, is the picture
-    pictures = await images.by_ids({row[-1] for row in rows if row[-1]})
-    return [_message(row, pictures) for row in rows]
-
-
-def _message(row: Record, pictures: Mapping[UUID, Image]) -> Message:
-    return Message(
-        id=row["id"],
-        conversation_id=row["conversation_id"],
-        position=row["position"],
-        role=row["role"],
-        content=row["content"],
-        response_id=row["response_id"],
-        created_at=row["created_at"],
-        image=pictures.get(row["image_id"]),
-    )
-
 
 _MESSAGE_PARTS = """
 conversation AS (
@@ -301,32 +270,6 @@ def queued_response(message: Message, response_id: UUID | None) -> Response | No
     )
 
 
-async def get_message(message_id: UUID) -> Message | None:
-    """Return a message, or None when it is gone."""
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(
-            f"SELECT {_MESSAGE}, image_id FROM messages WHERE id = $1",  # noqa: S608 - a constant
-            message_id,
-        )
-    if row is None:
-        return None
-    pictures = await images.by_ids([row["image_id"]]) if row["image_id"] else {}
-    return _message(row, pictures)
-
-
-async def messages_by_id(message_ids: Collection[UUID]) -> dict[UUID, Message]:
-    """Return those messages that exist, by id. The caller knows whose they are."""
-    if not message_ids:
-        return {}
-    async with ENGINE.connection() as connection:
-        rows = await connection.fetch(
-            f"SELECT {_MESSAGE}, image_id FROM messages WHERE id = ANY($1)",  # noqa: S608 - a constant
-            list(message_ids),
-        )
-    pictures = await images.by_ids({row["image_id"] for row in rows if row["image_id"]})
-    return {row["id"]: _message(row, pictures) for row in rows}
-
-
 # Responses
 
 
@@ -376,13 +319,16 @@ async def requeue_response(response_id: UUID, *, job_id: UUID) -> int | None:
     """Queue a response that failed or was cancelled under a new job.
 
     Returns:
-        Its last attempt, or None when it did neither.
+        Its last attempt, or None when it did neither, or was to change what the talk has gone on from.
     """
     async with ENGINE.connection() as connection:
         attempt: int | None = await connection.fetchval(
             "UPDATE responses SET status = 'queued', job_id = $2, output_text = '', error_code = NULL,"
             " error_message = NULL, completed_at = NULL"
-            " WHERE id = $1 AND status IN ('failed', 'cancelled') RETURNING attempt",
+            " WHERE id = $1 AND status IN ('failed', 'cancelled') AND (target_message_id IS NULL"
+            " OR NOT EXISTS (SELECT FROM messages JOIN messages AS target ON target.id = target_message_id"
+            " WHERE messages.conversation_id = target.conversation_id"
+            " AND messages.position > target.position)) RETURNING attempt",
             response_id,
             job_id,
         )

@@ -10,17 +10,18 @@ import msgspec
 from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from hub.core.errors import FieldError
+from hub.core.errors import FieldError, HubError
 from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
-from hub.domain.chat import queries
+from hub.domain.chat import message_queries, queries, state
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
     ResponseNotFoundError,
     ResponseNotRetryableError,
+    ResponseOutdatedError,
 )
 from hub.domain.chat.idempotency import KeyInUseError, Sending, recall, remember
 from hub.domain.chat.schemas import (
@@ -31,6 +32,7 @@ from hub.domain.chat.schemas import (
     Sent,
     UpdateConversation,
 )
+from hub.domain.chat.state import Standing
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.limits.errors import TooManyRequestsError
 from hub.domain.limits.service import Action, Limits
@@ -101,6 +103,13 @@ class ChatService:
             raise ConversationNotFoundError
         return conversation
 
+    async def standing(self, conversation_id: UUID, *, user_id: UUID) -> Standing:
+        """Return how far the owner's conversation is."""
+        standing = await state.standing(conversation_id, user_id=user_id)
+        if standing is None:
+            raise ConversationNotFoundError
+        return standing
+
     async def page(
         self, *, user_id: UUID, companion_id: UUID | None, limit: int, cursor: str | None
     ) -> Page[Conversation]:
@@ -146,7 +155,7 @@ class ChatService:
         """Return one page of a conversation's messages, the newest first."""
         before = decode_position(cursor) if cursor is not None else _BEYOND_ALL
         await self.get(conversation_id, user_id=user_id)
-        items = await queries.history(conversation_id, before=before, limit=limit + 1)
+        items = await message_queries.history(conversation_id, before=before, limit=limit + 1)
         more = len(items) > limit
         return Page(
             items=items[:limit], next_cursor=encode_position(items[limit - 1].position) if more else None
@@ -167,7 +176,7 @@ class ChatService:
         if (before := await recall(sending)) is not None:
             return Accepted(sent=before, replayed=True)
         started = time.perf_counter()
-        job = _reply_job(sending.conversation_id, user_id=sending.user_id) if sending.wants_response else None
+        job = reply_job(sending.conversation_id, user_id=sending.user_id) if sending.wants_response else None
         try:
             sent, companion_id = await self._store(sending, job)
         except KeyInUseError:
@@ -248,19 +257,24 @@ class ChatService:
 
         Raises:
             ResponseNotFoundError, ResponseNotRetryableError: as they say.
+            ResponseOutdatedError: it was to change a message that the talk has gone on from.
             TooManyRequestsError: too many replies in this minute.
         """
         response = await self.response(response_id, user_id=user_id)
-        job = _reply_job(response.conversation_id, user_id=user_id, response_id=response_id)
+        job = reply_job(response.conversation_id, user_id=user_id, response_id=response_id)
         async with ENGINE.transaction():
             await self._limits.take(Action.CHAT, user_id)
             attempt = await queries.requeue_response(response_id, job_id=job.id)
             if attempt is None:
-                raise ResponseNotRetryableError
+                raise await self._why_not(response_id, user_id=user_id)
             await store.insert(msgspec.structs.replace(job, attempt=attempt))
         self._relay.ring(job.id, job.kind)
         self._bus.publish(Changed(response.conversation_id, response_id))
         return await self.response(response_id, user_id=user_id)
+
+    async def _why_not(self, response_id: UUID, *, user_id: UUID) -> HubError:
+        status = (await self.response(response_id, user_id=user_id)).status
+        return ResponseOutdatedError() if status in ("failed", "cancelled") else ResponseNotRetryableError()
 
     async def _stop_worker(self, job_id: UUID, response: Response) -> None:
         """Wait until the worker has stored what it had said beyond the last save, and told so."""
@@ -311,7 +325,7 @@ def _said(sent: Sent) -> Said | Changed:
     )
 
 
-def _reply_job(conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None) -> NewJob:
+def reply_job(conversation_id: UUID, *, user_id: UUID, response_id: UUID | None = None) -> NewJob:
     """Make the job that writes a response, a new one unless it is named."""
     return NewJob(
         id=new_id(),

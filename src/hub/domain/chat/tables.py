@@ -15,6 +15,8 @@ class Conversation(Table, db=ENGINE, tablename="conversations"):
     """A talk with one companion; ``last_position`` is the position of its newest message, 0 when empty.
 
     ``epoch`` counts how often messages were taken out of it: who has seen others has to read it anew.
+    ``revision`` counts all changes of what stands in it already; at ``removed_revision`` messages were taken
+    out last.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -23,6 +25,8 @@ class Conversation(Table, db=ENGINE, tablename="conversations"):
     title = Varchar(length=200)
     last_position = Integer(default=0)
     epoch = Integer(default=0)
+    revision = Integer(default=0)
+    removed_revision = Integer(default=0)
     created_at = Timestamptz()
     updated_at = Timestamptz()
 
@@ -30,8 +34,9 @@ class Conversation(Table, db=ENGINE, tablename="conversations"):
 class Message(Table, db=ENGINE, tablename="messages"):
     """What was said. ``response_id`` names the response that wrote it; null for the user's own.
 
-    ``image_id`` is the picture that goes with it. ``user_id`` is the owner, which a trigger notes: by it
-    messages are searched.
+    ``image_id`` is the picture that goes with it, ``revision`` the conversation's at which it was changed
+    last, 0 for never. Of its ``alternatives`` it shows number ``alternative``; they have rows of their own
+    once there are several. ``user_id`` is the owner, which a trigger notes: by it messages are searched.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -43,20 +48,43 @@ class Message(Table, db=ENGINE, tablename="messages"):
     image_id = ForeignKey(Image, null=True, on_delete=OnDelete.set_null)
     user_id = UUID(null=True, default=None)
     created_at = Timestamptz()
+    revision = Integer(default=0)
+    alternative = Integer(default=1)
+    alternatives = Integer(default=1)
+    edited_at = Timestamptz(null=True, default=None)
 
     messages_position = Unique(["conversation_id", "position"])
+
+
+class MessageAlternative(Table, db=ENGINE, tablename="message_alternatives"):
+    """One of several texts of a message, numbered from 1; the message's row repeats the one that is shown."""
+
+    id = UUID(primary_key=True, default=None)
+    message_id = ForeignKey(Message, null=False, on_delete=OnDelete.cascade)
+    number = Integer()
+    content = Text()
+    response_id = UUID(null=True, default=None)
+    image_id = ForeignKey(Image, null=True, on_delete=OnDelete.set_null)
+    created_at = Timestamptz()
+
+    message_alternatives_number = Unique(["message_id", "number"])
 
 
 class Response(Table, db=ENGINE, tablename="responses"):
     """A reply on its way, or how it ended. ``attempt`` is the fence of its job: 0 until a model is asked.
 
-    ``request_message_id`` is the user's message it answers, ``message_id`` the companion's that it became.
+    ``request_message_id`` is the user's message it answers (where there is none any more, the companion's
+    own), ``message_id`` the companion's that it became. One that writes a message anew, or goes on with it,
+    has that as ``target_message_id``, and the conversation's ``revision`` that it made when it completed.
     """
 
     id = UUID(primary_key=True, default=None)
     conversation_id = ForeignKey(Conversation, null=False, on_delete=OnDelete.cascade)
     request_message_id = ForeignKey(Message, null=False, on_delete=OnDelete.cascade)
     message_id = UUID(null=True, default=None)
+    kind = Varchar(length=10, default="reply")
+    target_message_id = ForeignKey(Message, null=True, on_delete=OnDelete.cascade)
+    revision = Integer(default=0)
     job_id = UUID(default=None)
     status = Varchar(length=12, default="queued")
     output_text = Text()

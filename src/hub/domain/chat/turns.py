@@ -6,27 +6,42 @@ A write that finds another attempt, or a response that has ended, changes nothin
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-import msgspec
 from asyncpg import Record
-from msgspec import Struct
 
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat.prompt import Persona
+from hub.domain.chat.schemas import ResponseKind
+from hub.domain.chat.storing import store_reply, store_rewritten
+from hub.domain.chat.turn import After, Turn, TurnLostError
 from hub.domain.painting import queries as painting
-from hub.domain.painting.queries import NewRequest
 from hub.domain.scenes import queries as scenes
-from hub.domain.scenes.analysis import Findings
+from hub.domain.scenes.schemas import Scene
 from hub.domain.webhooks import events as webhooks
 from hub.domain.webhooks.schemas import ResponseCompleted, ResponseFailed
 from hub.jobs import queue, store
-from hub.jobs.contracts import Claim, JobKind, JobStatus, NewJob, Rescued
+from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
 from hub.providers.llm.protocol import ChatMessage, Usage
+
+__all__ = [
+    "After",
+    "Turn",
+    "TurnLostError",
+    "begin",
+    "complete",
+    "drop",
+    "fail",
+    "keep",
+    "release",
+    "rescue",
+    "retry_later",
+    "save",
+]
 
 logger = get_logger(__name__)
 
@@ -37,71 +52,39 @@ HISTORY_LIMIT = 200
 KEEP_WITHIN = 1.25
 
 
-class TurnLostError(Exception):
-    """The job is another worker's now, or was cancelled, or its conversation is gone: write nothing more."""
-
-
-class Turn(Struct, frozen=True, kw_only=True):
-    """What a worker needs to know to write a reply.
-
-    ``asked_at`` is when the response was created. ``talk`` ends with the message to answer and begins with
-    the one at ``first_position``.
-    """
-
-    claim: Claim
-    response_id: UUID
-    conversation_id: UUID
-    companion_id: UUID
-    companion_updated_at: datetime
-    asked_at: datetime
-    waited: timedelta
-    persona: Persona
-    talk: list[ChatMessage]
-    first_position: int
-    generate_image: bool
-
-
-class After(Struct, frozen=True, kw_only=True):
-    """What a reply brings with it, to be stored together with it.
-
-    ``findings`` is what was read of the scene before it, None where scenes are not read at all;
-    ``scene_job`` reads it after it, ``image`` paints it.
-    """
-
-    findings: Findings | None = None
-    scene_job: NewJob | None = None
-    image: NewRequest | None = None
-
-
 # One statement, so that there is one commit before the model is asked. Its snapshot is the claim's: when no
 # job is ahead in the lane, the replies of those that were are seen.
 #
-# Of what stands behind the message to answer, only replies to messages before it belong to its talk: people
-# may send several messages before the first reply. Two simple arms, since an OR would scan whole tables.
+# The talk ends with the message to answer, or with the one to continue. Of what stands behind it, only
+# replies to messages before it belong to its talk: people may send several messages before the first reply.
+# Two simple arms, since an OR would scan whole tables.
 _BEGIN = f"""
 WITH claimed AS ({store.CLAIM}), begun AS (
-    UPDATE responses SET status = 'in_progress', attempt = claimed.attempt, output_text = ''
+    UPDATE responses SET status = 'in_progress', attempt = claimed.attempt,
+        output_text = CASE WHEN responses.kind = 'continue' THEN messages.content ELSE '' END
     FROM claimed, messages, conversations, companions, users, {scenes.SETTING}
     WHERE responses.id = claimed.subject_id AND responses.status IN ('queued', 'in_progress')
-    AND responses.attempt <= claimed.attempt AND messages.id = request_message_id
+    AND responses.attempt <= claimed.attempt AND messages.id =
+        CASE WHEN responses.kind = 'continue' THEN target_message_id ELSE request_message_id END
     AND conversations.id = responses.conversation_id AND companions.id = companion_id
     AND users.id = conversations.user_id
     RETURNING responses.conversation_id, companion_id, responses.created_at AS asked_at,
         companions.updated_at AS companion_updated_at,
-        messages.position AS request_position, generate_image,
+        messages.position AS end_position, generate_image, responses.kind AS response_kind,
+        target_message_id, output_text AS prefix,
         users.display_name, companions.name, description, appearance, user_appearance, setting.*
 )
 SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN LATERAL (
     SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
         (SELECT position, role, content FROM messages
-        WHERE conversation_id = begun.conversation_id AND position <= request_position
+        WHERE conversation_id = begun.conversation_id AND position <= end_position
         ORDER BY position DESC LIMIT $6)
         UNION ALL
         (SELECT late.position, late.role, late.content FROM messages AS late
         JOIN responses ON responses.id = late.response_id
         JOIN messages AS request ON request.id = request_message_id
-        WHERE late.conversation_id = begun.conversation_id AND late.position > request_position
-        AND request.position < request_position
+        WHERE late.conversation_id = begun.conversation_id AND late.position > end_position
+        AND request.position < end_position AND late.id IS DISTINCT FROM begun.target_message_id
         ORDER BY late.position DESC LIMIT $6)
     ) AS newest
 ) AS talk ON true
@@ -129,10 +112,13 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
         await _fail_gone(claim)
         await queue.ring_next_later(claim, cap=cap)
         return None
-    return _turn(claim, row)
+    setting = scenes.setting_of(row)
+    if row["response_kind"] == "regenerate":
+        setting = await scenes.setting_before(row["companion_id"], row["target_message_id"]) or setting
+    return _turn(claim, row, setting.scene)
 
 
-def _turn(claim: Claim, row: Record) -> Turn:
+def _turn(claim: Claim, row: Record, scene: Scene) -> Turn:
     return Turn(
         claim=claim,
         response_id=claim.subject_id,
@@ -147,19 +133,22 @@ def _turn(claim: Claim, row: Record) -> Turn:
             appearance=row["appearance"],
             user_appearance=row["user_appearance"],
             user_name=row["display_name"],
-            scene=scenes.setting_of(row).scene,
+            scene=scene,
         ),
         talk=_talk(row),
         first_position=min(row["positions"]),
         generate_image=row["generate_image"],
+        kind=row["response_kind"],
+        target_message_id=row["target_message_id"],
+        prefix=row["prefix"],
     )
 
 
 def _talk(row: Record) -> list[ChatMessage]:
-    """Put the talk in order, the message to answer last wherever it stands."""
+    """Put the talk in order, the message at its end last wherever it stands."""
     messages = sorted(
         zip(row["positions"], row["roles"], row["contents"], strict=True),
-        key=lambda each: (each[0] == row["request_position"], each[0]),
+        key=lambda each: (each[0] == row["end_position"], each[0]),
     )
     return [ChatMessage(role=role, content=content) for _, role, content in messages]
 
@@ -205,36 +194,6 @@ async def drop(turn: Turn) -> None:
         await _fail_gone(turn.claim)
 
 
-_STORE_REPLY = f"""
-WITH job AS ({store.completion()}), conversation AS (
-    UPDATE conversations SET last_position = last_position + 1, updated_at = now()
-    FROM job WHERE id = $3 RETURNING id, last_position
-), response AS (
-    UPDATE responses SET status = 'completed', output_text = $6, message_id = $5, usage = $7,
-        completed_at = now()
-    FROM job WHERE id = $4 AND attempt = $2 AND status = 'in_progress' RETURNING id
-)
-INSERT INTO messages (id, conversation_id, position, role, content, response_id)
-SELECT $5, conversation.id, last_position, 'assistant', $6, response.id FROM conversation, response
-"""  # noqa: S608 - a constant
-
-
-async def _store_reply(turn: Turn, message_id: UUID, text: str, usage: Usage | None) -> bool:
-    """End job and response, and add the message; False when the turn is lost, and then to be rolled back."""
-    async with ENGINE.connection() as connection:
-        status = await connection.execute(
-            _STORE_REPLY,
-            turn.claim.job_id,
-            turn.claim.attempt,
-            turn.conversation_id,
-            turn.response_id,
-            message_id,
-            text,
-            msgspec.json.encode(usage).decode() if usage else None,
-        )
-    return bool(status == "INSERT 0 1")
-
-
 async def complete(turn: Turn, text: str, usage: Usage | None, after: After | None = None) -> list[UUID]:
     """End the turn well: job, response, the companion's message and what follows it, all or nothing.
 
@@ -244,19 +203,19 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
     Raises:
         TurnLostError: somebody else ended it first.
     """
-    message_id = new_id()
+    message_id = turn.target_message_id or new_id()
     after = after or After()
     async with ENGINE.transaction():
-        if not await _store_reply(turn, message_id, text, usage):
+        store_text = store_reply if turn.target_message_id is None else store_rewritten
+        if not await store_text(turn, message_id, text, usage):
             raise TurnLostError
         if after.image is not None:
             await painting.insert(after.image)
         if after.scene_job is not None:
             await store.insert(after.scene_job)
         if after.findings is not None:
-            await scenes.record(
-                turn.companion_id, message_id, after.findings, as_of=turn.companion_updated_at
-            )
+            record = _record_of(turn.kind)
+            await record(turn.companion_id, message_id, after.findings, as_of=turn.companion_updated_at)
         done = ResponseCompleted(
             id=turn.response_id,
             conversation_id=turn.conversation_id,
@@ -264,6 +223,12 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
             message_id=message_id,
         )
         return await webhooks.announce(done, user_id=turn.claim.user_id, request_id=turn.claim.request_id)
+
+
+def _record_of(kind: ResponseKind) -> Callable[..., Awaitable[None]]:
+    if kind == "reply":
+        return scenes.record
+    return scenes.replace if kind == "regenerate" else scenes.ensure
 
 
 async def fail(turn: Turn, text: str, *, code: str, message: str) -> list[UUID]:

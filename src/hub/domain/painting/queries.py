@@ -182,7 +182,8 @@ async def keep_ticket(claim: Claim, ticket: str) -> bool:
 
 _FINISH = f"""
 WITH job AS ({store.completion(result="$3::jsonb")}),
-message AS (UPDATE messages SET image_id = $4 FROM job WHERE response_id = $5)
+message AS (UPDATE messages SET image_id = $4 FROM job WHERE response_id = $5),
+alternative AS (UPDATE message_alternatives SET image_id = $4 FROM job WHERE response_id = $5)
 SELECT ended_job FROM job
 """  # noqa: S608 - a constant
 

@@ -20,3 +20,8 @@ def shorten(text: str, budget: int) -> str:
     if len(encoded) <= room:
         return text
     return encoded[:room].decode("utf-8", "ignore")
+
+
+def shorten_start(text: str, budget: int) -> str:
+    """Cut a message's start at a budget of tokens, for one whose end is the newest."""
+    return shorten(text[::-1], budget)[::-1]

@@ -12,7 +12,7 @@ from msgspec import Struct
 from hub.core.errors import StartError
 from hub.domain.prompts.template import Template, TemplateError
 
-Name = Literal["persona", "rules", "scene", "analysis", "picture", "picture_negative"]
+Name = Literal["persona", "rules", "scene", "continue", "analysis", "picture", "picture_negative"]
 
 #: The longest template, in characters: more would not leave a small model room for the talk.
 MAX_LENGTH = 4000
@@ -36,6 +36,7 @@ _TEMPLATES: dict[Name, _Placeholders] = {
     ),
     "rules": _Placeholders(frozenset({"name", "user", "policy"}), frozenset({"policy"})),
     "scene": _Placeholders(_SCENE | {"name", "user"}),
+    "continue": _Placeholders(frozenset({"name", "user"})),
     "analysis": _Placeholders(_SCENE | {"name", "user", "policy"}, frozenset({"policy"})),
     "picture": _Placeholders(_SCENE | {"name", "appearance", "user_appearance", "lighting", "visual_tags"}),
     "picture_negative": _Placeholders(frozenset()),

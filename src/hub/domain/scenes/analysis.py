@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from hub.domain.prompts.budget import shorten, tokens
+from hub.domain.prompts.budget import shorten_start, tokens
 from hub.domain.prompts.prompts import Prompts
 from hub.domain.scenes.loose_json import Value, objects
 from hub.domain.scenes.plain_words import plain, says_nothing
@@ -85,7 +85,8 @@ def request(
         name: the companion's.
         user_name: the name of the person it talks with.
         scene: as it was before the talk's last messages.
-        talk: oldest first; the last ``MESSAGES`` are told, the end of each where room is short.
+        talk: oldest first; the last ``MESSAGES`` are told, the end of each where room is short, since its
+            scene is the newest.
         budget: tokens that the model has for prompt and answer together.
     """
     user = user_name.strip() or "the user"
@@ -93,7 +94,7 @@ def request(
     talk = talk[-MESSAGES:]
     room = max(budget - MAX_TOKENS - tokens(task), 64 * MESSAGES) // max(len(talk), 1)
     lines = [
-        f"{name if message.role == 'assistant' else user}: {_end_of(message.content, room)}"
+        f"{name if message.role == 'assistant' else user}: {shorten_start(message.content, room)}"
         for message in talk
     ]
     return ChatRequest(
@@ -105,11 +106,6 @@ def request(
         temperature=0.2,
         top_p=1.0,
     )
-
-
-def _end_of(text: str, budget: int) -> str:
-    """Keep the end of a message, where its scene is the newest."""
-    return shorten(text[::-1], budget)[::-1]
 
 
 def read(text: str) -> Findings:

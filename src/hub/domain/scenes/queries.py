@@ -70,6 +70,13 @@ async def settings_of(companion_ids: Collection[UUID]) -> dict[UUID, Setting]:
     return {row["companion_id"]: setting_of(row) for row in rows}
 
 
+async def setting_before(companion_id: UUID, message_id: UUID) -> Setting | None:
+    """Return how things stood before a companion's message; None when that is how they stand now."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(_BEFORE, companion_id, message_id)
+    return setting_of(row) if row else None
+
+
 # Writing, each within a transaction of the caller
 
 
@@ -91,10 +98,62 @@ async def record(companion_id: UUID, message_id: UUID, findings: Findings, *, as
             await connection.execute(_INSERT, companion_id, message_id, *version.columns())
 
 
-async def amend(companion_id: UUID, message_id: UUID, findings: Findings) -> None:
-    """Add to what was found up to a message; does nothing where its scene is gone."""
+async def replace(companion_id: UUID, message_id: UUID, findings: Findings, *, as_of: datetime) -> None:
+    """Store what was found for a message that is another one now, in place of what was found up to it before.
+
+    The arguments are those of :func:`record`, which does it where the message has no scene.
+    """
     await lock(companion_id)
+    async with ENGINE.connection() as connection:
+        status = await connection.execute(
+            "UPDATE scenes SET findings = CASE WHEN updated_at = $3 THEN $4::jsonb ELSE '{}' END"
+            " FROM companions WHERE companions.id = $1 AND companion_id = $1 AND message_id = $2",
+            companion_id,
+            message_id,
+            as_of,
+            msgspec.json.encode(findings).decode(),
+        )
+    if status == "UPDATE 1":
+        await _follow(companion_id, _FROM_MESSAGE, message_id)
+    else:
+        await record(companion_id, message_id, findings, as_of=as_of)
+
+
+async def ensure(companion_id: UUID, message_id: UUID, findings: Findings, *, as_of: datetime) -> None:
+    """Do what :func:`record` does for a message that has no scene yet."""
+    await lock(companion_id)
+    async with ENGINE.connection() as connection:
+        has_one = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM scenes WHERE message_id = $1)", message_id
+        )
+    if not has_one:
+        await record(companion_id, message_id, findings, as_of=as_of)
+
+
+async def amend(
+    companion_id: UUID, message_id: UUID, findings: Findings, *, response_id: UUID | None = None
+) -> None:
+    """Add to what was found up to a message; does nothing where its scene is gone.
+
+    Args:
+        companion_id: whose scene.
+        message_id: the message.
+        findings: what was found after it.
+        response_id: the response it was when that was found; if it has another text now, nothing is done.
+    """
+    await lock(companion_id)
+    if response_id is not None and not await _still_is(message_id, response_id):
+        return
     await _follow(companion_id, _FROM_MESSAGE, message_id, more=findings)
+
+
+async def _still_is(message_id: UUID, response_id: UUID) -> bool:
+    async with ENGINE.connection() as connection:
+        return bool(
+            await connection.fetchval(
+                "SELECT response_id = $2 FROM messages WHERE id = $1", message_id, response_id
+            )
+        )
 
 
 async def forget(companion_id: UUID) -> None:
@@ -106,17 +165,31 @@ async def forget(companion_id: UUID) -> None:
 
 async def forget_conversation(companion_id: UUID, conversation_id: UUID) -> None:
     """Remove the versions of one conversation; later ones of others follow from what is left."""
+    await _forget(companion_id, "conversation_id = $2", conversation_id)
+
+
+async def forget_messages(companion_id: UUID, message_ids: list[UUID]) -> bool:
+    """Remove the versions of some messages; later ones follow from what is left.
+
+    Returns:
+        False when there are none, and the scene stays as it is.
+    """
+    return await _forget(companion_id, "message_id = ANY($2)", message_ids)
+
+
+async def _forget(companion_id: UUID, which: str, value: UUID | list[UUID]) -> bool:
     await lock(companion_id)
     async with ENGINE.connection() as connection:
         first = await connection.fetchval(
-            "WITH gone AS (DELETE FROM scenes USING messages WHERE scenes.companion_id = $1"
-            " AND messages.id = message_id AND conversation_id = $2 RETURNING sequence)"
+            "WITH gone AS (DELETE FROM scenes USING messages WHERE scenes.companion_id = $1"  # noqa: S608 - a constant
+            f" AND messages.id = message_id AND {which} RETURNING sequence)"
             " SELECT min(sequence) FROM gone",
             companion_id,
-            conversation_id,
+            value,
         )
     if first is not None:
         await _follow(companion_id, _FROM_SEQUENCE, first)
+    return first is not None
 
 
 def _together(before: Findings, later: Findings) -> Findings:
@@ -172,6 +245,15 @@ ORDER BY sequence
 """  # noqa: S608 - a constant
 _FROM_SEQUENCE = _FROM.format(start="$2::bigint")
 _FROM_MESSAGE = _FROM.format(start="(SELECT sequence FROM scenes WHERE message_id = $2)")
+_BEFORE = f"""
+WITH it AS (SELECT sequence FROM scenes WHERE message_id = $2)
+(SELECT {_COLUMNS} FROM scenes WHERE companion_id = $1 AND sequence < (SELECT sequence FROM it)
+ORDER BY sequence DESC LIMIT 1)
+UNION ALL
+(SELECT outfit, location, action, expression, '', false, '[]' FROM companions WHERE id = $1
+AND EXISTS (SELECT FROM it) AND NOT EXISTS (
+    SELECT FROM scenes WHERE companion_id = $1 AND sequence < (SELECT sequence FROM it)))
+"""  # noqa: S608 - a constant
 _OWN = "SELECT outfit, location, action, expression FROM companions WHERE id = $1"
 _REWRITE = """
 UPDATE scenes SET findings = new.findings, outfit = new.outfit, location = new.location, action = new.action,

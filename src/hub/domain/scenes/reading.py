@@ -110,5 +110,7 @@ async def finish(reading: Reading, findings: Findings | None) -> list[UUID] | No
             reading.response_id
         )  # jobs are locked before scenes: see scenes.queries
         if findings is not None:
-            await queries.amend(reading.companion_id, reading.message_id, findings)
+            await queries.amend(
+                reading.companion_id, reading.message_id, findings, response_id=reading.response_id
+            )
     return images

@@ -9,14 +9,18 @@ from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from hub.core.pages import Page
-from hub.domain.chat.idempotency import Sending
+from hub.domain.chat.idempotency import Asking, Sending
 from hub.domain.chat.schemas import (
+    AskResponse,
     Conversation,
     CreateConversation,
     Message,
     SendMessage,
     Sent,
     UpdateConversation,
+)
+from hub.domain.chat.schemas import (
+    Response as AskedResponse,
 )
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.etags import IfMatch, expected
@@ -159,3 +163,36 @@ class ConversationController(Controller):
         if accepted.sent.response is not None:
             headers["Location"] = f"/api/responses/{accepted.sent.response.id}"
         return Response(accepted.sent, status_code=202, headers=headers)
+
+    @post(
+        "/{conversation_id:uuid}/responses",
+        operation_id="createResponse",
+        summary="Ask for a response",
+        status_code=202,
+        opt={"scopes": ("chat",)},
+    )
+    async def ask(
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        data: JSONBody[AskResponse],
+        process: ProcessDependency,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[AskedResponse]:
+        """Have the companion answer, say its last message differently, or go on with it.
+
+        `reply` answers the last message if that has no reply yet, `regenerate` writes the companion's last
+        message anew as one more alternative, `continue` goes on from its text.
+        """
+        asked = await process.responses.ask(
+            Asking(
+                conversation_id=conversation_id,
+                user_id=request.user.user.id,
+                command=data,
+                key=f"http:{idempotency_key}" if idempotency_key is not None else None,
+            )
+        )
+        headers = {"Location": f"/api/responses/{asked.response.id}"}
+        if asked.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(asked.response, status_code=202, headers=headers)

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hub.core.text import NO_NUL
-from hub.domain.chat.schemas import Content
+from hub.domain.chat.schemas import AskResponse, Content
 
 EventId = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
 Position = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -20,10 +20,14 @@ class ClientFrame(Struct, kw_only=True, tag_field="type", forbid_unknown_fields=
 
 
 class ConversationSubscribe(ClientFrame, kw_only=True, tag="conversation.subscribe"):
-    """Follow a conversation; ``after`` is the position of the last message that the client has."""
+    """Follow a conversation; ``after`` is the position of the last message that the client has.
+
+    With ``revision``, the last that it knows of, it is also told what was changed of those since then.
+    """
 
     conversation_id: UUID
     after: Position = 0
+    revision: Position | UnsetType = UNSET
     event_id: EventId | UnsetType = UNSET
 
 
@@ -57,6 +61,14 @@ class ConversationItemCreate(ClientFrame, kw_only=True, tag="conversation.item.c
     response: ResponseOptions | UnsetType | None = UNSET
 
 
+class ResponseCreate(ClientFrame, kw_only=True, tag="response.create"):
+    """Ask for a response without a message. The same ``event_id`` again changes nothing."""
+
+    event_id: EventId
+    conversation_id: UUID
+    response: AskResponse
+
+
 class ResponseCancel(ClientFrame, kw_only=True, tag="response.cancel"):
     """Stop a response."""
 
@@ -64,7 +76,9 @@ class ResponseCancel(ClientFrame, kw_only=True, tag="response.cancel"):
     event_id: EventId | UnsetType = UNSET
 
 
-AnyClientFrame = ConversationSubscribe | ConversationUnsubscribe | ConversationItemCreate | ResponseCancel
+AnyClientFrame = (
+    ConversationSubscribe | ConversationUnsubscribe | ConversationItemCreate | ResponseCreate | ResponseCancel
+)
 
 #: One of these a personal access token needs to open a socket at all.
 CONNECT_SCOPES = ("read", "chat")
@@ -73,6 +87,7 @@ VERB_SCOPES: Mapping[type[ClientFrame], tuple[str, ...]] = {
     ConversationSubscribe: ("read", "chat"),
     ConversationUnsubscribe: ("read", "chat"),
     ConversationItemCreate: ("chat",),
+    ResponseCreate: ("chat",),
     ResponseCancel: ("chat",),
 }
 

@@ -19,8 +19,8 @@ from hub.core.validation import invalid_part
 from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.schemas import Identity
 from hub.domain.chat.conversation_feed import ConversationFeed
-from hub.domain.chat.frames import ItemAdded
-from hub.domain.chat.idempotency import Sending
+from hub.domain.chat.frames import ItemAdded, ResponseQueued
+from hub.domain.chat.idempotency import Asking, Sending
 from hub.domain.chat.schemas import SendMessage
 from hub.process import Process
 from hub.web.auth import require_scope
@@ -33,6 +33,7 @@ from hub.web.ws.frames import (
     Error,
     ErrorInfo,
     ResponseCancel,
+    ResponseCreate,
     SessionCreated,
     SessionInfo,
 )
@@ -198,6 +199,8 @@ class Session:
             self._unsubscribe(frame.conversation_id)
         elif isinstance(frame, ConversationItemCreate):
             await self._create(frame)
+        elif isinstance(frame, ResponseCreate):
+            await self._ask(frame)
         else:
             await self._cancel(frame)
 
@@ -212,11 +215,16 @@ class Session:
                 frame.event_id,
             )
             return
-        feed = ConversationFeed(frame.conversation_id, after=frame.after, wake=self._woken.set)
+        feed = ConversationFeed(
+            frame.conversation_id,
+            after=frame.after,
+            wake=self._woken.set,
+            revision=None if frame.revision is UNSET else frame.revision,
+        )
         self._process.bus.subscribe(frame.conversation_id, feed)
         try:
-            conversation = await chat.get(frame.conversation_id, user_id=user_id)
-            for told in await feed.open(last_position=conversation.last_position):
+            standing = await chat.standing(frame.conversation_id, user_id=user_id)
+            for told in await feed.open(standing):
                 await self._send(told)
         except BaseException:
             self._process.bus.unsubscribe(frame.conversation_id, feed)
@@ -263,6 +271,24 @@ class Session:
             key=f"ws:{frame.conversation_id}:{frame.event_id}",
             message_id=message_id,
         )
+
+    async def _ask(self, frame: ResponseCreate) -> None:
+        asked = await self._process.responses.ask(
+            Asking(
+                conversation_id=frame.conversation_id,
+                user_id=self._identity.user.id,
+                command=frame.response,
+                key=f"ws:{frame.conversation_id}:{frame.event_id}",
+            )
+        )
+        if frame.conversation_id in self._feeds and not asked.replayed:
+            return  # the feed tells of it
+        queued = ResponseQueued(
+            conversation_id=frame.conversation_id,
+            response=asked.response.as_queued(),
+            event_id=frame.event_id,
+        )
+        await self._send(queued)
 
     async def _cancel(self, frame: ResponseCancel) -> None:
         await self._process.chat.cancel(frame.response_id, user_id=self._identity.user.id)
