@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +17,7 @@ import websockets
 from httpx2 import AsyncClient, Response
 
 from tests.services.hub import PASSWORD, Client, HubServer, Socket
+from tests.services.openai_routes import OPENAI_ROUTES, openai_home
 from tests.services.people import promote
 from tests.services.refusals import refused
 from tests.services.routes import NOWHERE, ROUTES, Home, Route
@@ -28,6 +28,7 @@ from tests.services.world import query
 PUBLIC = {"register", "logIn", "getHealth", "getLive", "getReady", "getSignedImage"}
 SCOPES = ("read", "chat", "write", "admin")
 ANY_TOKEN = ("*",)
+OPENAI = "/v1/"
 
 NO_TOKENS: dict[str, dict[str, str]] = {
     "none": {},
@@ -53,6 +54,11 @@ class Operation:
         return self.route.operation
 
     @property
+    def is_openai(self) -> bool:
+        """Whether it is there for OpenAI's clients."""
+        return self.route.path.startswith(OPENAI)
+
+    @property
     def is_governing(self) -> bool:
         """Whether only administrators may."""
         return self.scopes == ("admin",)
@@ -70,17 +76,15 @@ async def operations(hub: HubServer) -> list[Operation]:
     async with AsyncClient(base_url=hub.url) as http:
         document = (await http.get("/docs/openapi.json")).json()
     found = []
-    known = {(route.operation, route.method, route.path): route for route in ROUTES}
+    known = {(each.operation, each.method, each.path): each for each in (*ROUTES, *OPENAI_ROUTES)}
     for path, item in document["paths"].items():
-        if path.startswith("/v1/"):  # what OpenAI's clients ask for has errors, and tests, of another shape
-            continue
         for method, operation in item.items():
             key = (operation["operationId"], method.upper(), path)
-            assert key in known, f"no call for {key} in tests/services/routes.py"
+            assert key in known, f"no call for {key} in tests/services"
             is_public = operation.get("security") == []
-            assert is_public == ("x-scopes" not in operation), key
-            found.append(Operation(known[key], None if is_public else tuple(operation["x-scopes"])))
-    assert len(found) > 40
+            assert is_public == ("x-required-scopes" not in operation), key
+            found.append(Operation(known[key], None if is_public else tuple(operation["x-required-scopes"])))
+    assert len(found) == len(known), "one that is gone"
     return found
 
 
@@ -90,12 +94,36 @@ def protected(operations: list[Operation]) -> list[Operation]:
     return [each for each in operations if each.scopes is not None]
 
 
+@dataclass(frozen=True)
+class Homes:
+    """One user's home, as it is and as OpenAI's clients see it."""
+
+    plain: Home
+    openai: Home
+
+    @classmethod
+    async def of(cls, owner: Client) -> Homes:
+        """Let the user make one."""
+        home = await Home.of(owner)
+        return cls(home, await openai_home(home))
+
+    def of_operation(self, operation: Operation) -> Home:
+        """Return the one whose ids go with an operation."""
+        return self.openai if operation.is_openai else self.plain
+
+
 @pytest.fixture(scope="module")
-async def home(hub: HubServer) -> AsyncIterator[Home]:
+async def homes(hub: HubServer) -> AsyncIterator[Homes]:
     """Yield the home that nobody else must get into."""
     owner = await Client(hub.url).register()
-    yield await Home.of(owner)
+    yield await Homes.of(owner)
     await owner.close()
+
+
+@pytest.fixture
+def home(homes: Homes) -> Home:
+    """Return the same, without OpenAI's clients."""
+    return homes.plain
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +141,10 @@ async def anyone(hub: HubServer) -> AsyncIterator[AsyncClient]:
 
 
 async def call(
-    http: AsyncClient, home: Home, operation: Operation, headers: dict[str, str], **ids: str
+    http: AsyncClient, homes: Homes, operation: Operation, headers: dict[str, str], **ids: str
 ) -> Response:
     """Make a valid call with the ids of a home, or with others."""
+    home = homes.of_operation(operation)
     sent = home.sent(operation.route, **ids)
     headers = {**sent.pop("headers", {}), **headers}
     raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
@@ -124,21 +153,24 @@ async def call(
 
 def why(answer: Response, status: int) -> str:
     """Check that an answer is a refusal with this status, in the shape of its path; return its code."""
-    if not answer.request.url.path.startswith("/v1/"):
+    if not answer.request.url.path.startswith(OPENAI):
         return str(refused(answer, status)["type"]).removeprefix("/problems/").replace("-", "_")
     assert answer.status_code == status, answer.text
     code = str(answer.json()["error"]["code"])
     return "not_signed_in" if code == "invalid_api_key" else code  # OpenAI's word for it
 
 
-def told(answer: Response) -> dict[str, Any]:
-    """Return what a refusal says, but for the request that it is about."""
-    return {name: value for name, value in answer.json().items() if name != "request_id"}
+def told(answer: Response, ids: dict[str, str]) -> str:
+    """Return what a refusal says, but for the ids that were sent, and that of the request."""
+    text = answer.text.replace(answer.headers["x-request-id"], "")
+    for each in ids.values():
+        text = text.replace(each, "")
+    return text
 
 
-def nowhere(home: Home) -> dict[str, str]:
+def nowhere(homes: Homes) -> dict[str, str]:
     """Return the ids of nothing, so that what is allowed does no harm."""
-    return dict.fromkeys(home.ids, NOWHERE)
+    return dict.fromkeys(homes.openai.ids, NOWHERE)
 
 
 def both_ways(token: str) -> Iterator[dict[str, str]]:
@@ -148,12 +180,12 @@ def both_ways(token: str) -> Iterator[dict[str, str]]:
 
 
 async def test_public_are_these_and_no_others(
-    operations: list[Operation], anyone: AsyncClient, home: Home
+    operations: list[Operation], anyone: AsyncClient, homes: Homes
 ) -> None:
     assert {each.name for each in operations if each.scopes is None} == PUBLIC
     for operation in operations:
         if operation.scopes is None:
-            answer = await call(anyone, home, operation, {}, **nowhere(home))
+            answer = await call(anyone, homes, operation, {}, **nowhere(homes))
             assert "not-signed-in" not in answer.text, operation
             assert answer.status_code != 403, operation
 
@@ -171,21 +203,21 @@ async def test_every_other_names_scopes_that_exist(protected: list[Operation]) -
 
 
 async def test_nobody_comes_in_without_a_token(
-    protected: list[Operation], anyone: AsyncClient, home: Home
+    protected: list[Operation], anyone: AsyncClient, homes: Homes
 ) -> None:
-    before = await home.everything()
+    before = await homes.plain.everything()
     for operation in protected:
         for kind, headers in NO_TOKENS.items():
-            answer = await call(anyone, home, operation, headers)
+            answer = await call(anyone, homes, operation, headers)
             assert why(answer, 401) == "not_signed_in", (operation, kind)
-    assert await home.everything() == before
+    assert await homes.plain.everything() == before
 
 
 async def test_what_belongs_to_another_is_not_there(
-    protected: list[Operation], anyone: AsyncClient, home: Home, other: Client, admin: Client
+    protected: list[Operation], anyone: AsyncClient, homes: Homes, other: Client, admin: Client
 ) -> None:
     """Nor for administrators, and not even that it exists is told."""
-    before = await home.everything()
+    before = await homes.plain.everything()
     token = (await other.make_token("read", "chat", "write"))["token"]
     for operation in protected:
         if operation.is_governing or not operation.names_something:
@@ -194,22 +226,23 @@ async def test_what_belongs_to_another_is_not_there(
             if each == token and not operation.scopes:
                 continue
             headers = {"Authorization": f"Bearer {each}"}
-            foreign = await call(anyone, home, operation, headers)
-            absent = await call(anyone, home, operation, headers, **nowhere(home))
+            foreign = await call(anyone, homes, operation, headers)
+            absent = await call(anyone, homes, operation, headers, **nowhere(homes))
             assert why(foreign, 404) == why(absent, 404), operation
-            assert told(foreign) == told(absent), operation
-    assert await home.everything() == before
+            ids = homes.of_operation(operation).ids
+            assert told(foreign, ids) == told(absent, nowhere(homes)), operation
+    assert await homes.plain.everything() == before
 
 
 async def test_administrators_look_after_users_that_exist(
-    protected: list[Operation], home: Home, admin: Client, other: Client
+    protected: list[Operation], homes: Homes, admin: Client, other: Client
 ) -> None:
     for operation in protected:
         if operation.is_governing:
             assert (
-                refused(await call(other.http, home, operation, {}), 403)["type"] == "/problems/not-allowed"
+                refused(await call(other.http, homes, operation, {}), 403)["type"] == "/problems/not-allowed"
             )
-            answer = await call(admin.http, home, operation, {}, **nowhere(home))
+            answer = await call(admin.http, homes, operation, {}, **nowhere(homes))
             assert answer.status_code == (404 if operation.route.names_something else answer.status_code)
             assert answer.status_code in (200, 201, 404), operation
 
@@ -217,7 +250,7 @@ async def test_administrators_look_after_users_that_exist(
 async def test_a_disabled_user_may_do_nothing(
     protected: list[Operation], anyone: AsyncClient, client: Client, hub: HubServer
 ) -> None:
-    home = await Home.of(client)
+    homes = await Homes.of(client)
     token = (await client.make_token(*SCOPES[:3]))["token"]
     await query(
         hub.settings["HUB_DATABASE_URL"],
@@ -226,7 +259,7 @@ async def test_a_disabled_user_may_do_nothing(
     )
     for operation in protected:
         for each in (client.token, token):
-            answer = await call(anyone, home, operation, {"Authorization": f"Bearer {each}"})
+            answer = await call(anyone, homes, operation, {"Authorization": f"Bearer {each}"})
             assert why(answer, 403) == "account_disabled", operation
     body = {"login": client.user["username"], "password": PASSWORD}
     refused(await anyone.post("/api/auth/login", json=body), 403)
@@ -234,24 +267,24 @@ async def test_a_disabled_user_may_do_nothing(
 
 
 async def test_a_token_without_scopes_tells_whose_it_is(
-    protected: list[Operation], anyone: AsyncClient, home: Home
+    protected: list[Operation], anyone: AsyncClient, homes: Homes
 ) -> None:
-    before = await home.everything()
-    token = (await home.owner.make_token())["token"]
+    before = await homes.plain.everything()
+    token = (await homes.plain.owner.make_token())["token"]
     for operation in protected:
         for headers in both_ways(token):
-            answer = await call(anyone, home, operation, headers)
+            answer = await call(anyone, homes, operation, headers)
             if operation.name == "getMe":
-                assert answer.json() == home.owner.user
+                assert answer.json() == homes.plain.owner.user
             else:
                 assert why(answer, 403) == "insufficient_scope", operation
-    after = await home.everything()
+    after = await homes.plain.everything()
     del before["/api/me/tokens"], after["/api/me/tokens"]
     assert after == before
 
 
 async def test_each_scope_that_is_listed_is_enough(
-    protected: list[Operation], anyone: AsyncClient, home: Home, admin: Client
+    protected: list[Operation], anyone: AsyncClient, homes: Homes, admin: Client
 ) -> None:
     tokens = {scope: (await admin.make_token(scope))["token"] for scope in SCOPES}
     passed = 0
@@ -259,7 +292,7 @@ async def test_each_scope_that_is_listed_is_enough(
         scopes = SCOPES if operation.scopes == ANY_TOKEN else operation.scopes or ()
         for scope in scopes:
             for headers in both_ways(tokens[scope]):
-                answer = await call(anyone, home, operation, headers, **nowhere(home))
+                answer = await call(anyone, homes, operation, headers, **nowhere(homes))
                 assert answer.status_code not in (401, 403), (operation, scope, answer.text)
                 assert answer.status_code < 500, (operation, scope, answer.text)
                 passed += 1
@@ -267,7 +300,7 @@ async def test_each_scope_that_is_listed_is_enough(
 
 
 async def test_all_other_scopes_are_not(
-    protected: list[Operation], anyone: AsyncClient, home: Home, admin: Client
+    protected: list[Operation], anyone: AsyncClient, homes: Homes, admin: Client
 ) -> None:
     """Whatever user they belong to; and where none is listed, all of them are not enough."""
     tokens: dict[tuple[str, ...], str] = {}
@@ -278,12 +311,12 @@ async def test_all_other_scopes_are_not(
         if rest not in tokens:
             tokens[rest] = (await admin.make_token(*rest))["token"]
         for headers in both_ways(tokens[rest]):
-            answer = await call(anyone, home, operation, headers, **nowhere(home))
+            answer = await call(anyone, homes, operation, headers, **nowhere(homes))
             assert why(answer, 403) == "insufficient_scope", (operation, rest)
 
 
 async def test_the_scope_admin_is_of_no_use_to_who_is_no_administrator(
-    protected: list[Operation], anyone: AsyncClient, home: Home, client: Client, hub: HubServer
+    protected: list[Operation], anyone: AsyncClient, homes: Homes, client: Client, hub: HubServer
 ) -> None:
     await promote(hub, client)
     token = (await client.make_token("admin"))["token"]
@@ -294,7 +327,7 @@ async def test_the_scope_admin_is_of_no_use_to_who_is_no_administrator(
     )
     for operation in protected:
         if operation.is_governing:
-            answer = await call(anyone, home, operation, {"X-API-Key": token})
+            answer = await call(anyone, homes, operation, {"X-API-Key": token})
             assert why(answer, 403) == "not_allowed", operation
 
 
@@ -337,7 +370,7 @@ async def test_verbs_show_and_do_nothing_of_another(home: Home, other: Client, a
         async with stranger.socket() as socket:
             for verb in verbs():
                 foreign = await answer_to(socket, verb, home.ids)
-                absent = await answer_to(socket, verb, nowhere(home))
+                absent = await answer_to(socket, verb, dict.fromkeys(home.ids, NOWHERE))
                 assert foreign == absent, verb
                 if verb != "conversation.unsubscribe":  # which is no secret to anybody
                     assert foreign is not None, verb
@@ -365,3 +398,23 @@ async def test_each_verb_wants_its_scope(hub: HubServer, client: Client, scope: 
 
 async def test_every_verb_names_its_scopes() -> None:
     assert all(scopes and set(scopes) <= {"read", "chat"} for scopes in verbs().values())
+
+
+async def refused_with(hub: HubServer, path: str, token: str) -> int:
+    """Return the status with which a socket's handshake is refused."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with websockets.connect(hub.url.replace("http", "ws", 1) + path, additional_headers=headers):
+            pass
+    return caught.value.response.status_code
+
+
+async def test_who_may_open_the_socket_of_openai_clients(hub: HubServer, client: Client) -> None:
+    assert await refused_with(hub, "/v1/responses", "") == 401
+    for scopes in ((), ("read", "write")):
+        token = (await client.make_token(*scopes))["token"]
+        assert await refused_with(hub, "/v1/responses", token) == 403
+    headers = {"x-api-key": (await client.make_token("chat"))["token"]}
+    address = hub.url.replace("http", "ws", 1) + "/v1/responses"
+    async with websockets.connect(address, additional_headers=headers) as socket:
+        await (await socket.ping())
