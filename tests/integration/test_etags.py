@@ -13,10 +13,11 @@ from tests.services.pictures import flat_png
 from tests.services.refusals import pointers, refused
 from tests.services.routes import NOBODY_THERE
 
-THINGS = ("companion", "conversation", "me", "webhook")
+THINGS = ("companion", "conversation", "message", "me", "webhook")
 EDITS: dict[str, dict[str, Any]] = {
     "companion": {"name": "Nora"},
     "conversation": {"title": "About ferns"},
+    "message": {"content": "Hello there"},
     "me": {"display_name": "Somebody"},
     "webhook": {"description": "A lamp"},
 }
@@ -28,10 +29,14 @@ async def made(client: Client, thing: str) -> str:
         return "/api/me"
     if thing == "webhook":
         return f"/api/webhooks/{(await client.webhook(NOBODY_THERE))['id']}"
-    companion = await client.companion()
+    companion = await client.companion(greeting="Hello!")
     if thing == "companion":
         return f"/api/companions/{companion['id']}"
-    return f"/api/conversations/{(await client.conversation(companion['id']))['id']}"
+    path = f"/api/conversations/{(await client.conversation(companion['id']))['id']}"
+    if thing == "conversation":
+        return path
+    messages = (await client.http.get(f"{path}/messages")).json()["items"]
+    return f"/api/messages/{messages[0]['id']}"
 
 
 async def tag(client: Client, path: str) -> str:
