@@ -94,7 +94,7 @@ async def test_a_weak_tag_never_fits_an_edit(client: Client) -> None:
     refused(await client.http.patch(path, json={"name": "Nora"}, headers=weak), 412)
 
 
-@pytest.mark.parametrize("thing", ["companion", "conversation"])
+@pytest.mark.parametrize("thing", ["companion", "conversation", "message", "webhook"])
 async def test_what_has_changed_is_not_deleted(client: Client, thing: str) -> None:
     path = await made(client, thing)
     first = await tag(client, path)
