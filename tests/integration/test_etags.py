@@ -11,12 +11,13 @@ import pytest
 from tests.services.hub import Client
 from tests.services.pictures import flat_png
 from tests.services.refusals import pointers, refused
-from tests.services.routes import NOWHERE
+from tests.services.routes import NOBODY_THERE
 
-THINGS = ("companion", "conversation", "me", "webhook")
+THINGS = ("companion", "conversation", "message", "me", "webhook")
 EDITS: dict[str, dict[str, Any]] = {
     "companion": {"name": "Nora"},
     "conversation": {"title": "About ferns"},
+    "message": {"content": "Hello there"},
     "me": {"display_name": "Somebody"},
     "webhook": {"description": "A lamp"},
 }
@@ -27,11 +28,15 @@ async def made(client: Client, thing: str) -> str:
     if thing == "me":
         return "/api/me"
     if thing == "webhook":
-        return f"/api/webhooks/{(await client.webhook(NOWHERE))['id']}"
-    companion = await client.companion()
+        return f"/api/webhooks/{(await client.webhook(NOBODY_THERE))['id']}"
+    companion = await client.companion(greeting="Hello!")
     if thing == "companion":
         return f"/api/companions/{companion['id']}"
-    return f"/api/conversations/{(await client.conversation(companion['id']))['id']}"
+    path = f"/api/conversations/{(await client.conversation(companion['id']))['id']}"
+    if thing == "conversation":
+        return path
+    messages = (await client.http.get(f"{path}/messages")).json()["items"]
+    return f"/api/messages/{messages[0]['id']}"
 
 
 async def tag(client: Client, path: str) -> str:
@@ -89,7 +94,7 @@ async def test_a_weak_tag_never_fits_an_edit(client: Client) -> None:
     refused(await client.http.patch(path, json={"name": "Nora"}, headers=weak), 412)
 
 
-@pytest.mark.parametrize("thing", ["companion", "conversation"])
+@pytest.mark.parametrize("thing", ["companion", "conversation", "message", "webhook"])
 async def test_what_has_changed_is_not_deleted(client: Client, thing: str) -> None:
     path = await made(client, thing)
     first = await tag(client, path)

@@ -33,6 +33,29 @@ async def test_cve_2026_45349_a_foreign_chat_is_not_continued(client: Client, ot
     assert (await home.everything())["/api/me"] == before["/api/me"]
 
 
+async def test_cve_2024_41703_a_message_is_edited_by_its_owner_alone(client: Client, other: Client) -> None:
+    home = await Home.of(client)
+    own = await Home.of(other)
+    chat = home.ids["conversation_id"]
+    before = await client.messages(chat)
+    assert {each["role"] for each in before} == {"user", "assistant"}
+    for message in before:
+        path, edit = f"/api/messages/{message['id']}", {"content": "This is what you said"}
+        for headers in ({}, {"If-Match": "*"}, {"If-Match": (await client.http.get(path)).headers["etag"]}):
+            refused(await other.http.patch(path, json=edit, headers=headers), 404)
+            refused(await other.http.delete(path, headers=headers), 404)
+        refused(await other.http.delete(f"{path}?following=true"), 404)
+        refused(await other.http.get(path), 404)
+        refused(await other.http.get(f"{path}/alternatives"), 404)
+        refused(await other.http.post(f"{path}/alternatives/1/choose"), 404)
+        # nor does a conversation of one's own help
+        moved = {**edit, "conversation_id": own.ids["conversation_id"]}
+        refused(await other.http.patch(path, json=moved), 400, 404)
+    assert await client.messages(chat) == before
+    first = f"/api/messages/{before[0]['id']}"
+    assert (await client.http.patch(first, json={"content": "I say so"})).status_code == 200
+
+
 async def test_cve_2026_45671_others_files_are_not_deleted(client: Client, other: Client) -> None:
     home = await Home.of(client)
     gallery = f"/api/companions/{home.ids['companion_id']}/images"

@@ -19,7 +19,7 @@ from hub.db.engine import ENGINE
 from hub.domain.accounts import administration
 from hub.domain.accounts import queries as accounts
 from hub.domain.accounts.schemas import UpdateUser
-from hub.domain.chat import queries, removal
+from hub.domain.chat import changes, queries, removal
 from hub.domain.chat.errors import ConversationNotFoundError, MessageNotFoundError
 from hub.domain.chat.removal import Place
 from hub.domain.chat.service import check, lane_of
@@ -81,13 +81,16 @@ class Clearing:
             others = await queries.conversations_of(conversation.companion_id)  # the scene is theirs too
         await self._tell(cancelled, [conversation_id, *others])
 
-    async def delete_message(self, message_id: UUID, *, user_id: UUID, following: bool) -> None:
+    async def delete_message(
+        self, message_id: UUID, *, user_id: UUID, following: bool, expected: Expected = ANYTHING
+    ) -> None:
         """Remove a message, and with ``following`` all behind it; work under way on what goes is cancelled.
 
         Positions stay as they are, and none is given out twice.
 
         Raises:
             MessageNotFoundError: not the user's.
+            StaleEditError: the message is not as expected.
         """
         place = await removal.place_of(message_id, user_id=user_id)
         if place is None:
@@ -95,14 +98,16 @@ class Clearing:
         while True:
             try:
                 async with ENGINE.transaction():
-                    told = await self._remove(place, user_id=user_id, following=following)
+                    told = await self._remove(
+                        message_id, place, user_id=user_id, following=following, expected=expected
+                    )
                 break
             except _CameInBetweenError:
                 logger.debug("more was asked for meanwhile")
         await self._tell(*told)
 
     async def _remove(
-        self, place: Place, *, user_id: UUID, following: bool
+        self, message_id: UUID, place: Place, *, user_id: UUID, following: bool, expected: Expected
     ) -> tuple[list[Cancelled], list[UUID]]:
         """Return what was cancelled, and the conversations that are to be told."""
         conversation_id = place.conversation_id
@@ -115,6 +120,8 @@ class Clearing:
             raise _CameInBetweenError
         if not found.message_ids:
             raise MessageNotFoundError
+        if expected is not ANYTHING:
+            expected.check(await changes.get(message_id, user_id=user_id))
         await queries.begin_epoch([conversation_id])
         is_scene_changed = await scenes.forget_messages(place.companion_id, found.message_ids)
         await removal.remove(found)

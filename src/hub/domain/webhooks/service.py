@@ -124,15 +124,18 @@ class WebhookService:
         self.tell(cancelled)
         return webhook
 
-    async def remove(self, webhook_id: UUID, *, user_id: UUID) -> None:
+    async def remove(self, webhook_id: UUID, *, user_id: UUID, expected: Expected = ANYTHING) -> None:
         """Remove the owner's webhook with its deliveries, and with what waits for it.
 
         Raises:
             WebhookNotFoundError: there is none.
+            StaleEditError: it is not as expected.
         """
         await self.get(webhook_id, user_id=user_id)
         async with ENGINE.transaction():
             cancelled = await store.cancel_lanes([lane_of(webhook_id)])
+            await queries.lock(webhook_id)
+            expected.check(await self.get(webhook_id, user_id=user_id))
             if not await queries.delete(webhook_id, user_id=user_id):
                 raise _not_found()
         self.tell(cancelled)

@@ -55,9 +55,12 @@ class MessageController(Controller):
         message_id: FromPath[UUID],
         process: ProcessDependency,
         following: Following = False,  # noqa: FBT002 - the framework passes it by name
+        if_match: IfMatch = None,
     ) -> None:
         """Take a message out of the talk; a reply under way to it is cancelled."""
-        await process.clearing.delete_message(message_id, user_id=request.user.user.id, following=following)
+        await process.clearing.delete_message(
+            message_id, user_id=request.user.user.id, following=following, expected=expected(if_match)
+        )
 
     @get(
         "/alternatives",

@@ -74,10 +74,14 @@ class WebhookController(Controller):
 
     @delete("/{webhook_id:uuid}", operation_id="deleteWebhook", summary="Delete a webhook", opt=_WRITE)
     async def remove(
-        self, request: HubRequest, webhook_id: FromPath[UUID], process: ProcessDependency
+        self,
+        request: HubRequest,
+        webhook_id: FromPath[UUID],
+        process: ProcessDependency,
+        if_match: IfMatch = None,
     ) -> None:
         """Remove a webhook with its deliveries; what waits to be sent is cancelled."""
-        await process.webhooks.remove(webhook_id, user_id=request.user.user.id)
+        await process.webhooks.remove(webhook_id, user_id=request.user.user.id, expected=expected(if_match))
 
     @post(
         "/{webhook_id:uuid}/rotate-secret",
