@@ -76,10 +76,10 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @schemathesis.serializer("application/x-ndjson", "application/jsonl")
-def lines(context: Any, value: Any) -> dict[str, Any]:
+def lines(context: Any, value: Any) -> bytes:
     """Send lines as they are."""
     del context
-    return {"data": value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")}
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
 def configuration(task: Task) -> SchemathesisConfig:
