@@ -22,7 +22,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos documents format lock FORCE
+.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ bench: .venv/installed-dev ## Measure speed, as ratios within one run
 chaos: .venv/installed-dev ## Kill, cut and double everything for 30 minutes, then look what is left
 	@sh tests/services/prepare.sh
 	@exec $(PY) -m tests.chaos $(args)
+
+fuzz: .venv/installed-dev ## Call every operation in 200 odd ways and more: make fuzz [args="--only getMe"]
+	@exec $(PY) -m tests.fuzz $(args)
 
 documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and docs/clients.md anew
 	@$(PY) -m hub.web.documents

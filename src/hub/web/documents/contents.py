@@ -58,7 +58,7 @@ class Contents:
         else:
             kinds = typing.get_args(ResponseEvent)
             told = b"".join(_told(kind, self._examples.of(kind)) for kind in kinds)
-        return {"schema": {"type": "string"}, "example": told.decode()}
+        return {"example": told.decode()}
 
     def pictures(self) -> Part:
         """Return the contents of an answer that is a picture."""
@@ -67,7 +67,7 @@ class Contents:
     def _events(self) -> Part:
         kinds = (ResponseInProgress, OutputTextDelta, OutputTextDone, ResponseCompleted)
         told = [event(msgspec.convert(self._examples.of(kind), kind)) for kind in kinds]
-        return {"schema": {"type": "string"}, "example": b"".join(told).decode()}
+        return {"example": b"".join(told).decode()}  # OpenAPI 3.1 has no schema for events
 
     def _lines(self) -> Part:
         lines = [self._examples.of(kind) for kind in (FirstLine, MessageLine, LastLine)]
