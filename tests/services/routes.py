@@ -223,6 +223,21 @@ ROUTES = (
 )
 
 
+_ASKED: Body = {"model": "{model}", "messages": [{"role": "user", "content": "Hello"}], "stream": False}
+
+#: Those of OpenAI's clients, whose refusals have another shape.
+OPENAI_ROUTES = (
+    Route("listModels", "GET", "/v1/models"),
+    Route("getModel", "GET", "/v1/models/{model}"),
+    Route("createChatCompletion", "POST", "/v1/chat/completions", _ASKED),
+    Route("createModelResponse", "POST", "/v1/responses", {"model": "{model}", "input": "Hello"}),
+    Route("getModelResponse", "GET", "/v1/responses/{model_response_id}"),
+    Route("cancelModelResponse", "POST", "/v1/responses/{model_response_id}/cancel"),
+    Route("listModelResponseInput", "GET", "/v1/responses/{model_response_id}/input_items"),
+    Route("deleteModelResponse", "DELETE", "/v1/responses/{model_response_id}"),
+)
+
+
 class Home:
     """One user's companion with pictures, and conversation with a finished reply; their ids by name."""
 
@@ -244,9 +259,13 @@ class Home:
         webhook = await owner.webhook(NOBODY_THERE)
         tested = await owner.http.post(f"/api/webhooks/{webhook['id']}/test")
         await owner.http.patch(f"/api/webhooks/{webhook['id']}", json={"disabled": True})  # and be at rest
+        model = f"companion/{companion['id']}"
+        answered = await owner.http.post("/v1/responses", json={"model": model, "input": "What grows here?"})
         return cls(
             owner,
             {
+                "model": model,
+                "model_response_id": answered.json()["id"],
                 "companion_id": companion["id"],
                 "image_id": job["result"]["id"],
                 "job_id": job["id"],
@@ -289,6 +308,7 @@ class Home:
         paths.append(f"/api/conversations/{self.ids['conversation_id']}/messages?limit=1000")
         paths.append(f"/api/responses/{self.ids['response_id']}")
         paths.append(f"/api/companions/{self.ids['companion_id']}/images")
+        paths.append(f"/v1/responses/{self.ids['model_response_id']}")
         paths.append("/api/webhooks")
         answers = [await self.owner.http.get(path) for path in paths]
         return {path: answer.json() for path, answer in zip(paths, answers, strict=True)}
