@@ -12,9 +12,10 @@ import pytest
 
 from hub.providers.images.comfyui_graph import Graph
 from tests.services.fixtures import require_or_skip
-from tests.services.hub import PROJECT, HubServer
+from tests.services.hub import PROJECT, Client, HubServer
 
 EXAMPLES = PROJECT / "docs" / "examples"
+OPENAI = (PROJECT / "docs" / "openai.md").read_text(encoding="utf-8")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
@@ -40,6 +41,15 @@ async def test_the_example_in_python_shows_a_whole_reply(hub: HubServer) -> None
     output = await run(sys.executable, str(EXAMPLES / "first_talk.py"), hub.url)
     assert "Good morning! Who are you?" in output
     assert output.endswith("[response.completed]\n")
+
+
+async def test_the_example_with_openais_sdk_shows_three_answers(hub: HubServer, client: Client) -> None:
+    await client.companion()
+    output = await run(sys.executable, str(EXAMPLES / "openai_sdk.py"), hub.url, client.token)
+    for said in ("Good morning! Who are you?", "What grows in your garden?", "Tell me more."):
+        assert said in output
+    (snippet,) = re.findall(r"```python\n(.*?)```", OPENAI, re.DOTALL)
+    assert snippet in (EXAMPLES / "openai_sdk.py").read_text(encoding="utf-8")
 
 
 async def test_the_example_of_a_picture_saves_it_and_makes_it_again(hub: HubServer, tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ from hub.domain.chat import changes, ends, idempotency, message_queries, removal
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
+from hub.domain.completions import queries as completions
+from hub.domain.completions import work
+from hub.domain.completions.queries import NewCompletion
+from hub.domain.completions.schemas import Asked
 from hub.domain.images import queries as images
 from hub.domain.images import removals
 from hub.domain.images.reconcile import rows_after
@@ -170,6 +174,19 @@ FROM generate_series(300, 800) c WHERE id = md5('response' || c || '.17')::uuid;
 INSERT INTO message_alternatives (id, message_id, number, response_id)
 SELECT md5('alternative' || c || '.' || n)::uuid, md5('message' || c || '.20')::uuid, n,
     md5('response' || c || '.' || n)::uuid FROM generate_series(300, 800) c, generate_series(1, 2) n;
+INSERT INTO jobs (id, kind, lane, user_id, subject_id, status, due_at, completed_at)
+SELECT md5('completion' || c || '.' || p)::uuid, 'completion',
+    'completion:' || md5('completion' || c || '.' || p)::uuid,
+    md5('user' || (c % 200 + 1))::uuid, md5('completion' || c || '.' || p)::uuid,
+    CASE WHEN c = 6 AND p = 5 THEN 'queued' ELSE 'completed' END, now() - interval '1 min',
+    CASE WHEN c = 6 AND p = 5 THEN NULL ELSE now() END
+FROM generate_series(1, 1000) c, generate_series(1, 5) p;
+INSERT INTO completions (id, user_id, companion_id, kind, stored, previous_id, request, status, output_text)
+SELECT md5('completion' || c || '.' || p)::uuid, md5('user' || (c % 200 + 1))::uuid,
+    md5('companion' || c)::uuid, 'response', true, CASE WHEN p > 1 THEN md5('completion' || c || '.' || p - 1)::uuid END,
+    '{"messages": [{"role": "user", "content": "Hello"}]}',
+    CASE WHEN c = 6 AND p = 5 THEN 'queued' ELSE 'completed' END, repeat('word ', 20)
+FROM generate_series(1, 1000) c, generate_series(1, 5) p;
 ANALYZE;
 """
 
@@ -235,6 +252,22 @@ PICTURE = NewRequest(
     seed=1,
     width=64,
     height=64,
+)
+
+COMPLETION = NewCompletion(
+    job=NewJob(
+        id=made("new completion"),
+        kind=JobKind.COMPLETION,
+        lane="completion:new",
+        user_id=USER,
+        subject_id=made("new completion"),
+        request_id="",
+    ),
+    companion_id=COMPANION,
+    kind="response",
+    stored=True,
+    previous_id=None,
+    asked=Asked(messages=[]),
 )
 
 
@@ -371,6 +404,16 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: turns.begin(made("job6.19"), worker="test", cap=8),
         ["jobs_lane_order", "messages_position", "scenes_current"],
     ),
+    "the begin of a completion": (
+        lambda: work.begin(made("completion6.5"), worker="test", cap=8),
+        ["jobs_lane_order", "completions_pkey", "scenes_current"],
+    ),
+    "a completion that is asked for": (
+        lambda: in_transaction(lambda: completions.insert(COMPLETION)),
+        ["companions_pkey"],
+    ),
+    "completions of a companion": (lambda: completions.ids_of(COMPANION), ["completions_companion"]),
+    "companions as models": (lambda: completions.models(user_id=USER), ["companions_owner"]),
     "the begin of reading a scene": (
         lambda: reading.begin(made("read6.19"), worker="test"),
         ["jobs_lane_order", "messages_response_id_key", "messages_position", "scenes_current"],

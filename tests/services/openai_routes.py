@@ -17,10 +17,10 @@ OPENAI_ROUTES = (
         {"model": "{model}", "messages": [{"role": "user", "content": "What grows here?"}]},
     ),
     Route("createModelResponse", "POST", "/v1/responses", {"model": "{model}", "input": "What grows here?"}),
-    Route("getModelResponse", "GET", "/v1/responses/{response_id}"),
-    Route("deleteModelResponse", "DELETE", "/v1/responses/{response_id}"),
-    Route("cancelModelResponse", "POST", "/v1/responses/{response_id}/cancel"),
-    Route("listModelResponseInput", "GET", "/v1/responses/{response_id}/input_items"),
+    Route("getModelResponse", "GET", "/v1/responses/{model_response_id}"),
+    Route("deleteModelResponse", "DELETE", "/v1/responses/{model_response_id}"),
+    Route("cancelModelResponse", "POST", "/v1/responses/{model_response_id}/cancel"),
+    Route("listModelResponseInput", "GET", "/v1/responses/{model_response_id}/input_items"),
 )
 
 
@@ -30,4 +30,4 @@ async def openai_home(home: Home) -> Home:
     asked = {"model": model, "input": "What grows here?"}
     answer = await home.owner.http.post("/v1/responses", json=asked)
     assert answer.status_code == 200, answer.text
-    return Home(home.owner, {**home.ids, "model": model, "response_id": answer.json()["id"]})
+    return Home(home.owner, {**home.ids, "model": model, "model_response_id": answer.json()["id"]})

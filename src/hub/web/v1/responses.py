@@ -131,7 +131,7 @@ class ResponsesController(Controller):
         return Response(response_object(await whole_unless_left(telling, request)))
 
     @get(
-        "/{response_id:str}",
+        "/{model_response_id:str}",
         operation_id="getModelResponse",
         summary="Get a stored response",
         opt={"scopes": ("read", "chat")},
@@ -139,7 +139,7 @@ class ResponsesController(Controller):
     async def show(
         self,
         request: HubRequest,
-        response_id: FromPath[str],
+        model_response_id: FromPath[str],
         process: ProcessDependency,
         connections: NamedDependency[OpenConnections],
         stream: FromQuery[bool | None] = None,
@@ -147,54 +147,54 @@ class ResponsesController(Controller):
         """Return a stored response as it stands, or with `stream` its events from the beginning."""
         if "starting_after" in request.query_params:
             raise FieldError("/starting_after", "Events come from the beginning. Leave this out.")
-        completion = await process.completions.get(_id_of(response_id), user_id=request.user.user.id)
+        completion = await process.completions.get(_id_of(model_response_id), user_id=request.user.user.id)
         if stream:
             telling = Telling(process, connections, request.user, completion, is_left=False)
             return live(telling, _lines(telling, completion))  # type: ignore[return-value]
         return Response(response_object(completion))
 
     @delete(
-        "/{response_id:str}",
+        "/{model_response_id:str}",
         operation_id="deleteModelResponse",
         summary="Delete a stored response",
         status_code=200,
         opt={"scopes": ("chat",)},
     )
     async def remove(
-        self, request: HubRequest, response_id: FromPath[str], process: ProcessDependency
+        self, request: HubRequest, model_response_id: FromPath[str], process: ProcessDependency
     ) -> DeletedResponse:
         """Forget a stored response; one under way is stopped.
 
         Responses that went on with it lose what was said up to it.
         """
-        await process.completions.delete(_id_of(response_id), user_id=request.user.user.id)
-        return DeletedResponse(id=response_id)
+        await process.completions.delete(_id_of(model_response_id), user_id=request.user.user.id)
+        return DeletedResponse(id=model_response_id)
 
     @post(
-        "/{response_id:str}/cancel",
+        "/{model_response_id:str}/cancel",
         operation_id="cancelModelResponse",
         summary="Stop a stored response",
         status_code=200,
         opt={"scopes": ("chat",)},
     )
     async def cancel(
-        self, request: HubRequest, response_id: FromPath[str], process: ProcessDependency
+        self, request: HubRequest, model_response_id: FromPath[str], process: ProcessDependency
     ) -> ResponseObject:
         """Stop a response; one that has ended is returned as it is."""
-        completion_id, user_id = _id_of(response_id), request.user.user.id
+        completion_id, user_id = _id_of(model_response_id), request.user.user.id
         return response_object(await process.completions.cancel(completion_id, user_id=user_id))
 
     @get(
-        "/{response_id:str}/input_items",
+        "/{model_response_id:str}/input_items",
         operation_id="listModelResponseInput",
         summary="List what led to a response",
         opt={"scopes": ("read", "chat")},
     )
     async def input_items(
-        self, request: HubRequest, response_id: FromPath[str], process: ProcessDependency
+        self, request: HubRequest, model_response_id: FromPath[str], process: ProcessDependency
     ) -> InputList:
         """Return all messages that led to a stored response, the newest first, as OpenAI lists them."""
-        completion = await process.completions.get(_id_of(response_id), user_id=request.user.user.id)
+        completion = await process.completions.get(_id_of(model_response_id), user_id=request.user.user.id)
         messages = await process.completions.input_of(completion)
         items = [_item(completion.id, at, each) for at, each in enumerate(messages)][::-1]
         return InputList(
