@@ -11,7 +11,7 @@ import pytest
 from tests.services.hub import Client
 from tests.services.pictures import flat_png
 from tests.services.refusals import pointers, refused
-from tests.services.routes import NOWHERE
+from tests.services.routes import NOBODY_THERE
 
 THINGS = ("companion", "conversation", "me", "webhook")
 EDITS: dict[str, dict[str, Any]] = {
@@ -27,7 +27,7 @@ async def made(client: Client, thing: str) -> str:
     if thing == "me":
         return "/api/me"
     if thing == "webhook":
-        return f"/api/webhooks/{(await client.webhook(NOWHERE))['id']}"
+        return f"/api/webhooks/{(await client.webhook(NOBODY_THERE))['id']}"
     companion = await client.companion()
     if thing == "companion":
         return f"/api/companions/{companion['id']}"
