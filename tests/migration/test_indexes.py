@@ -183,7 +183,8 @@ SELECT md5('completion' || c || '.' || p)::uuid, 'completion',
 FROM generate_series(1, 1000) c, generate_series(1, 5) p;
 INSERT INTO completions (id, user_id, companion_id, kind, stored, previous_id, request, status, output_text)
 SELECT md5('completion' || c || '.' || p)::uuid, md5('user' || (c % 200 + 1))::uuid,
-    md5('companion' || c)::uuid, 'response', true, CASE WHEN p > 1 THEN md5('completion' || c || '.' || p - 1)::uuid END,
+    md5('companion' || c)::uuid, 'response', true,
+    CASE WHEN p > 1 THEN md5('completion' || c || '.' || p - 1)::uuid END,
     '{"messages": [{"role": "user", "content": "Hello"}]}',
     CASE WHEN c = 6 AND p = 5 THEN 'queued' ELSE 'completed' END, repeat('word ', 20)
 FROM generate_series(1, 1000) c, generate_series(1, 5) p;
