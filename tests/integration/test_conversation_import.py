@@ -46,6 +46,32 @@ async def test_what_was_taken_along_comes_back_as_it_was(client: Client, other: 
     assert (await other.http.get(f"/api/conversations/{talk['id']}")).json() == talk
 
 
+async def test_all_texts_of_a_message_come_along(client: Client) -> None:
+    conversation = await client.conversation()
+    sent = await client.send(conversation["id"], "What grows here?")
+    await client.ended(sent["response"]["id"])
+    path = f"/api/conversations/{conversation['id']}/responses"
+    for _ in range(2):
+        again = await client.http.post(path, json={"kind": "regenerate"})
+        assert again.status_code == 202, again.text
+        await client.ended(again.json()["id"])
+    [_, message] = await client.messages(conversation["id"])
+    await client.http.post(f"/api/messages/{message['id']}/alternatives/2/choose")
+    await client.http.patch(f"/api/messages/{message['id']}", json={"content": "Moss, as I said."})
+    before = await taken(client, conversation["id"])
+    assert [each.get("chosen", False) for each in before[2]["alternatives"]] == [False, True, False]
+    talk = await bring(client, before, conversation["companion_id"])
+    assert await taken(client, talk["id"]) == before
+    [_, brought] = await client.messages(talk["id"])
+    assert [brought[name] for name in ("content", "alternative", "alternatives")] == [
+        "Moss, as I said.",
+        2,
+        3,
+    ]
+    await client.http.post(f"/api/messages/{brought['id']}/alternatives/3/choose")
+    assert (await client.messages(talk["id"]))[1]["content"] == before[2]["alternatives"][2]["content"]
+
+
 async def test_the_answer_says_where_the_conversation_is(client: Client) -> None:
     companion = (await client.companion(greeting="Not said here"))["id"]
     answer = await send_file(client, to_bytes(own_file("One", "Two", title="Moss ☘")), companion)
@@ -89,6 +115,11 @@ def changed(number: int, **fields: Any) -> list[Line]:
     return lines
 
 
+def text(content: str, **fields: Any) -> Line:
+    """Return one of the texts of a message."""
+    return {"content": content, "created_at": "2026-01-02T03:04:05Z", **fields}
+
+
 @pytest.mark.parametrize(
     ("lines", "pointer"),
     [
@@ -118,6 +149,11 @@ def changed(number: int, **fields: Any) -> list[Line]:
         (changed(3, created_at="2026-01-02T03:04:05"), "/3/created_at"),
         (changed(3, created_at="9999-12-31T23:59:59Z"), "/3/created_at"),
         (changed(3, image={"sha256": "x", "url": "/"}), "/3/image/sha256"),
+        (changed(3, alternatives=[text("Two"), text("Three")]), "/3/alternatives"),
+        (changed(3, alternatives=[text("Two", chosen=True), text("Three", chosen=True)]), "/3/alternatives"),
+        (changed(3, alternatives=[text("Two"), text("Three", chosen=True)]), "/3/alternatives"),
+        (changed(3, alternatives=[text("", chosen=True)]), "/3/alternatives/0/content"),
+        (changed(3, edited_at="1950-01-01T00:00:00Z"), "/3/edited_at"),
         (changed(3, type="conversation"), "/3"),
         (changed(4, messages=3), "/4/messages"),
         (changed(4, messages=-1), "/4/messages"),
@@ -186,8 +222,8 @@ async def test_a_chat_of_sillytavern_is_taken_over(client: Client) -> None:
             "name": "Mira",
             "is_user": False,
             "mes": "The second",
-            "swipes": ["The first", "The second"],
-            "swipe_id": 1,
+            "swipes": ["The first", " ", "The second as it was", {"message": "The third"}, None],
+            "swipe_id": 2,
             "send_date": "2023-6-19 @14h 22m 5s 123ms",
             "gen_started": None,
         },
@@ -208,6 +244,12 @@ async def test_a_chat_of_sillytavern_is_taken_over(client: Client) -> None:
         (2, "user", "Hi ☘"),
         (3, "assistant", "The second"),
         (4, "assistant", "From elsewhere"),
+    ]
+    answer = await client.http.get(f"/api/messages/{messages[2]['id']}/alternatives")
+    assert [(each["content"], each["chosen"]) for each in answer.json()["items"]] == [
+        ("The first", False),
+        ("The second", True),
+        ("The third", False),
     ]
     assert [each["created_at"] for each in messages] == [
         "2023-06-19T14:20:00Z",
@@ -315,7 +357,20 @@ VALUES: st.SearchStrategy[Any] = (
 FIELDS = st.sampled_from(
     (
         *("type", "format", "version", "title", "companion", "created_at", "position", "role", "content"),
-        *("image", "messages", "mes", "is_user", "is_system", "send_date", "character_name", "create_date"),
+        *(
+            "image",
+            "edited_at",
+            "alternatives",
+            "swipes",
+            "swipe_id",
+            "messages",
+            "mes",
+            "is_user",
+            "is_system",
+            "send_date",
+            "character_name",
+            "create_date",
+        ),
     )
 )
 CHANGES = st.lists(st.tuples(st.integers(0, 3), FIELDS, VALUES), min_size=1, max_size=3)

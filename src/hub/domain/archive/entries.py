@@ -30,13 +30,33 @@ class Header(Struct, frozen=True, kw_only=True):
     created_at: datetime | None
 
 
+class Text(Struct, frozen=True, kw_only=True):
+    """One of several texts of a message."""
+
+    content: str
+    created_at: datetime
+    picture: str | None = None
+
+
 class Entry(Struct, frozen=True, kw_only=True):
-    """One message; ``picture`` is the SHA-256 of the one that went with it."""
+    """One message; ``picture`` is the SHA-256 of the one that went with it.
+
+    ``alternatives`` are all its texts, if it has several; ``chosen`` counts from 1.
+    """
 
     role: Literal["user", "assistant"]
     content: str
     created_at: datetime
     picture: str | None = None
+    edited_at: datetime | None = None
+    alternatives: tuple[Text, ...] = ()
+    chosen: int = 1
+
+    @property
+    def pictures(self) -> set[str]:
+        """The pictures of all its texts."""
+        found = {self.picture, *(each.picture for each in self.alternatives)}
+        return {each for each in found if each is not None}
 
 
 class NumberedLine(Struct, frozen=True):

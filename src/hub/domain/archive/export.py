@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from itertools import groupby
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, ENGINE
-from hub.domain.archive.lines import Character, FirstLine, LastLine, MessageLine, Picture
+from hub.domain.archive.lines import AlternativeLine, Character, FirstLine, LastLine, MessageLine, Picture
 from hub.domain.chat.errors import ConversationNotFoundError
 from hub.domain.images import queries as images
 
@@ -57,13 +59,18 @@ WHERE conversations.id = $1 AND conversations.user_id = $2
 # As many messages as are not too long together, at least one; octet_length() does not unpack what is packed.
 # Nothing once messages were taken out: those that are left may not fit what was read before.
 _BATCH = """
-SELECT position, role, content, created_at, image_id FROM (
+SELECT id, position, role, content, created_at, image_id, edited_at, alternative, alternatives FROM (
     SELECT *, sum(octet_length(content)) OVER (ORDER BY position) - octet_length(content) AS before FROM (
-        SELECT position, role, content, messages.created_at, image_id FROM messages
+        SELECT messages.* FROM messages
         JOIN conversations ON conversations.id = conversation_id AND epoch = $4
         WHERE conversation_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $5
     ) AS next
 ) AS counted WHERE before < $6 ORDER BY position
+"""
+
+_TEXTS = """
+SELECT message_id, number, content, created_at, image_id FROM message_alternatives
+WHERE message_id = ANY($1) ORDER BY message_id, number
 """
 
 
@@ -121,7 +128,9 @@ async def _batch(talk: Talk, *, after: int) -> list[MessageLine]:
         rows = await connection.fetch(
             _BATCH, talk.id, after, talk.last_position, talk.epoch, BATCH, BATCH_BYTES
         )
-    pictures = await _pictures({row["image_id"] for row in rows if row["image_id"]})
+        texts = await connection.fetch(_TEXTS, [row["id"] for row in rows if row["alternatives"] > 1])
+    pictures = await _pictures({row["image_id"] for row in (*rows, *texts) if row["image_id"]})
+    by_message = {key: list(group) for key, group in groupby(texts, key=lambda text: text["message_id"])}
     return [
         MessageLine(
             position=row["position"],
@@ -129,8 +138,28 @@ async def _batch(talk: Talk, *, after: int) -> list[MessageLine]:
             content=row["content"],
             created_at=row["created_at"],
             image=pictures.get(row["image_id"]),
+            edited_at=row["edited_at"],
+            alternatives=_alternatives(row, by_message.get(row["id"], []), pictures),
         )
         for row in rows
+    ]
+
+
+def _alternatives(
+    message: Record, texts: list[Record], pictures: Mapping[UUID, Picture]
+) -> list[AlternativeLine]:
+    """Tell all texts of a message; if another one was chosen since it was read, that has its own text."""
+    shown = message["alternative"]
+    if shown not in {text["number"] for text in texts}:
+        return []
+    return [
+        AlternativeLine(
+            content=message["content"] if text["number"] == shown else text["content"],
+            created_at=text["created_at"],
+            chosen=text["number"] == shown,
+            image=pictures.get(text["image_id"]),
+        )
+        for text in texts
     ]
 
 

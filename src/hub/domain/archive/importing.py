@@ -24,7 +24,11 @@ logger = get_logger(__name__)
 #: Messages that are stored at once.
 BATCH = 1000
 
-_COLUMNS = ("id", "conversation_id", "position", "role", "content", "created_at", "image_id")
+_MESSAGE = (
+    *("id", "conversation_id", "position", "role", "content", "created_at", "image_id", "edited_at"),
+    *("alternative", "alternatives"),
+)
+_ALTERNATIVE = ("id", "message_id", "number", "content", "created_at", "image_id")
 
 # The user first, as everywhere.
 _CONVERSATION = """
@@ -106,20 +110,30 @@ async def _pictures(summary: Summary, *, companion_id: UUID) -> dict[str, UUID]:
 async def _insert_messages(
     conversation_id: UUID, batch: list[Entry], *, after: int, pictures: dict[str, UUID]
 ) -> None:
-    async with ENGINE.connection() as connection:
-        await connection.copy_records_to_table(
-            "messages",
-            records=[
-                (
-                    id_of(each.created_at),
-                    conversation_id,
-                    position,
-                    each.role,
-                    each.content,
-                    each.created_at,
-                    pictures.get(each.picture) if each.picture is not None else None,
-                )
-                for position, each in enumerate(batch, start=after + 1)
-            ],
-            columns=_COLUMNS,
+    ids = [id_of(each.created_at) for each in batch]
+    messages = [
+        (
+            ids[place],
+            conversation_id,
+            after + place + 1,
+            each.role,
+            each.content,
+            each.created_at,
+            pictures.get(each.picture or ""),
+            each.edited_at,
+            each.chosen,
+            max(len(each.alternatives), 1),
         )
+        for place, each in enumerate(batch)
+    ]
+    alternatives = [
+        (new_id(), ids[place], number, text.content, text.created_at, pictures.get(text.picture or ""))
+        for place, each in enumerate(batch)
+        for number, text in enumerate(each.alternatives, start=1)
+    ]
+    async with ENGINE.connection() as connection:
+        await connection.copy_records_to_table("messages", records=messages, columns=_MESSAGE)
+        if alternatives:
+            await connection.copy_records_to_table(
+                "message_alternatives", records=alternatives, columns=_ALTERNATIVE
+            )

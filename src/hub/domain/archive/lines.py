@@ -48,6 +48,15 @@ class Picture(Struct, frozen=True, kw_only=True):
     recipe: Recipe | None = None
 
 
+class AlternativeLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of several texts of a message; ``chosen`` is the one that is shown, the message's own."""
+
+    content: Content
+    created_at: Moment
+    chosen: bool = False
+    image: Picture | None = None
+
+
 class MessageLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="message", omit_defaults=True):
     """What was said; positions count from 1 on, with gaps where messages were deleted."""
 
@@ -56,6 +65,8 @@ class MessageLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     content: Content
     created_at: Moment
     image: Picture | None = None
+    edited_at: Moment | None = None
+    alternatives: Annotated[list[AlternativeLine], Meta(max_length=10_000)] = []
 
 
 class LastLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):

@@ -21,11 +21,12 @@ from hub.domain.archive.entries import (
     Entry,
     Header,
     NumberedLine,
+    Text,
     decode,
     in_bounds,
     lines_of,
 )
-from hub.domain.archive.lines import FirstLine, LastLine, Line, MessageLine
+from hub.domain.archive.lines import FirstLine, LastLine, Line, MessageLine, Picture
 
 #: Fields of the first line by which SillyTavern's chats are known.
 _SILLYTAVERN = frozenset({"user_name", "character_name", "chat_metadata", "mes"})
@@ -65,8 +66,7 @@ def check(path: Path) -> Summary:
         count += 1
         if count > MOST_MESSAGES:
             raise FieldError("", f"A conversation may have up to {MOST_MESSAGES:,} messages.")
-        if each.picture is not None:
-            pictures.add(each.picture)
+        pictures |= each.pictures
     return Summary(
         title=header.title,
         created_at=header.created_at,
@@ -130,12 +130,30 @@ def _read_own(first: NumberedLine, rest: Iterator[NumberedLine]) -> Iterator[Hea
 
 
 def _entry(each: MessageLine, line: NumberedLine) -> Entry:
+    chosen = [number for number, text in enumerate(each.alternatives, start=1) if text.chosen]
+    if each.alternatives and [each.alternatives[number - 1].content for number in chosen] != [each.content]:
+        detail = "One of the alternatives has to be chosen, and its text has to be the message's."
+        raise FieldError(f"{line.pointer}/alternatives", detail)
     return Entry(
         role=each.role,
         content=each.content,
         created_at=_moment(each.created_at, line),
-        picture=each.image.sha256 if each.image is not None else None,
+        picture=_hash(each.image),
+        edited_at=_moment(each.edited_at, line, "edited_at") if each.edited_at is not None else None,
+        alternatives=tuple(
+            Text(
+                content=text.content,
+                created_at=_moment(text.created_at, line, f"alternatives/{place}/created_at"),
+                picture=_hash(text.image),
+            )
+            for place, text in enumerate(each.alternatives)
+        ),
+        chosen=chosen[0] if chosen else 1,
     )
+
+
+def _hash(picture: Picture | None) -> str | None:
+    return picture.sha256 if picture is not None else None
 
 
 def _check_end(end: LastLine, line: NumberedLine, rest: Iterator[NumberedLine], *, count: int) -> None:
@@ -147,8 +165,8 @@ def _check_end(end: LastLine, line: NumberedLine, rest: Iterator[NumberedLine], 
         raise FieldError(more.pointer, "Nothing may stand behind the last line.")
 
 
-def _moment(written: datetime, line: NumberedLine) -> datetime:
+def _moment(written: datetime, line: NumberedLine, field: str = "created_at") -> datetime:
     moment = in_bounds(written)
     if moment is None:
-        raise FieldError(f"{line.pointer}/created_at", "The time has to be in the years 1970 to 2199.")
+        raise FieldError(f"{line.pointer}/{field}", "The time has to be in the years 1970 to 2199.")
     return moment

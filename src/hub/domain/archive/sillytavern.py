@@ -1,8 +1,9 @@
 """SillyTavern's chats: a line on the chat, then a line for each message, as any of its versions wrote them.
 
-What counts of a message is ``mes``, ``is_user``, ``is_system`` and ``send_date``. ``mes`` may be an object
-with the text in ``message``. Times are ISO 8601, milliseconds since 1970, ``2023-6-9 @20h 04m 52s 123ms`` or
-``June 19, 2023 2:20pm``; those without a zone are taken for UTC.
+What counts of a message is ``mes``, ``is_user``, ``is_system``, ``send_date``, and in ``swipes`` the texts
+that the character wrote to choose from. A text may be an object with the text in ``message``. Times are ISO
+8601, milliseconds since 1970, ``2023-6-9 @20h 04m 52s 123ms`` or ``June 19, 2023 2:20pm``; those without a
+zone are taken for UTC.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from msgspec import Meta, Struct
 
 from hub.core.clock import utc_now
 from hub.core.text import NO_NUL
-from hub.domain.archive.entries import Entry, Header, NumberedLine, decode, in_bounds
+from hub.domain.archive.entries import Entry, Header, NumberedLine, Text, decode, in_bounds
 from hub.domain.chat.schemas import MESSAGE_CEILING
 
 _TITLE_LENGTH = 200
@@ -56,11 +57,25 @@ class ChatLine(Struct, frozen=True):
     is_user: bool | int | None = None
     is_system: bool | int | None = None
     send_date: Written = None
+    swipes: list[Said | ChubText | None] | None = None
+    swipe_id: int | float | None = None
 
     @property
     def text(self) -> str:
         """What was said."""
-        return self.mes if isinstance(self.mes, str) else self.mes.message
+        return _text(self.mes)
+
+    @property
+    def texts(self) -> tuple[list[str], int]:
+        """All that the character wrote to choose from, and the place of what was chosen."""
+        texts = [_text(each) for each in self.swipes or []]
+        if self.swipe_id in range(len(texts)):
+            chosen = int(self.swipe_id or 0)
+            texts[chosen] = self.text  # which may have been edited
+        else:
+            chosen = len(texts)
+            texts.append(self.text)
+        return [each for each in texts if each.strip()], sum(bool(each.strip()) for each in texts[:chosen])
 
 
 _header = msgspec.json.Decoder(ChatHeader)
@@ -93,6 +108,10 @@ def read(
         yield _entry(message, before)
 
 
+def _text(said: str | ChubText | None) -> str:
+    return said.message if isinstance(said, ChubText) else said or ""
+
+
 def _with(first: NumberedLine, rest: Iterator[NumberedLine]) -> Iterator[NumberedLine]:
     yield first
     yield from rest
@@ -101,7 +120,16 @@ def _with(first: NumberedLine, rest: Iterator[NumberedLine]) -> Iterator[Numbere
 def _entry(message: ChatLine, moment: datetime) -> Entry | None:
     if message.is_system or not message.text.strip():
         return None
-    return Entry(role="user" if message.is_user else "assistant", content=message.text, created_at=moment)
+    if message.is_user:
+        return Entry(role="user", content=message.text, created_at=moment)
+    texts, chosen = message.texts
+    return Entry(
+        role="assistant",
+        content=message.text,
+        created_at=moment,
+        alternatives=tuple(Text(content=each, created_at=moment) for each in texts) if len(texts) > 1 else (),
+        chosen=chosen + 1 if len(texts) > 1 else 1,
+    )
 
 
 def moment_of(written: Written) -> datetime | None:
