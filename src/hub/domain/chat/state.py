@@ -78,26 +78,20 @@ async def standing(conversation_id: UUID, *, user_id: UUID) -> Standing | None:
 
 
 # One statement, so that a completed response is never seen without its message or the other way round.
-# Which responses is asked in several arms, each with an index of its own.
-_STATE = f"""
+# Which responses is asked in several arms, each with an index of its own. Who has all changes, as nearly
+# always, is spared the parts about them.
+_TEMPLATE = """
 WITH news AS (
     SELECT id, conversation_id, position, role, content, response_id, created_at, image_id, alternative,
         alternatives, edited_at, revision
     FROM messages WHERE conversation_id = $1 AND position > $2 ORDER BY position LIMIT $4
-), changed AS (
-    SELECT id, conversation_id, position, role, content, response_id, created_at, image_id, alternative,
-        alternatives, edited_at, revision
-    FROM messages WHERE conversation_id = $1 AND revision > 0 AND revision > $6 AND position <= $2
-    ORDER BY revision LIMIT $4
-), told AS (
+{changed}), told AS (
     SELECT id FROM responses
     WHERE conversation_id = $1 AND (status IN ('queued', 'in_progress') OR id = ANY($3))
     UNION SELECT response_id FROM news WHERE $5 AND response_id IS NOT NULL
     UNION SELECT responses.id FROM news JOIN responses ON request_message_id = news.id WHERE $5
-    UNION SELECT responses.id FROM changed JOIN responses ON responses.id = response_id
-        WHERE responses.revision > $6
-), calls AS (
-    SELECT jobs.id, response_id, status, progress, {POSITION} AS call_position, error_code, error_message,
+{rewriters}), calls AS (
+    SELECT jobs.id, response_id, status, progress, {position} AS call_position, error_code, error_message,
         result
     FROM image_requests JOIN jobs USING (id) WHERE conversation_id = $1
     AND (status IN ('queued', 'in_progress') OR response_id IN (SELECT id FROM told))
@@ -107,18 +101,13 @@ WITH news AS (
     NULL::int AS attempt, NULL AS error_code, NULL AS error_message, NULL::jsonb AS usage,
     NULL::timestamptz AS completed_at, NULL::uuid AS image_id, NULL::uuid AS image_job_id,
     NULL::float8 AS progress, NULL::int AS alternatives, revision, setting.*
-FROM conversations JOIN companions ON companions.id = companion_id, {SETTING} WHERE conversations.id = $1)
+FROM conversations JOIN companions ON companions.id = companion_id, {setting} WHERE conversations.id = $1)
 UNION ALL
 (SELECT 'message', id, conversation_id, position, role, content, response_id,
     created_at, NULL, alternative, NULL, NULL, NULL, edited_at, image_id, NULL, NULL, alternatives, revision,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM news ORDER BY position)
-UNION ALL
-(SELECT 'changed', id, conversation_id, position, role, content, response_id,
-    created_at, NULL, alternative, NULL, NULL, NULL, edited_at, image_id, NULL, NULL, alternatives, revision,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM changed ORDER BY revision)
-UNION ALL
+{told}UNION ALL
 (SELECT 'response', responses.id, conversation_id, NULL, kind, output_text, message_id,
     created_at, responses.status, attempt, responses.error_code, responses.error_message, usage, completed_at,
     NULL, (SELECT id FROM calls WHERE response_id = responses.id LIMIT 1), NULL, NULL, revision,
@@ -129,7 +118,27 @@ UNION ALL
     NULL, status, NULL, error_code, error_message, result, NULL, NULL, NULL, progress, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM calls ORDER BY id)
-"""  # noqa: S608 - constants
+"""
+_CHANGES = {
+    "changed": """), changed AS (
+    SELECT id, conversation_id, position, role, content, response_id, created_at, image_id, alternative,
+        alternatives, edited_at, revision
+    FROM messages WHERE conversation_id = $1 AND revision > 0 AND revision > $6 AND position <= $2
+    ORDER BY revision LIMIT $4
+""",
+    "rewriters": """    UNION SELECT responses.id FROM changed JOIN responses ON responses.id = response_id
+        WHERE responses.revision > $6
+""",
+    "told": """UNION ALL
+(SELECT 'changed', id, conversation_id, position, role, content, response_id,
+    created_at, NULL, alternative, NULL, NULL, NULL, edited_at, image_id, NULL, NULL, alternatives, revision,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM changed ORDER BY revision)
+""",
+}
+_JOINED = {"position": POSITION, "setting": SETTING}
+_STATE_AND_CHANGES = _TEMPLATE.format(**_CHANGES, **_JOINED)
+_STATE = _TEMPLATE.format(**dict.fromkeys(_CHANGES, ""), **_JOINED)
 _PARTS = ("conversation", "message", "changed", "response", "call")
 
 
@@ -152,11 +161,11 @@ async def read_state(
         limit: most messages returned, and most changed ones.
         since: the revision that the subscriber has; messages up to ``after`` changed since come too.
     """
+    values = (conversation_id, after, response_ids, limit, with_ended)
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_STATE, conversation_id, after, response_ids, limit, with_ended, since)
-    parts: dict[str, list[Record]] = {name: [] for name in _PARTS}
-    for row in rows:
-        parts[row["what"]].append(row)
+        parts = _parted(await connection.fetch(_STATE, *values))
+        if any(own["revision"] > since for own in parts["conversation"]):
+            parts = _parted(await connection.fetch(_STATE_AND_CHANGES, *values, since))
     named = [row["image_id"] for row in parts["message"] + parts["changed"]] + [
         image_id_of(row["usage"]) for row in parts["call"]
     ]
@@ -174,6 +183,13 @@ async def read_state(
         changed=[(_message_of_state(row, pictures), row["revision"]) for row in changes],
         rewriters=frozenset(row["id"] for row in parts["response"] if row["revision"] > since),
     )
+
+
+def _parted(rows: list[Record]) -> dict[str, list[Record]]:
+    parts: dict[str, list[Record]] = {name: [] for name in _PARTS}
+    for row in rows:
+        parts[row["what"]].append(row)
+    return parts
 
 
 def _message_of_state(row: Record, pictures: Mapping[UUID, Image]) -> Message:
