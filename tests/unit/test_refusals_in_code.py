@@ -46,6 +46,14 @@ async def through_a_factory() -> None:
     raise dry()
 
 
+def dry_or_wet(*, rains: bool) -> HubError:
+    return WetError("Take an umbrella.") if rains else DryError("Water it.")
+
+
+async def through_a_choice() -> None:
+    raise dry_or_wet(rains=True)
+
+
 async def caught(garden: Garden) -> None:
     try:
         await garden.visit()
@@ -84,6 +92,7 @@ def _as_if_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (through_attributes, {WetError}),
         (through_a_factory, {DryError}),
+        (through_a_choice, {DryError, WetError}),
         (caught, {DryError}),
         (caught_and_raised_on, {WetError}),
         (handed_on, {WetError}),

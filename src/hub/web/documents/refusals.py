@@ -45,6 +45,8 @@ class Found:
 
     def __init__(self) -> None:
         self.errors: set[Error] = set()
+        #: Errors that the function itself makes, to be raised by its caller.
+        self.made: set[Error] = set()
         self.limits: set[str] = set()
         self.headers: set[str] = set()
         #: It can answer with a stream in place of one value, and with a failed completion.
@@ -143,7 +145,17 @@ class _Visitor(ast.NodeVisitor):
             self._found.fails = True
         if isinstance(error, type) and issubclass(error, HubError) and error is not HubError:
             self._found.errors.add(error)
+        if error is HubError and node.exc is not None:  # one of those that the function chooses from
+            self._found.errors |= self._made_by(node.exc)
         self.generic_visit(node)
+
+    def _made_by(self, expression: ast.expr) -> set[Error]:
+        while isinstance(expression, ast.Await):
+            expression = expression.value
+        called = self._scope.meaning(expression.func) if isinstance(expression, ast.Call) else None
+        if isinstance(called, Known) and callable(called.value):
+            return self._reader.read(called.value).made
+        return set()
 
     def visit_Call(self, node: ast.Call) -> None:
         called = self._scope.meaning(node.func)
@@ -165,6 +177,8 @@ class _Visitor(ast.NodeVisitor):
             self._found.streams = True
         if function is not None and function in (session_cookie, forgotten):
             self._found.headers.add("Set-Cookie")
+        if isinstance(called, type) and issubclass(called, HubError):
+            self._found.made.add(called)
         if isinstance(called, type):
             self._note_detail(called, node)
             made = inspect.getattr_static(called, "__init__", None)
