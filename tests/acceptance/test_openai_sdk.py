@@ -283,6 +283,23 @@ async def test_nobody_we_know(client: Client) -> None:
     assert (answer.status_code, json.loads(answer.body)["error"]["code"]) == (401, "invalid_api_key")
 
 
+async def test_a_token_that_may_only_read_opens_no_socket(client: Client) -> None:
+    token = (await client.make_token("read"))["token"]
+    async with openai.AsyncOpenAI(base_url=f"{client.url}/v1", api_key=token, max_retries=0) as ai:
+        assert (await ai.models.list()).data == []
+        with pytest.raises(websockets.InvalidStatus) as closed:
+            async with ai.responses.connect():
+                pass
+    answer = closed.value.response
+    assert answer.status_code == 403
+    assert json.loads(answer.body)["error"] | {"message": ""} == {
+        "message": "",
+        "type": "permission_error",
+        "param": None,
+        "code": "insufficient_scope",
+    }
+
+
 async def test_what_is_anothers_is_not_there(ai: openai.AsyncOpenAI, model: str, other: Client) -> None:
     response = await ai.responses.create(model=model, input=SAID)
     own = f"companion/{(await other.companion())['id']}"
