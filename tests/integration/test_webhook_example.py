@@ -13,7 +13,7 @@ import pytest
 
 from tests.services.hub import PROJECT, Client, base_environment
 from tests.services.leash import Leashed
-from tests.services.routes import NOWHERE
+from tests.services.routes import NOBODY_THERE
 from tests.services.waiting import eventually
 
 SCRIPT = PROJECT / "docs" / "examples" / "receive_webhooks.py"
@@ -46,7 +46,7 @@ class Example:
 
 @pytest.fixture
 async def webhook(client: Client) -> dict[str, Any]:
-    return await client.webhook(NOWHERE)
+    return await client.webhook(NOBODY_THERE)
 
 
 @pytest.fixture
