@@ -84,7 +84,7 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     },
     "fail": {"turns.fail": _BOTH, "store.fail": _BOTH, "turns.fail.commit": _BOTH},
     "release": {"turns.release": _BOTH, "store.release": _BOTH, "turns.release.commit": _BOTH},
-    "rescue": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
+    "rescue": {"work.rescue": _BOTH, "store.rescue": _BOTH, "work.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
 }
 _AROUND: dict[str, dict[str, Sequence[str]]] = {
@@ -116,9 +116,9 @@ _AROUND: dict[str, dict[str, Sequence[str]]] = {
     "paint later": {"ImageAttempt._fail": _BOTH, "ImageAttempt._fail.retry_later": _BOTH},
     "paint in vain": {"ImageAttempt._fail": _BOTH, "ImageAttempt._fail.fail": _BOTH},
     "release picture": {"TaskAttempt._release": _BOTH, "TaskAttempt._release.release": _BOTH},
-    "rescue picture": {"turns.rescue": _BOTH, "store.rescue": _BOTH, "turns.rescue.commit": _BOTH},
+    "rescue picture": {"work.rescue": _BOTH, "store.rescue": _BOTH, "work.rescue.commit": _BOTH},
     "release reading": {"TaskAttempt._release": _BOTH, "TaskAttempt._release.release": _BOTH},
-    "rescue reading": {"turns.rescue": _BOTH},
+    "rescue reading": {"work.rescue": _BOTH},
 }
 #: The scenarios of the third table.
 PAINTING = frozenset(_AROUND)

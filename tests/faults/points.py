@@ -93,9 +93,9 @@ POINTS: tuple[Point, ...] = (
     Point(f"{_TURNS}.release"),
     Point("hub.jobs.store.release"),
     commit(f"{_TURNS}.release"),
-    Point(f"{_TURNS}.rescue", if_found=True),
+    Point("hub.domain.completions.work.rescue", if_found=True),
     Point("hub.jobs.store.rescue", if_found=True),
-    commit(f"{_TURNS}.rescue"),
+    commit("hub.domain.completions.work.rescue"),
     # Cancel
     Point(_CANCEL),
     Point("hub.domain.chat.queries.job_of"),
