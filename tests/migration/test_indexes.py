@@ -169,6 +169,8 @@ SELECT md5('delivery' || w || '.' || d)::uuid, md5('webhook' || w)::uuid, md5('e
 FROM generate_series(1, 2000) w, generate_series(1, 5) d;
 UPDATE messages SET revision = position, alternatives = 2, alternative = 2
 WHERE id IN (SELECT md5('message' || c || '.20')::uuid FROM generate_series(300, 800) c);
+UPDATE conversations SET revision = 20
+WHERE id IN (SELECT md5('conversation' || c)::uuid FROM generate_series(300, 800) c);
 UPDATE responses SET target_message_id = md5('message' || c || '.20')::uuid, kind = 'regenerate'
 FROM generate_series(300, 800) c WHERE id = md5('response' || c || '.17')::uuid;
 INSERT INTO message_alternatives (id, message_id, number, response_id)

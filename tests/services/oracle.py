@@ -95,7 +95,7 @@ _ALWAYS = {
         JOIN messages AS later_asks ON later_asks.id = later.request_message_id
         JOIN messages AS earlier_says ON earlier_says.id = earlier.message_id
         JOIN messages AS later_says ON later_says.id = later.message_id
-        WHERE earlier.kind = 'reply' AND later.kind = 'reply'
+        WHERE earlier.kind = 'reply' AND later.kind = 'reply' AND later_asks.role = 'user'
         AND earlier_asks.position < later_asks.position AND earlier_says.position > later_says.position
         AND NOT EXISTS (SELECT FROM jobs
             WHERE kind = 'reply' AND subject_id = earlier.id AND id <> earlier.job_id)

@@ -21,7 +21,7 @@ from hub.domain.chat.frames import Frame
 from hub.domain.chat.response_feed import ResponseFeed
 from hub.domain.chat.schemas import Message, Response, ResponseError, ResponseStatus
 from hub.domain.chat.state import ConversationState, Standing
-from hub.live.events import Changed, Delta
+from hub.live.events import Begun, Changed, Delta
 
 CONVERSATION, RESPONSE, ASKED, ANSWER = (uuid.UUID(int=number) for number in range(1, 5))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -470,3 +470,55 @@ def test_the_simulation_would_see_a_fault(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(ResponseCursor, "fit", lambda _cursor, _delta: Fit.NEXT)
     with pytest.raises(AssertionError):
         test_a_response_through_a_bad_network(0, monkeypatch)
+
+
+@pytest.mark.parametrize("by", ["a response", "hand"])
+def test_a_message_that_changed_between_two_looks(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that came and went unnoticed is told of; the one behind an edit was told of long ago."""
+    response = row("Do re mi.", status="completed")
+    message = Message(ANSWER, CONVERSATION, 2, "assistant", "Do re mi.", RESPONSE, NOW, None, 2, 2)
+    quiet = ConversationState(epoch=0, scene=None, messages=[], responses=[], image_calls=[], revision=4)
+    changed = msgspec.structs.replace(
+        quiet,
+        responses=[response],
+        revision=5,
+        changed=[(message, 5)],
+        rewriters=frozenset({RESPONSE} if by == "a response" else set()),
+    )
+    states, asked = [quiet, changed, msgspec.structs.replace(quiet, revision=5)], []
+
+    async def read_state(*_: object, since: int, **__: object) -> ConversationState:
+        asked.append(since)
+        return states.pop(0)
+
+    monkeypatch.setattr(conversation_feed, "read_state", read_state)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        feed = ConversationFeed(CONVERSATION, after=2, wake=lambda: None)
+        frames = said(runner.run(feed.open(Standing(2, 4))))
+        assert [(frame["type"], frame["revision"]) for frame in frames] == [("conversation.subscribed", 4)]
+        feed.on_gap()
+        told = said(runner.run(feed.next_frames()))
+        updated = {"type": "companion_hub.item.updated", "revision": 5, "conversation_id": str(CONVERSATION)}
+        assert updated.items() <= next(frame for frame in told if "item" in frame).items()
+        whole = ["in_progress", "output_text.delta", "output_text.done"]
+        assert [frame["type"].removeprefix("response.") for frame in told] == (
+            [*whole, updated["type"], "completed"] if by == "a response" else [updated["type"]]
+        )
+        feed.on_gap()
+        assert runner.run(feed.next_frames()) == []
+    assert asked == [4, 4, 5]
+
+
+def test_what_no_plain_reply_begins_with_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beginning of a continued text does not fit into an event."""
+    world, reader = World(1), Reader()
+    monkeypatch.setattr(conversation_feed, "read_state", world.read_state)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        feed = ConversationFeed(CONVERSATION, after=1, wake=lambda: None)
+        world.row = row(status="queued")
+        reader.read(runner.run(feed.open(Standing(1)))[1:])
+        world.row = row("Once upon a")
+        feed.on_event(Begun(CONVERSATION, RESPONSE, 1, NOW, is_plain=False))
+        feed.on_event(delta(len("Once upon a"), " time"))
+        reader.read(runner.run(feed.next_frames()))
+    assert reader.text == "Once upon a time"
