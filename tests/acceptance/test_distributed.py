@@ -410,6 +410,17 @@ async def test_a_completion_streams_across_processes_and_closes_the_upstream_whe
     await cluster.fake.wait_for_disconnects(gone + 1, within=2)
 
 
+async def test_a_web_that_stops_ends_its_streams_and_closes_the_upstream(cluster: Cluster) -> None:
+    gone = cluster.fake.disconnects
+    async with held_stream(cluster) as (_, _, lines):
+        stopping = asyncio.create_task(cluster.webs[0].stop())
+        told = [json.loads(line.removeprefix("data: ")) async for line in lines if line.startswith("data: {")]
+        assert told[-1]["error"]["code"] == "server_stopping"
+        await cluster.fake.wait_for_disconnects(gone + 1, within=2)
+        assert await stopping == 0
+    await cluster.webs[0].start()
+
+
 async def test_a_completion_whose_worker_is_killed_says_so_or_is_written_anew(cluster: Cluster) -> None:
     async with held_stream(cluster) as (client, completion_id, lines):
         worker = await cluster.worker_at(completion_id)
