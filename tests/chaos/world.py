@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.oracle import disagreements
+from tests.services.ports import free_ports
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.world import query
 
@@ -212,18 +212,11 @@ def _world(
         "HUB_IMAGE_HEIGHT": "64",
     }
     webs = [
-        HubServer(folder / f"web{number}", "web", **settings, HUB_PORT=str(free_port()))
-        for number in range(2)
+        HubServer(folder / f"web{number}", "web", **settings, HUB_PORT=str(port))
+        for number, port in enumerate(free_ports(2))
     ]
     workers = [HubServer(folder / f"worker{number}", "worker", **settings) for number in range(2)]
     return World(postgres, rabbitmq, webs, workers, fake, painter, random.Random(seed))
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _nothing() -> None:

@@ -15,6 +15,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from tests.services.leash import Leashed
+from tests.services.ports import free_ports
 
 INSTALL = "apt-get update && apt-get install -y --no-install-recommends rabbitmq-server"
 
@@ -42,7 +43,7 @@ class RabbitMQNode:
         if server is None:
             raise FileNotFoundError(f"rabbitmq-server is not installed; install it with: {INSTALL}")
         self.folder = folder
-        self.port, self._dist_port, self._epmd_port = _free_ports(3)
+        self.port, self._dist_port, self._epmd_port = free_ports(3)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         self._server = server
         self._epmd: Leashed | None = None
@@ -199,14 +200,3 @@ class RabbitMQNode:
 
 def _is_stopped(thread: Path) -> bool:
     return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
