@@ -69,7 +69,7 @@ def main() -> None:
             schemathesis.hooks.unregister_all()
             register_hooks(task, names_existing=phases is apart)  # what follows from another call has its id
             schema = schemathesis.openapi.from_dict(task.document, config=configuration(task, phases))
-            run(schema, report)
+            run(schema.include(operation_id=task.only) if task.only else schema, report)
     sys.stdout.buffer.write(msgspec.json.encode(report))
 
 
@@ -106,7 +106,6 @@ def configuration(task: Task, chosen: list[str]) -> SchemathesisConfig:
             },
             "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
             "phases": phases,
-            "operations": [{"include-operation-id": task.only}] if task.only else [],
         }
     )
 
