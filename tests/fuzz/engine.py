@@ -27,7 +27,6 @@ CHECKS = (
     "response_schema_conformance",
     "response_headers_conformance",
     "use_after_free",
-    "ensure_resource_availability",
     "allow_header_conformance",
 )
 #: After one that succeeds its caller is signed out, or gone.
@@ -52,27 +51,33 @@ class Task(Struct):
 class Report(Struct):
     """What was done, and what was found: each failure once, with the call that shows it."""
 
-    operations: int
-    calls: dict[str, int]
-    statuses: dict[str, int]
-    failures: list[str]
-    errors: list[str]
+    operations: int = 0
+    calls: Counter[str] = msgspec.field(default_factory=Counter)
+    statuses: Counter[str] = msgspec.field(default_factory=Counter)
+    failures: list[str] = []
+    errors: list[str] = []
 
 
 def main() -> None:
     """Do the task."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
-    register_hooks(task)
-    schema = schemathesis.openapi.from_dict(strict(task.document), config=configuration(task))
-    sys.stdout.buffer.write(msgspec.json.encode(run(schema)))
+    strict(task.document)
+    report = Report()
+    apart = [each for each in task.phases if each != "stateful"]
+    for phases in (apart, [each for each in task.phases if each == "stateful"]):
+        if phases:
+            schemathesis.hooks.unregister_all()
+            register_hooks(task, names_existing=phases is apart)  # what follows from another call has its id
+            schema = schemathesis.openapi.from_dict(task.document, config=configuration(task, phases))
+            run(schema.include(operation_id=task.only) if task.only else schema, report)
+    sys.stdout.buffer.write(msgspec.json.encode(report))
 
 
-def strict(document: dict[str, Any]) -> dict[str, Any]:
+def strict(document: dict[str, Any]) -> None:
     """Take out the answers that cover whatever else may come."""
     for item in document["paths"].values():
         for operation in item.values():
             operation["responses"].pop("default", None)
-    return document
 
 
 @schemathesis.serializer("application/x-ndjson", "application/jsonl")
@@ -82,10 +87,8 @@ def lines(context: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
-def configuration(task: Task) -> SchemathesisConfig:
-    phases = {
-        name: {"enabled": name in task.phases} for name in ("examples", "coverage", "fuzzing", "stateful")
-    }
+def configuration(task: Task, chosen: list[str]) -> SchemathesisConfig:
+    phases = {name: {"enabled": name in chosen} for name in ("examples", "coverage", "fuzzing", "stateful")}
     return SchemathesisConfig.from_dict(
         {
             "base-url": task.url,
@@ -103,18 +106,17 @@ def configuration(task: Task) -> SchemathesisConfig:
             },
             "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
             "phases": phases,
-            "operations": [{"include-operation-id": task.only}] if task.only else [],
         }
     )
 
 
-def register_hooks(task: Task) -> None:
+def register_hooks(task: Task, *, names_existing: bool) -> None:
     own = set(task.ids.values())
 
     @schemathesis.hook
     def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
         """Name things that exist, three times of four."""
-        if not path_parameters or zlib.crc32(repr(path_parameters).encode()) % 4 == 0:
+        if not names_existing or not path_parameters or zlib.crc32(repr(path_parameters).encode()) % 4 == 0:
             return path_parameters
         del context
         return {name: task.ids.get(name, value) for name, value in path_parameters.items()}
@@ -146,30 +148,24 @@ def somebody(url: str) -> str:
 somebody.number = 0  # type: ignore[attr-defined]
 
 
-def run(schema: Any) -> Report:
-    calls: Counter[str] = Counter()
-    statuses: Counter[str] = Counter()
+def run(schema: Any, report: Report) -> None:
+    """Run the engine and add what comes of it to the report."""
     failures: dict[str, str] = {}
-    errors: list[str] = []
     for event in from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished):
             for interaction in event.recorder.interactions.values():
-                calls[event.phase.value] += 1
+                report.calls[event.phase.value] += 1
                 if interaction.response is not None:
-                    statuses[str(interaction.response.status_code)] += 1
-            for label, failure, code in failed(event.recorder):
-                failures.setdefault(f"{label} {type(failure).__name__} {failure.message[:80]}", code)
+                    report.statuses[str(interaction.response.status_code)] += 1
+            for label, failure, shown in failed(event.recorder):
+                title = f"{label} {type(failure).__name__} {failure.message[:80]}"
+                failures.setdefault(title, f"{title}\n{shown}")
         elif isinstance(event, events.NonFatalError):
-            errors.append(f"{event.label}: {event.info.format()[:2000]}")
+            report.errors.append(f"{event.label}: {event.info.format()[:2000]}")
         elif isinstance(event, events.FatalError):
-            errors.append(repr(event.exception)[:2000])
-    return Report(
-        operations=schema.statistic.operations.selected,
-        calls=dict(calls),
-        statuses=dict(sorted(statuses.items())),
-        failures=[f"{title}\n{code}" for title, code in failures.items()],
-        errors=errors,
-    )
+            report.errors.append(repr(event.exception)[:2000])
+    report.operations = schema.statistic.operations.selected
+    report.failures.extend(failures.values())
 
 
 def failed(recorder: Any) -> Iterator[tuple[str, Failure, str]]:

@@ -24,7 +24,7 @@ async def test_every_operation_answers_as_documented(postgres: str, llm: FakeLLM
         )
         await hub.start()
         try:
-            report = await fuzz(hub, examples=5, phases=("examples", "fuzzing"), within=240)
+            report = await fuzz(hub, examples=5, phases=("examples", "fuzzing", "stateful"), within=240)
             assert not report.errors, report.errors[0]
             assert not report.failures, "\n\n".join(report.failures)
             assert report.operations > 60
