@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from hub.web.documents.__main__ import documents
 from hub.web.documents.answers import HEADERS
 from hub.web.documents.frames import sockets
+from hub.web.documents.webhooks import PAYLOADS
 from tests.services.documents import Document, asyncapi, bundled, openapi, operations, resolve, routes
 
 EACH = pytest.mark.parametrize(
@@ -88,6 +89,20 @@ def test_every_content_has_an_example_that_fits_its_schema(operation: Document) 
         assert ("schema" in content) == (media_type != "text/event-stream")
         for each in examples if "schema" in content else ():
             check(content["schema"], each, openapi())
+
+
+@pytest.mark.parametrize("event", sorted(PAYLOADS))
+def test_what_receivers_of_webhooks_get_is_told(event: str) -> None:
+    told = openapi()["webhooks"][event]["post"]
+    assert {each["name"] for each in told["parameters"]} == {
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    }
+    content = told["requestBody"]["content"][JSON]
+    check(content["schema"], content["example"], openapi())
+    read = msgspec.json.decode(msgspec.json.encode(content["example"]), type=PAYLOADS[event])
+    assert (read.type, read.data.TYPE) == (event, event)
 
 
 @pytest.mark.parametrize("name", sorted(routes()))

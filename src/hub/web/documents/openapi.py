@@ -18,6 +18,7 @@ from hub.web.documents.contents import EVENTS, Contents
 from hub.web.documents.examples import Examples
 from hub.web.documents.operations import Operation, Routes, schemas_of
 from hub.web.documents.values import IDS, PARAMETERS, TAGS
+from hub.web.documents.webhooks import PAYLOADS, webhooks
 from hub.web.documents.wording import put_right
 from hub.web.problems import Problem
 from hub.web.requests import HubRequest
@@ -75,7 +76,7 @@ class _Document:
         self._contents = Contents(self._examples)
         self._refusals = Refusals(self._examples, routes.details)
         types = [kind for each in self._operations.values() for kind in (each.takes, each.gives) if kind]
-        self._references, self._schemas = schemas_of([*types, Problem, ErrorBody])
+        self._references, self._schemas = schemas_of([*types, *PAYLOADS.values(), Problem, ErrorBody])
         self._framework = app.openapi_schema.to_schema()
 
     def made(self) -> Part:
@@ -97,6 +98,7 @@ class _Document:
             ],
             "security": [{name: []} for name in _SECURITY],
             "paths": dict(sorted(paths.items())),
+            "webhooks": webhooks(self._references, self._examples),
             "components": {
                 "schemas": dict(sorted(self._schemas.items())),
                 "headers": headers(),

@@ -177,6 +177,7 @@ VALUES: dict[str, Any] = {
     "Delivery.event_id": "019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e97",
     "Delivery.status": "completed",
     "Delivery.status_code": 204,
+    "ResponseFailed.error_code": "llm_timeout",
     "Delivery.error": None,
     "Delivery.next_attempt_at": None,
     "attempts": 1,
