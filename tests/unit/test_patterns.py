@@ -1,4 +1,4 @@
-"""Texts that are made to keep a pattern busy: each is judged at once, for a process does nothing else meanwhile."""
+"""Texts made to keep a pattern busy: each is judged at once, for a process does nothing else meanwhile."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from hub.core.text import NOT_BLANK
+from hub.domain.archive.words import parse, snippet
 from hub.domain.chat.schemas import SendMessage
 
 #: Seconds that take care of a slow machine; what is caught here takes many times as long.
@@ -44,3 +45,14 @@ def test_a_long_text_that_is_none_is_refused_at_once(text: str) -> None:
 )
 def test_a_text_has_more_than_white_space_and_no_nul(text: str, is_one: bool) -> None:  # noqa: FBT001 - a case
     assert (re.search(NOT_BLANK, text) is not None) == is_one
+
+
+@pytest.mark.parametrize("parts", [True, False])
+@pytest.mark.parametrize(
+    "words",
+    ['"a ! ! ! ! ! ! zzz"', '"a !! !! !! !! !! zzz"', '"a !a! !! !a! !! zzz"', '"a' + " !" * 90 + ' zzz"'],
+)
+def test_a_phrase_with_much_that_is_no_word_is_found_at_once(words: str, parts: bool) -> None:  # noqa: FBT001 - a case
+    with at_once():
+        found = snippet("a " + "!" * 60 + "b" + "a!" * 30 + "b a zzz", parse(words), parts=parts)
+    assert found.text
