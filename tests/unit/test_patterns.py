@@ -10,9 +10,12 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
+from hub.core.errors import FieldError
+from hub.core.etags import Expected
 from hub.core.text import NOT_BLANK
 from hub.domain.archive.words import parse, snippet
 from hub.domain.chat.schemas import SendMessage
+from hub.web.etags import expected
 
 #: Seconds that take care of a slow machine; what is caught here takes many times as long.
 AT_ONCE = 1.0
@@ -56,3 +59,11 @@ def test_a_phrase_with_much_that_is_no_word_is_found_at_once(words: str, parts: 
     with at_once():
         found = snippet("a " + "!" * 60 + "b" + "a!" * 30 + "b a zzz", parse(words), parts=parts)
     assert found.text
+
+
+@pytest.mark.parametrize("gaps", [",  " * 14, ",\t \t" * 9, "," * 1000, " " * 1900])
+def test_entity_tags_with_wide_gaps_are_read_at_once(gaps: str) -> None:
+    with at_once():
+        assert expected(f'"a"{gaps}, "b"') == Expected(frozenset({'"a"', '"b"'}))
+        with pytest.raises(FieldError):
+            expected(f'"a"{gaps}!')
