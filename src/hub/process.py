@@ -96,7 +96,7 @@ class Process:
         self.completions = CompletionService(relay=relay, bus=bus, limits=limits)
         secrets = Secrets(key)
         sender = Sender(secrets, private_hosts=settings.webhook_private_hosts)
-        self.webhooks = WebhookService(secrets, sender, relay=relay, bus=bus)
+        self.webhooks = WebhookService(secrets, sender, relay=relay, bus=bus, limits=limits)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
         self.search = Search()
         self.importing = Importing()

@@ -202,6 +202,24 @@ async def test_an_invite_that_is_none_tells_nobody_who_is_here(boss: Client, any
     assert pointers(refused(await boss.http.post("/api/admin/invites", json=past), 400)) == {"/expires_at"}
 
 
+async def test_the_last_administrator_does_not_leave(boss: Client, anyone: AsyncClient) -> None:
+    body = account(invite=(await invite(boss))["code"])
+    signed_in = (await anyone.post("/api/auth/register", json=body)).json()
+    headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    path = f"/api/admin/users/{signed_in['user']['id']}"
+    for fields in ({}, {"role": "admin", "disabled": True}):
+        assert (await boss.http.patch(path, json=fields)).status_code == 200
+        leaving = await boss.http.post("/api/me/delete", json={"current_password": PASSWORD})
+        assert refused(leaving, 409)["type"] == "/problems/last-administrator", "nobody else can sign in"
+    assert (await boss.http.patch(path, json={"disabled": False})).status_code == 200
+    body = {"login": signed_in["user"]["username"], "password": PASSWORD}
+    headers["Authorization"] = (
+        f"Bearer {(await anyone.post('/api/auth/login', json=body)).json()['access_token']}"
+    )
+    leaving = await anyone.post("/api/me/delete", json={"current_password": PASSWORD}, headers=headers)
+    assert leaving.status_code == 204, "one of two may go"
+
+
 async def test_the_last_administrator_stays(boss: Client, anyone: AsyncClient, private: HubServer) -> None:
     for fields in ({"disabled": True}, {"role": "user"}, {"disabled": True, "role": "user"}):
         problem = refused(await change(boss, boss, **fields), 409)

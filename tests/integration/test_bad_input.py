@@ -261,3 +261,12 @@ async def test_a_bad_last_event_id_is_refused(home: Home, value: str) -> None:
     path = f"/api/responses/{home.ids['response_id']}/events"
     answer = await home.owner.http.get(path, headers={b"Last-Event-ID": value.encode("latin-1")})
     assert pointers(refused(answer, 400)) == {"/Last-Event-ID"}
+
+
+async def test_of_very_many_wrong_fields_some_are_named(hub: HubServer) -> None:
+    body = json.dumps(dict.fromkeys(map(str, range(50_000)), 0))
+    async with AsyncClient(base_url=hub.url, timeout=30) as http:
+        answer = await http.post("/api/auth/login", content=body, headers=JSON)
+    problem = refused(answer, 400)
+    assert {"/login", "/password"} <= pointers(problem), "those that are missing, too"
+    assert len(answer.content) < 20_000

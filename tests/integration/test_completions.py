@@ -227,6 +227,21 @@ async def test_a_companion_that_goes_takes_its_answers_along(  # noqa: PLR0917 -
     assert (await client.http.get(f"/v1/responses/{stored['id']}")).status_code == 404
 
 
+async def test_of_a_talk_of_many_megabytes_only_the_end_is_read(client: Client, model: str) -> None:
+    previous = None
+    for number in range(5):
+        said = f"{number}" + "x" * 700_000
+        body = {"model": model, "input": said, "previous_response_id": previous}
+        answer = await client.http.post("/v1/responses", json=body)
+        assert answer.status_code == 200, answer.text
+        previous = answer.json()["id"]
+    listed = await client.http.get(f"/v1/responses/{previous}/input_items")
+    items = listed.json()["data"]
+    said = [each["content"][0]["text"][0] for each in items if each["role"] == "user"]
+    assert said == ["4", "3", "2"], "the newest, as many as are not too long together"
+    assert len(listed.content) < 3_000_000
+
+
 # As other clients do it
 
 

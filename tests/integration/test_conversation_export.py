@@ -120,6 +120,17 @@ async def test_a_file_that_a_deletion_has_cut_has_no_last_line(client: Client, h
     assert len(lines) < 402
 
 
+async def test_an_export_ends_with_the_sign_in(client: Client, hub: HubServer) -> None:
+    talk = await bring(client, own_file("The first"))
+    await query(hub.settings["HUB_DATABASE_URL"], FILL, UUID(talk["id"]), 400, 50_000)
+    async with client.http.stream("GET", f"/api/conversations/{talk['id']}/export") as answer:
+        pieces = answer.aiter_bytes(4096)
+        kept = await anext(pieces)
+        assert (await client.http.post("/api/auth/logout")).status_code == 204
+        kept += b"".join([piece async for piece in pieces])
+    assert json.loads(kept.splitlines()[-1])["type"] == "message", "the file is cut"
+
+
 async def test_exports_at_once_leave_connections_for_others(client: Client, hub: HubServer) -> None:
     """Readers that take their time hold no connection of the pool."""
     talk = await bring(client, own_file("The first"))

@@ -315,3 +315,18 @@ async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, 
     assert "X-Forwarded-For ignored" in server.output
     await server.stop()
     server.close()
+
+
+async def test_events_that_are_sent_on_demand_are_counted(limited: HubServer, ada: Client) -> None:
+    made = await ada.http.post(
+        "/api/webhooks", json={"url": "https://receiver.invalid/", "events": ["image.completed"]}
+    )
+    assert made.status_code == 201, made.text
+    path = f"/api/webhooks/{made.json()['id']}"
+    sent = await ada.http.post(f"{path}/test")
+    assert sent.status_code == 202
+    assert standing(sent)["webhooks"][:3] == (60, 3600, 59)
+    await use_up(limited, "webhooks", ada.user["id"], limit=60)
+    assert 0 < too_many(await ada.http.post(f"{path}/test")) <= 3600
+    too_many(await ada.http.post(f"{path}/deliveries/{sent.json()['id']}/retry"))
+    assert len((await ada.http.get(f"{path}/deliveries")).json()["items"]) == 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -29,6 +29,18 @@ class Connection(Protocol):
         """End it, since its sign-in has ended."""
 
 
+class _Reading:
+    """An answer that is read bit by bit."""
+
+    def __init__(self, token_id: UUID) -> None:
+        self.token_id = token_id
+        self.is_signed_out = False
+
+    async def sign_out(self) -> None:
+        """Have nothing more read."""
+        self.is_signed_out = True
+
+
 class OpenConnections:
     """The open connections of this process."""
 
@@ -43,6 +55,18 @@ class OpenConnections:
             yield
         finally:
             self._connections.discard(connection)
+
+    async def while_signed_in(
+        self, pieces: AsyncGenerator[bytes, None], *, token_id: UUID
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield an answer's pieces until they or the token end, however slowly they are read."""
+        reading = _Reading(token_id)
+        with self.open(reading):
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if reading.is_signed_out:
+                        return
+                    yield piece
 
     async def close_signed_out(self, token_ids: set[UUID]) -> None:
         """Close what came in by sign-ins that have ended."""

@@ -11,7 +11,9 @@ from hub.core.errors import FieldError
 from hub.core.etags import ANYTHING, Expected
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_TAGS = re.compile(rf"[ \t]*(?:{_TAG})?[ \t]*(?:,[ \t]*(?:{_TAG})?[ \t]*)*\Z")
+# Blanks behind a tag belong to it: there is one way to read each list, so that a wrong one is soon known.
+_PLACE = rf"[ \t]*(?:{_TAG}[ \t]*)?"
+_TAGS = re.compile(rf"{_PLACE}(?:,{_PLACE})*\Z")
 _EACH = re.compile(_TAG)
 
 IfMatch = Annotated[

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
 from hub.db.engine import ENGINE
-from hub.domain.accounts import token_queries
+from hub.domain.accounts import queries, token_queries
 from hub.domain.accounts.errors import LastAdministratorError, UserNotFoundError
 from hub.domain.accounts.schemas import AdminUser, UpdateUser
 
@@ -81,6 +81,21 @@ async def change(user_id: UUID, command: UpdateUser) -> list[UUID]:
     if not is_disabled:
         return []
     return await token_queries.delete_sign_ins(user_id) + await token_queries.personal_ids(user_id)
+
+
+async def lock_leaver(user_id: UUID) -> None:
+    """Lock a user who is about to leave for good, in the caller's transaction.
+
+    Raises:
+        UserNotFoundError: there is none.
+        LastAdministratorError: nobody could look after the server any more.
+    """
+    if (await get(user_id)).role != "admin":
+        await queries.lock_user(user_id)
+        return
+    user, others = await _lock(user_id)
+    if _governs(user) and not others:
+        raise LastAdministratorError("Make somebody else an administrator first.")
 
 
 async def _lock(user_id: UUID) -> tuple[Record, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from urllib.parse import quote
@@ -89,7 +89,7 @@ async def find(conversation_id: UUID, *, user_id: UUID) -> Talk:
     return Talk(**talk, companion=companion)
 
 
-async def write(talk: Talk) -> AsyncIterator[bytes]:
+async def write(talk: Talk) -> AsyncGenerator[bytes, None]:
     """Yield the lines of a conversation, up to the message that was the last when the export began.
 
     No connection is held while the reader takes its time. Should messages be deleted meanwhile, or the

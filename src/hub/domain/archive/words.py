@@ -13,6 +13,7 @@ _BEFORE = 50
 _ELLIPSIS = "…"
 
 _NO_WORD = frozenset(string.punctuation + string.whitespace)
+_EDGES = re.compile(r"^\W+|\W+\Z")
 _TERM = re.compile(r'-?"[^"]*(?:"|\Z)|[^\s"]+')
 # Scripts that put no blanks between words, so that a word is hardly ever found as a whole.
 _UNSPACED = re.compile(
@@ -107,5 +108,13 @@ def _hits(content: str, question: Question, *, parts: bool) -> list[tuple[int, i
 
 
 def _pattern(words: str) -> str:
-    """Make a pattern of a term; what stands between words in a text does not matter."""
-    return r"\W+".join(map(re.escape, words.split()))
+    """Make a pattern of a term; what stands between words in a text does not matter.
+
+    So neither does what is no word at the edges of those in a phrase. Were it a part of the pattern, a text
+    could be read in very many ways, and all of them would be tried.
+    """
+    one, *more = words.split()
+    if not more:
+        return re.escape(one)
+    cores = (_EDGES.sub("", each) for each in (one, *more))
+    return r"\W+".join(re.escape(each) for each in cores if each) or re.escape(words)

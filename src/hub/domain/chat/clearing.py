@@ -152,9 +152,12 @@ class Clearing:
 
         Returns:
             The ids of the sign-ins that ended.
+
+        Raises:
+            LastAdministratorError: nobody could look after the server any more.
         """
         async with ENGINE.transaction():
-            await accounts.lock_user(user_id)
+            await administration.lock_leaver(user_id)
             cancelled = await store.cancel_user(user_id)
             await queries.lock_conversations(await queries.conversations_of_user(user_id))
             await companions.lock_all(user_id)

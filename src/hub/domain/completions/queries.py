@@ -18,6 +18,8 @@ from hub.providers.llm.protocol import ChatMessage
 
 #: How many responses a talk is followed back over; more would not fit any context that a chat needs.
 CHAIN_LIMIT = 200
+#: Bytes, about, beyond which nothing older is read: a megabyte may have been sent with each of them.
+CHAIN_BYTES = 2 * 1024 * 1024
 
 _COLUMNS = (
     "id, companion_id, kind, stored, previous_id, request, status, output_text, attempt, finish_reason,"
@@ -77,22 +79,27 @@ async def read(completion_id: UUID) -> Completion | None:
     return _completion(row) if row else None
 
 
-# Each step back finds an older row, so that no circle can be.
-_CHAIN = """
+# Each step back finds an older row, so that no circle can be. The size is that of the text: what is stored is
+# packed, some of it to a hundredth.
+_SIZE = "octet_length({0}.request::text) + octet_length({0}.output_text)"
+_CHAIN = f"""
 WITH RECURSIVE chain AS (
-    SELECT id, previous_id, request, output_text, 1 AS steps FROM completions WHERE id = $1
+    SELECT id, previous_id, request, output_text, 1 AS steps, {_SIZE.format("completions")} AS size
+    FROM completions WHERE id = $1
     UNION ALL
-    SELECT before.id, before.previous_id, before.request, before.output_text, steps + 1
-    FROM completions AS before JOIN chain ON before.id = chain.previous_id WHERE steps < $2
+    SELECT before.id, before.previous_id, before.request, before.output_text, steps + 1, chain.size + own.size
+    FROM chain JOIN completions AS before ON before.id = chain.previous_id
+    CROSS JOIN LATERAL (SELECT {_SIZE.format("before")} AS size) AS own
+    WHERE steps < $2 AND chain.size + own.size <= $3
 )
 SELECT request, output_text FROM chain ORDER BY steps DESC
-"""
+"""  # noqa: S608 - constants
 
 
 async def talk_before(completion_id: UUID) -> list[ChatMessage]:
     """Return the talk up to the end of a completion, the oldest message first, as far as it is remembered."""
     async with ENGINE.connection() as connection:
-        rows = await connection.fetch(_CHAIN, completion_id, CHAIN_LIMIT)
+        rows = await connection.fetch(_CHAIN, completion_id, CHAIN_LIMIT, CHAIN_BYTES)
     talk: list[ChatMessage] = []
     for row in rows:
         talk += msgspec.json.decode(row["request"], type=Asked).messages

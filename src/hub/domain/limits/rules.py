@@ -21,6 +21,7 @@ class Action(StrEnum):
     EDIT = "edit"
     DELETE = "delete"
     WIPE = "wipe"
+    WEBHOOKS = "webhooks"
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class Rule(Struct, frozen=True, kw_only=True):
         return int(self.window.total_seconds())
 
 
+# By far enough for people who try a webhook, and too few to flood with a server that is somebody else's.
+_SENT_ON_DEMAND = 60
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -61,4 +64,9 @@ def rules_of(settings: Settings) -> dict[Action, Rule]:
         Action.EDIT: rule(edits, _HOUR, f"You may change companions {edits} times in an hour."),
         Action.DELETE: rule(edits, _HOUR, f"You may delete {edits} companions in an hour."),
         Action.WIPE: rule(edits, _HOUR, f"You may wipe companions {edits} times in an hour."),
+        Action.WEBHOOKS: rule(
+            _SENT_ON_DEMAND,
+            _HOUR,
+            f"You may have {_SENT_ON_DEMAND} events sent again, or for a test, in an hour.",
+        ),
     }

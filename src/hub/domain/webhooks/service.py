@@ -17,6 +17,7 @@ from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
 from hub.db.engine import ENGINE
 from hub.domain.accounts import queries as accounts
+from hub.domain.limits.service import Action, Limits
 from hub.domain.webhooks import queries
 from hub.domain.webhooks.errors import (
     DeliveryNotFoundError,
@@ -53,11 +54,12 @@ OVERLAP = timedelta(hours=24)
 class WebhookService:
     """What people do about their webhooks. Each call checks that it is their own."""
 
-    def __init__(self, secrets: Secrets, sender: Sender, *, relay: Relay, bus: Bus) -> None:
+    def __init__(self, secrets: Secrets, sender: Sender, *, relay: Relay, bus: Bus, limits: Limits) -> None:
         self._secrets = secrets
         self.sender = sender
         self._relay = relay
         self._bus = bus
+        self._limits = limits
 
     async def create(self, command: CreateWebhook, *, user_id: UUID) -> NewWebhook:
         """Make a webhook.
@@ -162,8 +164,10 @@ class WebhookService:
         Raises:
             WebhookNotFoundError: there is none.
             WebhookDisabledError: nothing is sent to it.
+            TooManyRequestsError: too much was sent on demand.
         """
         await self._enabled(webhook_id, user_id=user_id)
+        await self._limits.take(Action.WEBHOOKS, user_id)
         return await self._deliver(event_of(WebhookTest(id=webhook_id)), webhook_id, user_id=user_id)
 
     async def deliveries(
@@ -196,11 +200,13 @@ class WebhookService:
         Raises:
             WebhookNotFoundError, DeliveryNotFoundError: there is none.
             WebhookDisabledError: nothing is sent to the webhook.
+            TooManyRequestsError: too much was sent on demand.
         """
         await self._enabled(webhook_id, user_id=user_id)
         found = await self.delivery(delivery_id, webhook_id=webhook_id, user_id=user_id)
         if found.status == "in_progress":
             return found
+        await self._limits.take(Action.WEBHOOKS, user_id)
         if found.status == "queued":
             await queries.make_due(delivery_id)
             self._relay.ring(delivery_id, JobKind.WEBHOOK)

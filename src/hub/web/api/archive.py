@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 from litestar.response import Stream
 
@@ -18,6 +19,7 @@ from hub.domain.archive.search import Asked
 from hub.domain.chat.schemas import Conversation
 from hub.domain.companions import service as companions
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
+from hub.web.connections import OpenConnections
 from hub.web.requests import HubRequest
 from hub.web.uploads import CONVERSATION_TYPES, Upload, check_upload, receive_upload
 
@@ -73,14 +75,20 @@ class ArchiveController(Controller):
         media_type=NDJSON,
         opt={"scopes": ("read", "chat")},
     )
-    async def export(self, request: HubRequest, conversation_id: FromPath[UUID]) -> Stream:
+    async def export(
+        self,
+        request: HubRequest,
+        conversation_id: FromPath[UUID],
+        connections: NamedDependency[OpenConnections],
+    ) -> Stream:
         """Return a conversation as a file with one JSON value a line; the last line says how many messages.
 
-        Without that last line it is not whole: messages were deleted meanwhile, or the connection was lost.
+        Without that last line it is not whole: messages were deleted meanwhile, the connection was lost,
+        or the sign-in has ended.
         """
         talk = await export.find(conversation_id, user_id=request.user.user.id)
         return Stream(
-            export.write(talk),
+            connections.while_signed_in(export.write(talk), token_id=request.user.token_id),
             media_type=NDJSON,
             headers={
                 "Content-Disposition": export.disposition(talk.name),
