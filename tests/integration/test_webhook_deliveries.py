@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from tests.fakes.llm_script import End, Script, error, reply
@@ -73,6 +74,19 @@ class Hook:
             return found if done or found["status"] in ("failed", "cancelled") else None
 
         return await within(20, ask)
+
+
+async def locked_out(dsn: str, count: int) -> None:
+    """Wait until so many connections to a database wait for others."""
+    waiting = (
+        "SELECT true AS they_do FROM pg_stat_activity WHERE datname = current_database()"
+        " AND cardinality(pg_blocking_pids(pid)) > 0 HAVING count(*) >= $1"
+    )
+
+    async def look() -> object:
+        return await query(dsn, waiting, count) or None
+
+    await within(20, look)
 
 
 async def test_a_reply_and_its_picture_are_told(client: Client, receiver: Receiver) -> None:
@@ -241,6 +255,28 @@ async def test_gone_disables_for_good(client: Client, receiver: Receiver) -> Non
     assert resent["id"] != waiting["id"]
     assert (await hook.tried(resent["id"]))["status"] == "completed"
     assert await hook.ids() == [waiting["event_id"], gone["event_id"], waiting["event_id"]]
+
+
+async def test_a_webhook_goes_while_its_receiver_says_that_it_is_gone(
+    client: Client, receiver: Receiver, hub: HubServer
+) -> None:
+    """Both cancel what waits for it, the one behind the delivery that has just failed."""
+    hook, dsn = await Hook.of(client, receiver), hub.settings["HUB_DATABASE_URL"]
+    go_on = asyncio.Event()
+    hook.answers(says(500), Script(status=410, framing="length", before_head=(go_on,)))
+    await hook.tried((await hook.test())["id"])
+    gone = await hook.test()
+    await hook.gets(2)
+    database = await asyncpg.connect(dsn)
+    async with database.transaction():
+        await database.execute("SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE", UUID(gone["id"]))
+        go_on.set()
+        await locked_out(dsn, 1)  # the worker has the failed job
+        deleting = asyncio.create_task(client.http.delete(f"/api/webhooks/{hook.id}"))
+        await locked_out(dsn, 2)
+    await database.close()
+    assert (await deleting).status_code == 204
+    assert "DeadlockDetectedError" not in hub.output
 
 
 @pytest.mark.parametrize(("days", "reason"), [(4, None), (6, "failing")])
