@@ -358,6 +358,19 @@ async def test_a_disabled_user_is_told_nothing(
     assert len(receiver.at(hook.path)) == 1
 
 
+async def test_what_is_tested_while_it_goes_is_gone(
+    client: Client, receiver: Receiver, hub: HubServer
+) -> None:
+    hook, dsn = await Hook.of(client, receiver), hub.settings["HUB_DATABASE_URL"]
+    database = await asyncpg.connect(dsn)
+    async with database.transaction():
+        await database.execute("DELETE FROM webhooks WHERE id = $1", UUID(hook.id))
+        testing = asyncio.create_task(client.http.post(f"/api/webhooks/{hook.id}/test"))
+        await locked_out(dsn, 1)
+    await database.close()
+    refused(await testing, 404)
+
+
 @pytest.mark.parametrize("what", ["webhook", "account"])
 async def test_what_is_deleted_is_told_nothing(
     client: Client, receiver: Receiver, hub: HubServer, what: str
