@@ -57,7 +57,7 @@ class ConversationFeed(Feed):
         self._epoch = standing.epoch
         frames: list[Frame] = [
             Subscribed(
-                conversation_id=self.conversation_id, last_position=last_position, revision=standing.revision
+                conversation_id=self.conversation_id, last_position=last_position, revision=self._revision
             )
         ]
         too_much = last_position - self._position > REPLAY_LIMIT
