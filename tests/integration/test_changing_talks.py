@@ -43,9 +43,7 @@ class Follower:
     async def _follow(self) -> None:
         known = {} if self._revision is None else {"revision": self._revision}
         async with self._talk.client.socket() as socket:
-            subscribed = await socket.subscribe(self._talk.id, after=self._after, **known)
-            if self._revision is None:
-                self._revision = subscribed["revision"]
+            await self._take(socket, await socket.subscribe(self._talk.id, after=self._after, **known))
             while True:
                 await self._take(socket, await socket.receive(within=60))
 

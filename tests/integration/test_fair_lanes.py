@@ -123,3 +123,13 @@ async def test_the_lane_of_a_cancelled_job_is_freed_where_its_worker_is_dead(lan
         assert await store.let_go_of_dead() == [(lane, JobKind.IMAGE)]
         assert await connection.fetchval("SELECT lease_until FROM jobs WHERE id = $1", running.job_id) is None
     assert await queue.next_after(lane, kind=JobKind.IMAGE, user_id=None, cap=None) == [following]
+
+
+async def test_deliveries_that_find_no_place_keep_no_reply_from_being_rung_for(lane: str) -> None:
+    """A sweep rings for so many jobs; receivers that are away may be more than that."""
+    await rung(lane)  # what other tests have left
+    waiting = [await ask(f"{lane}:{number}", ADA, kind=JobKind.WEBHOOK) for number in range(6)]
+    reply = await ask(lane, BEN, kind=JobKind.REPLY)
+    due = [each.id for each in await queue.take_due(limit=4, fresh=0.0, stale=15.0, cap=None)]
+    assert reply in due
+    assert len(set(due) & set(waiting)) == 3, "and what else there is place for"

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from tests.fakes.llm_script import End, Script, error, reply
@@ -73,6 +74,19 @@ class Hook:
             return found if done or found["status"] in ("failed", "cancelled") else None
 
         return await within(20, ask)
+
+
+async def locked_out(dsn: str, count: int) -> None:
+    """Wait until so many connections to a database wait for others."""
+    waiting = (
+        "SELECT true AS they_do FROM pg_stat_activity WHERE datname = current_database()"
+        " AND cardinality(pg_blocking_pids(pid)) > 0 HAVING count(*) >= $1"
+    )
+
+    async def look() -> object:
+        return await query(dsn, waiting, count) or None
+
+    await within(20, look)
 
 
 async def test_a_reply_and_its_picture_are_told(client: Client, receiver: Receiver) -> None:
@@ -243,6 +257,28 @@ async def test_gone_disables_for_good(client: Client, receiver: Receiver) -> Non
     assert await hook.ids() == [waiting["event_id"], gone["event_id"], waiting["event_id"]]
 
 
+async def test_a_webhook_goes_while_its_receiver_says_that_it_is_gone(
+    client: Client, receiver: Receiver, hub: HubServer
+) -> None:
+    """Both cancel what waits for it, the one behind the delivery that has just failed."""
+    hook, dsn = await Hook.of(client, receiver), hub.settings["HUB_DATABASE_URL"]
+    go_on = asyncio.Event()
+    hook.answers(says(500), Script(status=410, framing="length", before_head=(go_on,)))
+    await hook.tried((await hook.test())["id"])
+    gone = await hook.test()
+    await hook.gets(2)
+    database = await asyncpg.connect(dsn)
+    async with database.transaction():
+        await database.execute("SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE", UUID(gone["id"]))
+        go_on.set()
+        await locked_out(dsn, 1)  # the worker has the failed job
+        deleting = asyncio.create_task(client.http.delete(f"/api/webhooks/{hook.id}"))
+        await locked_out(dsn, 2)
+    await database.close()
+    assert (await deleting).status_code == 204
+    assert "DeadlockDetectedError" not in hub.output
+
+
 @pytest.mark.parametrize(("days", "reason"), [(4, None), (6, "failing")])
 async def test_what_fails_for_days_is_disabled(
     client: Client, receiver: Receiver, hub: HubServer, days: int, reason: str | None
@@ -320,6 +356,19 @@ async def test_a_disabled_user_is_told_nothing(
 
     assert await within(20, ended) == [{"status": "failed"}], "and none of the reply"
     assert len(receiver.at(hook.path)) == 1
+
+
+async def test_what_is_tested_while_it_goes_is_gone(
+    client: Client, receiver: Receiver, hub: HubServer
+) -> None:
+    hook, dsn = await Hook.of(client, receiver), hub.settings["HUB_DATABASE_URL"]
+    database = await asyncpg.connect(dsn)
+    async with database.transaction():
+        await database.execute("DELETE FROM webhooks WHERE id = $1", UUID(hook.id))
+        testing = asyncio.create_task(client.http.post(f"/api/webhooks/{hook.id}/test"))
+        await locked_out(dsn, 1)
+    await database.close()
+    refused(await testing, 404)
 
 
 @pytest.mark.parametrize("what", ["webhook", "account"])

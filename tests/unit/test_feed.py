@@ -509,6 +509,23 @@ def test_a_message_that_changed_between_two_looks(by: str, monkeypatch: pytest.M
     assert asked == [4, 4, 5]
 
 
+def test_messages_that_go_while_a_feed_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those before the ones that the feed reads are gone too: its client has to read anew."""
+    gone = ConversationState(epoch=4, scene=None, messages=[], responses=[], image_calls=[], revision=8)
+
+    async def read_state(*_: object, **__: object) -> ConversationState:
+        return gone
+
+    monkeypatch.setattr(conversation_feed, "read_state", read_state)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        feed = ConversationFeed(CONVERSATION, after=2, wake=lambda: None)
+        frames = said(runner.run(feed.open(Standing(2, 7, 6, epoch=3))))
+        names = [(frame["type"], frame["revision"]) for frame in frames]
+        assert names == [("conversation.subscribed", 7), ("companion_hub.resync", 8)]
+        feed.on_gap()
+        assert runner.run(feed.next_frames()) == []
+
+
 def test_what_no_plain_reply_begins_with_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The beginning of a continued text does not fit into an event."""
     world, reader = World(1), Reader()

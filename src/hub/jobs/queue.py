@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from hub.db.engine import ENGINE
-from hub.jobs.contracts import TURNS, Claim, counted_with
+from hub.jobs.contracts import TURNS, Claim, JobKind, counted_with
 from hub.jobs.store import IS_HEAD
 
 _TURNS = ", ".join(f"'{kind}'" for kind in TURNS)
@@ -18,6 +18,7 @@ _RUNNING = f"""(SELECT count(*) FROM jobs AS running WHERE running.user_id = job
         AND (running.kind = jobs.kind OR running.kind IN ({_TURNS}) AND jobs.kind IN ({_TURNS}))
         AND running.status = 'in_progress')"""  # noqa: S608 - constants
 
+# Deliveries come last: those that find no place are due again at once, and may be more than a sweep takes.
 _DUE = f"""
 UPDATE jobs SET published_at = now() FROM (
     SELECT id AS job_id, published_at IS NOT NULL AS was_published FROM jobs
@@ -25,7 +26,7 @@ UPDATE jobs SET published_at = now() FROM (
     AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
          OR published_at < now() - $3::float8 * interval '1 second')
     AND {IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
-    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
+    ORDER BY kind = '{JobKind.WEBHOOK}', due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
 WHERE id = job_id RETURNING id, kind, was_published
 """  # noqa: S608 - constants
 

@@ -303,6 +303,15 @@ RETURNING id AS job_id, kind, lane
 """  # noqa: S608 - a constant
 
 
+async def lock_lane(lane: str) -> None:
+    """Keep others from ending the jobs of a lane; for whoever ends one of them before the rest."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "SELECT FROM jobs WHERE lane = $1 AND status IN ('queued', 'in_progress') ORDER BY id FOR UPDATE",
+            lane,
+        )
+
+
 async def let_go(claim: Claim) -> None:
     """Give back the lane that a cancelled job kept, now that nothing of it is at work any more."""
     async with ENGINE.connection() as connection:

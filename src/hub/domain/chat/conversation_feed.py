@@ -54,9 +54,10 @@ class ConversationFeed(Feed):
         self._position = min(self._position, last_position)
         since = standing.revision if self._since is None else self._since
         self._revision = min(since, standing.revision)
+        self._epoch = standing.epoch
         frames: list[Frame] = [
             Subscribed(
-                conversation_id=self.conversation_id, last_position=last_position, revision=standing.revision
+                conversation_id=self.conversation_id, last_position=last_position, revision=self._revision
             )
         ]
         too_much = last_position - self._position > REPLAY_LIMIT
@@ -116,7 +117,7 @@ class ConversationFeed(Feed):
     def _tell_setting(self, state: ConversationState) -> list[Frame]:
         """Tell of another scene, and of messages that were taken out."""
         frames: list[Frame] = []
-        if self._is_open and state.epoch != self._epoch:  # wiped, or deleted
+        if state.epoch != self._epoch:  # wiped, or deleted, perhaps since the standing was read
             self._cursors.clear()
             frames.append(self._resync(state.revision))
         if self._is_open and state.scene is not None and state.scene != self._scene:

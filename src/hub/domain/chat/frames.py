@@ -20,8 +20,8 @@ class Frame(Struct, frozen=True, kw_only=True, tag_field="type"):
 class Subscribed(Frame, frozen=True, kw_only=True, tag="conversation.subscribed"):
     """The subscription stands; what is missing follows.
 
-    ``revision`` says up to which change of earlier messages the client is told; what it has to remember to be
-    told of later ones, should it go away.
+    ``revision`` says from which change of earlier messages on the client is told: what it has to remember to
+    be told of them should it go away, until a frame with a later one comes.
     """
 
     last_position: int

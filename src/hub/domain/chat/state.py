@@ -58,18 +58,22 @@ class ConversationState(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True):
-    """How far a conversation is; ``removed_revision`` is when messages were taken out last."""
+    """How far a conversation is; ``removed_revision`` is when messages were taken out last.
+
+    ``epoch`` is how often that was.
+    """
 
     last_position: int
     revision: int = 0
     removed_revision: int = 0
+    epoch: int = 0
 
 
 async def standing(conversation_id: UUID, *, user_id: UUID) -> Standing | None:
     """Return how far the owner's conversation is, or None."""
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(
-            "SELECT last_position, revision, removed_revision FROM conversations"
+            "SELECT last_position, revision, removed_revision, epoch FROM conversations"
             " WHERE id = $1 AND user_id = $2",
             conversation_id,
             user_id,

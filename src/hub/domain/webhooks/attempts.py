@@ -120,10 +120,12 @@ async def fail(sending: Sending, failure: Failure) -> Outcome | None:
 
 
 async def _give_up(sending: Sending, failure: Failure) -> Outcome | None:
+    reason = "gone" if failure.is_gone else "failing" if await _failed_for_long(sending.webhook_id) else None
+    if reason is not None:
+        await store.lock_lane(sending.claim.lane)
     if not await store.fail(sending.claim, code="webhook_failed", message=failure.text):
         return None
     await _note(sending, failure.status_code, failure.text)
-    reason = "gone" if failure.is_gone else "failing" if await _failed_for_long(sending.webhook_id) else None
     if reason is None:
         await _note_failing(sending.webhook_id)
         return Outcome()
