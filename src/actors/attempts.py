@@ -17,7 +17,7 @@ from actors.keeper import Keeper
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
 from hub.jobs import queue, store
-from hub.jobs.contracts import LEASE, Claim
+from hub.jobs.contracts import LEASE, Claim, JobLostError
 from hub.process import Process
 
 logger = get_logger(__name__)
@@ -33,10 +33,6 @@ class Stop(Enum):
 
     LOST = auto()
     SHUTDOWN = auto()
-
-
-class JobLostError(Exception):
-    """The job is another worker's now, or was cancelled: write nothing more."""
 
 
 class Attempt(ABC):

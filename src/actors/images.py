@@ -8,7 +8,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from uuid import UUID
 
-from actors.attempts import Attempts, JobLostError, Stop, TaskAttempt, insist
+from actors.attempts import Attempts, Stop, TaskAttempt, insist
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
@@ -20,6 +20,7 @@ from hub.domain.painting.queries import Request
 from hub.domain.webhooks import events as webhooks
 from hub.domain.webhooks.schemas import ImageCompleted
 from hub.jobs import store
+from hub.jobs.contracts import JobLostError
 from hub.live.events import Changed
 from hub.process import Process
 from hub.providers.images.protocol import ImageServerError, Picture, PictureOrder, Progress

@@ -12,7 +12,7 @@ from actors.keeper import Keeper
 from actors.scene import SceneReader
 from actors.writing import WritingAttempt
 from hub.domain.chat import prompt, turns
-from hub.domain.chat.turns import After, Turn
+from hub.domain.chat.turn_schemas import After, Turn
 from hub.domain.scenes import reading
 from hub.domain.scenes.analysis import Findings, applied
 from hub.domain.scenes.schemas import SceneDetails

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
-from actors.attempts import Attempts, JobLostError, TaskAttempt, insist
+from actors.attempts import Attempts, TaskAttempt, insist
 from actors.keeper import Keeper
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
@@ -16,7 +16,7 @@ from hub.domain.scenes import analysis, reading
 from hub.domain.scenes.analysis import Findings
 from hub.domain.scenes.reading import Reading
 from hub.domain.scenes.schemas import Scene
-from hub.jobs.contracts import JobKind
+from hub.jobs.contracts import JobKind, JobLostError
 from hub.process import Process
 from hub.providers.llm.protocol import ChatMessage, LanguageModel, LanguageModelError
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from actors.attempts import Attempts, JobLostError, TaskAttempt, insist
+from actors.attempts import Attempts, TaskAttempt, insist
 from actors.keeper import Keeper
 from hub.core.logging import get_logger
 from hub.domain.webhooks import attempts
 from hub.domain.webhooks.attempts import Failure, Sending
 from hub.jobs import queue
+from hub.jobs.contracts import JobLostError
 from hub.process import Process
 
 logger = get_logger(__name__)

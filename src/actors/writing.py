@@ -17,8 +17,7 @@ from actors.attempts import Attempt, Stop, insist
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat.reply_text import ReplyText
-from hub.domain.chat.turns import TurnLostError
-from hub.jobs.contracts import Claim
+from hub.jobs.contracts import Claim, JobLostError
 from hub.live.events import Begun, Changed, Delta
 from hub.process import Process
 from hub.providers.llm.failures import failure
@@ -70,7 +69,7 @@ class WritingAttempt(Attempt):
         self._saved.set()
         self._writer: asyncio.Task[Finish] | None = None
 
-    # What each kind of text does in its own way. Those that write raise TurnLostError when the fence says
+    # What each kind of text does in its own way. Those that write raise JobLostError when the fence says
     # that the job is somebody else's.
 
     @property
@@ -126,7 +125,7 @@ class WritingAttempt(Attempt):
         """Make the attempt and end it one way or another."""
         try:
             await self._attempt()
-        except TurnLostError:
+        except JobLostError:
             if self.stopped is not Stop.SHUTDOWN:
                 logger.info(self._line("dropped, its job was taken away"))
                 with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
@@ -145,7 +144,7 @@ class WritingAttempt(Attempt):
             await self._fail(error)
         except TimeoutError:
             await self._fail(failure("llm_timeout", detail="attempt limit"))
-        except TurnLostError:
+        except JobLostError:
             raise
         except DATABASE_ERRORS:  # the lease will end, and the text be tried again
             raise
@@ -173,7 +172,7 @@ class WritingAttempt(Attempt):
                 await self._release()
             if self.stopped is None:
                 raise
-            raise TurnLostError from None
+            raise JobLostError from None
         finally:
             writer.cancel()
             saver.cancel()
@@ -264,7 +263,7 @@ class WritingAttempt(Attempt):
         try:
             await self.release()
             logger.info(self._line("handed over"))
-        except TurnLostError:
+        except JobLostError:
             logger.debug("nothing to hand over")
         except UNAVAILABLE as error:
             logger.warning(self._line("not handed over, its lease will end"), reason=type(error).__name__)

@@ -70,7 +70,7 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
         "turns.begin": _BOTH,
         "OpenAICompatible.stream": (BEFORE, FIRST, AFTER),
         "turns.complete": _BOTH,
-        "turns.store_reply": _BOTH,
+        "turn_queries.store_reply": _BOTH,
         "turns.complete.commit": _BOTH,
         "Relay.ring_next": _BOTH,
         "queue.next_after": _BOTH,

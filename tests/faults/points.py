@@ -78,7 +78,7 @@ POINTS: tuple[Point, ...] = (
     Point("hub.jobs.store.heartbeat"),
     # End: well, for good, for now
     Point(f"{_TURNS}.complete"),
-    Point(f"{_TURNS}.store_reply"),
+    Point("hub.domain.chat.turn_queries.store_reply"),
     commit(f"{_TURNS}.complete"),
     Point("hub.jobs.relay.Relay.ring_next"),
     Point("hub.jobs.queue.next_after"),

@@ -13,9 +13,10 @@ from httpx2 import AsyncClient
 from msgspec import Struct
 
 from hub.domain.chat import frames as told
+from hub.web import sockets as endings
 from hub.web.documents.frames import sockets
 from hub.web.v1 import response_objects
-from hub.web.ws import frames, route, session
+from hub.web.ws import frames
 from tests.services.documents import Document, asyncapi, bundled, resolve
 from tests.services.hub import PROJECT, Client, HubServer
 
@@ -84,9 +85,7 @@ def test_the_document_has_the_form_that_its_specification_asks() -> None:
 
 def test_every_close_code_is_told() -> None:
     talk = next(socket for socket in sockets() if socket.address == "/api/ws")
-    ours = {
-        value for module in (route, session) for name, value in vars(module).items() if name[:6] == "CLOSE_"
-    }
+    ours = {value for name, value in vars(endings).items() if name[:6] == "CLOSE_"}
     page = (PROJECT / "docs" / "websocket.md").read_text(encoding="utf-8")
     in_words = {int(code) for code in re.findall(r"\b(1\d{3}|44\d{2})\b", page.partition("Close codes:")[2])}
     assert ours | in_words <= set(talk.closes)

@@ -32,7 +32,7 @@ from hub.db.migrate import migrate
 from hub.domain.chat import service, turns
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
-from hub.domain.chat.turns import Turn
+from hub.domain.chat.turn_schemas import Turn
 from hub.domain.limits.service import Limits
 from hub.jobs import queue, store
 from hub.jobs.relay import Relay

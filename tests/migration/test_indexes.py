@@ -16,7 +16,14 @@ from hub.domain.accounts import administration, attempt_queries, invites, person
 from hub.domain.accounts import queries as accounts
 from hub.domain.archive import export, search_queries
 from hub.domain.archive.words import parse
-from hub.domain.chat import changes, ends, idempotency, message_queries, removal, turns
+from hub.domain.chat import (
+    asking_queries,
+    idempotency,
+    message_changes,
+    message_queries,
+    message_removal,
+    turns,
+)
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
 from hub.domain.companions import queries as companions
@@ -233,10 +240,10 @@ PAINTED = ImageCompleted(
     id=made("image7.1"), companion_id=COMPANION, job_id=USER, conversation_id=None, response_id=None
 )
 CHANGED = made("conversation300")
-REWRITTEN = changes.Rewritten(
+REWRITTEN = message_changes.Rewritten(
     message_id=made("message310.20"), response_id=made("new response"), content="Moss.", keeps_image=False
 )
-DOOMED = removal.Doomed(
+DOOMED = message_removal.Doomed(
     message_ids=[made("message320.19")], response_ids=[made("response320.19")], job_ids=[]
 )
 
@@ -357,31 +364,31 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["messages_revision"],
     ),
     "the alternatives of a message": (
-        lambda: changes.alternatives(made("message300.20"), after=0, limit=50),
+        lambda: message_changes.alternatives(made("message300.20"), after=0, limit=50),
         ["message_alternatives_number"],
     ),
     "another text of a message": (
-        lambda: in_transaction(lambda: changes.rewrite(REWRITTEN, revision=9)),
+        lambda: in_transaction(lambda: message_changes.rewrite(REWRITTEN, revision=9)),
         ["messages_pkey"],
     ),
     "what goes with a message": (
-        lambda: removal.doomed(removal.Place(CHANGED, COMPANION, 19), following=True),
+        lambda: message_removal.doomed(message_removal.Place(CHANGED, COMPANION, 19), following=True),
         ["messages_position", "responses_request", "responses_target", "jobs_subject"],
     ),
     "messages that go": (
-        lambda: in_transaction(lambda: removal.remove(DOOMED)),
+        lambda: in_transaction(lambda: message_removal.remove(DOOMED)),
         ["responses_target", "idempotency_keys_message"],
     ),
     "where a talk ends": (
-        lambda: in_transaction(lambda: ends.end_of(CHANGED)),
+        lambda: in_transaction(lambda: asking_queries.end_of(CHANGED)),
         ["messages_position"],
     ),
     "what was said last": (
-        lambda: in_transaction(lambda: ends.unanswered(CHANGED)),
+        lambda: in_transaction(lambda: asking_queries.unanswered(CHANGED)),
         ["messages_position", "responses_request"],
     ),
     "whether a response is under way": (
-        lambda: in_transaction(lambda: ends.has_response_under_way(CHANGED)),
+        lambda: in_transaction(lambda: asking_queries.has_response_under_way(CHANGED)),
         ["responses_active"],
     ),
     "scenes of some messages that go": (

@@ -12,8 +12,8 @@ import asyncpg
 
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
-from hub.domain.chat.turns import Turn, TurnLostError
-from hub.jobs.contracts import MAX_ATTEMPTS
+from hub.domain.chat.turn_schemas import Turn
+from hub.jobs.contracts import MAX_ATTEMPTS, JobLostError
 from hub.live.bus import Bus
 
 T = TypeVar("T")
@@ -90,6 +90,6 @@ async def lost(work: Awaitable[object]) -> bool:
     """Tell whether a write was refused because the turn is somebody else's."""
     try:
         await work
-    except TurnLostError:
+    except JobLostError:
         return True
     return False

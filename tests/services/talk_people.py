@@ -22,7 +22,7 @@ from hub.domain.chat.errors import (
 from hub.domain.chat.idempotency import Sending
 from hub.domain.chat.schemas import SendMessage
 from hub.domain.chat.service import Accepted
-from hub.domain.chat.turns import Turn
+from hub.domain.chat.turn_schemas import Turn
 from hub.jobs.contracts import MAX_ATTEMPTS
 from hub.live.events import Changed
 from tests.services.talk_model import Reply, Talk, World

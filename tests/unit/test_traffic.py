@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from hub.core.settings import Settings
-from hub.web.ws.traffic import WINDOW, Traffic
+from hub.web.traffic import WINDOW, Traffic
 
 ADA, BEN = UUID(int=1), UUID(int=2)
 

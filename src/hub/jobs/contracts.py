@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from random import random
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -132,6 +134,11 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str
     created_at: datetime
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Claim:
+        """Read it from a row that may have other columns too."""
+        return cls(**{name: row[name] for name in cls.__struct_fields__})
+
     @property
     def tries(self) -> int:
         """Which attempt it is, but for those that were handed over: 1 for the first."""
@@ -146,6 +153,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     def is_last(self) -> bool:
         """Whether no further attempt would follow."""
         return self.attempt >= self.max_attempts
+
+
+class JobLostError(Exception):
+    """The job is another worker's now, or was cancelled, or what it is about is gone: write nothing more."""
 
 
 class Rescued(Struct, frozen=True, kw_only=True):

@@ -47,13 +47,13 @@ from hub.web.problems import (
 )
 from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
+from hub.web.traffic import Traffic
 from hub.web.v1.chat import ChatController
 from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
 from hub.web.v1.models import ModelController
 from hub.web.v1.responses import ResponsesController
 from hub.web.v1.socket import responses_socket
 from hub.web.ws.route import socket_route
-from hub.web.ws.traffic import Traffic
 
 #: JSON bodies may have this many bytes.
 BODY_LIMIT = 1_048_576

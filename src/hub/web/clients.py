@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
 from litestar.types import Scope
 
 from hub.core.logging import get_logger
+from hub.web.proxies import Address, Proxies, parse_address
 
 logger = get_logger(__name__)
 
 #: What is counted of an IPv6 address, in bits: one customer of a provider has at least so many of them.
 _IPV6_BITS = 64
 _UNKNOWN = "unknown"
-_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+")
 
 
 class Clients:
@@ -27,50 +26,34 @@ class Clients:
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        self._trusted = [ipaddress.ip_network(each) for each in trusted]
+        self._proxies = Proxies(trusted)
         self._has_warned = False
 
     def address_of(self, scope: Scope) -> str:
         """Return the client's address: IPv4 as it is, IPv6 as its network of 64 bits."""
         peer = scope["client"]
-        address = _parse(peer[0]) if peer else None
+        address = parse_address(peer[0]) if peer else None
         if address is None:
             return _UNKNOWN
         for entry in reversed(self._forwarded(scope)):
-            if not self._trusts(address):
+            if not self._proxies.trusts(address):
                 break
-            if (before := _parse(entry)) is None:
+            if (before := parse_address(entry)) is None:
                 break
             address = before
         return _counted(address)
 
     def _forwarded(self, scope: Scope) -> list[str]:
         lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        if lines and not self._trusted and not self._has_warned:
+        if lines and not self._proxies and not self._has_warned:
             self._has_warned = True
             logger.warning(
                 "X-Forwarded-For ignored; if a reverse proxy sends it, name the proxy in HUB_TRUSTED_PROXIES"
             )
         return ",".join(lines).split(",") if lines else []
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self._trusted)
 
-
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address, with a port or without."""
-    text = text.strip()
-    if (found := _WITH_PORT.fullmatch(text)) is not None:
-        text = found[1] or found[2] or ""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _counted(address: IPv4Address | IPv6Address) -> str:
+def _counted(address: Address) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return str(ipaddress.ip_network((int(address), _IPV6_BITS), strict=False))

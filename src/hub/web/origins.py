@@ -6,7 +6,6 @@ one, has to come from a page of this server, or of an origin that the operator a
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from litestar.connection import ASGIConnection
 from hub.core.errors import HubError
 from hub.core.settings import Settings
 from hub.web.hosts import host_name, is_address
+from hub.web.proxies import Proxies, parse_address
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -75,11 +75,8 @@ def came_by_https(connection: Connection, settings: Settings) -> bool:
 
 def _told_by_proxy(connection: Connection, settings: Settings) -> str | None:
     peer, told = connection.scope["client"], connection.headers.get("x-forwarded-proto")
-    if peer is None or told is None or not is_address(peer[0]):
-        return None
-    address = ip_address(peer[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    if not any(address in ip_network(each) for each in settings.trusted_proxies):
+    address = parse_address(peer[0]) if peer is not None else None
+    if told is None or address is None or not Proxies(settings.trusted_proxies).trusts(address):
         return None
     return told.rpartition(",")[2].strip().lower()
 

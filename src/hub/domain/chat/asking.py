@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
-from hub.domain.chat import ends, queries
+from hub.domain.chat import asking_queries, queries
 from hub.domain.chat.errors import (
     ConversationNotFoundError,
     NothingToAnswerError,
@@ -98,11 +98,11 @@ class Responses:
         if asking.command.generate_image:
             await self._limits.take(Action.IMAGES, asking.user_id)
         await self._limits.take(Action.CHAT, asking.user_id)
-        if await ends.lock(asking.conversation_id, user_id=asking.user_id) is None:
+        if await asking_queries.lock(asking.conversation_id, user_id=asking.user_id) is None:
             raise ConversationNotFoundError
         if await recall_asked(asking) is not None:
             raise _AskedBeforeError
-        if await ends.has_response_under_way(asking.conversation_id):
+        if await asking_queries.has_response_under_way(asking.conversation_id):
             raise ResponseUnderWayError
         if asking.command.kind == "reply":
             job, request_id = await self._store_reply(asking, job)
@@ -113,15 +113,15 @@ class Responses:
 
     async def _store_reply(self, asking: Asking, job: NewJob) -> tuple[NewJob, UUID]:
         """Ask for the answer that is missing; one that failed or was cancelled is tried again."""
-        message_id = await ends.unanswered(asking.conversation_id)
+        message_id = await asking_queries.unanswered(asking.conversation_id)
         if message_id is None:
             raise NothingToAnswerError
-        failed = await ends.failed_reply(message_id)
+        failed = await asking_queries.failed_reply(message_id)
         if failed is None:
             await self._insert(asking, job, request_id=message_id, target_id=None)
             return job, message_id
         with_image = asking.command.generate_image
-        attempt = await ends.requeue(failed, job_id=job.id, generate_image=with_image)
+        attempt = await asking_queries.requeue(failed, job_id=job.id, generate_image=with_image)
         if attempt is None:
             raise ResponseUnderWayError
         job = msgspec.structs.replace(job, subject_id=failed, attempt=attempt)
@@ -129,7 +129,7 @@ class Responses:
         return job, message_id
 
     async def _store_change(self, asking: Asking, job: NewJob) -> UUID:
-        end = await ends.end_of(asking.conversation_id)
+        end = await asking_queries.end_of(asking.conversation_id)
         if asking.command.kind == "continue":
             if end is None:
                 raise NothingToContinueError
@@ -142,8 +142,8 @@ class Responses:
         return request_id
 
     async def _insert(self, asking: Asking, job: NewJob, *, request_id: UUID, target_id: UUID | None) -> None:
-        await ends.insert(
-            ends.NewResponse(
+        await asking_queries.insert(
+            asking_queries.NewResponse(
                 conversation_id=asking.conversation_id,
                 kind=asking.command.kind,
                 request_message_id=request_id,

@@ -19,9 +19,9 @@ from hub.db.engine import ENGINE
 from hub.domain.accounts import administration
 from hub.domain.accounts import queries as accounts
 from hub.domain.accounts.schemas import UpdateUser
-from hub.domain.chat import changes, queries, removal
+from hub.domain.chat import message_changes, message_removal, queries
 from hub.domain.chat.errors import ConversationNotFoundError, MessageNotFoundError
-from hub.domain.chat.removal import Place
+from hub.domain.chat.message_removal import Place
 from hub.domain.chat.service import check, lane_of
 from hub.domain.companions import queries as companions
 from hub.domain.companions.errors import CompanionNotFoundError
@@ -92,7 +92,7 @@ class Clearing:
             MessageNotFoundError: not the user's.
             StaleEditError: the message is not as expected.
         """
-        place = await removal.place_of(message_id, user_id=user_id)
+        place = await message_removal.place_of(message_id, user_id=user_id)
         if place is None:
             raise MessageNotFoundError
         while True:
@@ -112,19 +112,19 @@ class Clearing:
         """Return what was cancelled, and the conversations that are to be told."""
         conversation_id = place.conversation_id
         await accounts.lock_user(user_id)
-        found = await removal.doomed(place, following=following)
+        found = await message_removal.doomed(place, following=following)
         cancelled = await store.cancel_many(found.job_ids)
         await queries.lock_conversations([conversation_id])
-        found = await removal.doomed(place, following=following)
+        found = await message_removal.doomed(place, following=following)
         if found.job_ids:
             raise _CameInBetweenError
         if not found.message_ids:
             raise MessageNotFoundError
         if expected is not ANYTHING:
-            expected.check(await changes.get(message_id, user_id=user_id))
+            expected.check(await message_changes.get(message_id, user_id=user_id))
         await queries.begin_epoch([conversation_id])
         is_scene_changed = await scenes.forget_messages(place.companion_id, found.message_ids)
-        await removal.remove(found)
+        await message_removal.remove(found)
         told = await queries.conversations_of(place.companion_id) if is_scene_changed else [conversation_id]
         return cancelled, told
 

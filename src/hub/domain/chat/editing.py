@@ -9,7 +9,7 @@ from hub.core.etags import ANYTHING, Expected
 from hub.core.logging import get_logger
 from hub.core.pages import Page, decode_position, encode_position
 from hub.db.engine import ENGINE
-from hub.domain.chat import changes
+from hub.domain.chat import message_changes
 from hub.domain.chat.errors import AlternativeNotFoundError, MessageNotFoundError
 from hub.domain.chat.schemas import Alternative, EditMessage, Message
 from hub.live.bus import Bus
@@ -27,7 +27,7 @@ class Editing:
 
     async def get(self, message_id: UUID, *, user_id: UUID) -> Message:
         """Return the owner's message."""
-        message = await changes.get(message_id, user_id=user_id)
+        message = await message_changes.get(message_id, user_id=user_id)
         if message is None:
             raise MessageNotFoundError
         return message
@@ -47,8 +47,8 @@ class Editing:
             message = await self.get(message_id, user_id=user_id)
             expected.check(message)
             self._check_length(command.content, before=message.content)
-            revision = await changes.next_revision(conversation_id)
-            await changes.edit(message_id, command.content, revision=revision)
+            revision = await message_changes.next_revision(conversation_id)
+            await message_changes.edit(message_id, command.content, revision=revision)
             message = await self.get(message_id, user_id=user_id)
         self._bus.publish(Changed(conversation_id))
         logger.info("message edited", conversation_id=str(conversation_id), length=len(command.content))
@@ -60,7 +60,7 @@ class Editing:
         """Return one page of a message's texts, the first one first."""
         after = decode_position(cursor) if cursor is not None else 0
         message = await self.get(message_id, user_id=user_id)
-        items = await changes.alternatives(message_id, after=after, limit=limit + 1)
+        items = await message_changes.alternatives(message_id, after=after, limit=limit + 1)
         if not items and after == 0:  # there is one, and it has no row of its own
             items = [_only_one(message)]
         more = len(items) > limit
@@ -81,14 +81,14 @@ class Editing:
                 return message
             if not 1 <= number <= message.alternatives:
                 raise AlternativeNotFoundError
-            revision = await changes.next_revision(conversation_id)
-            await changes.choose(message_id, number, revision=revision)
+            revision = await message_changes.next_revision(conversation_id)
+            await message_changes.choose(message_id, number, revision=revision)
             message = await self.get(message_id, user_id=user_id)
         self._bus.publish(Changed(conversation_id))
         return message
 
     async def _lock(self, message_id: UUID, *, user_id: UUID) -> UUID:
-        conversation_id = await changes.lock_conversation_of(message_id, user_id=user_id)
+        conversation_id = await message_changes.lock_conversation_of(message_id, user_id=user_id)
         if conversation_id is None:
             raise MessageNotFoundError
         return conversation_id

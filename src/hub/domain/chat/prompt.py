@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import Struct
 
 from hub.domain.prompts.budget import MESSAGE_OVERHEAD, shorten, shorten_start, tokens
@@ -30,6 +33,18 @@ class Persona(Struct, frozen=True, kw_only=True):
     user_appearance: str
     scene: Scene
     user_name: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], scene: Scene) -> Persona:
+        """Read it from a row with the companion's columns and the user's ``display_name``."""
+        return cls(
+            name=row["name"],
+            description=row["description"],
+            appearance=row["appearance"],
+            user_appearance=row["user_appearance"],
+            user_name=row["display_name"],
+            scene=scene,
+        )
 
 
 def build(

@@ -9,86 +9,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from asyncpg import Record
-
-from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
-from hub.domain.chat.prompt import Persona
+from hub.domain.chat import turn_queries
 from hub.domain.chat.schemas import ResponseKind
-from hub.domain.chat.storing import store_reply, store_rewritten
-from hub.domain.chat.turn import After, Turn, TurnLostError
+from hub.domain.chat.turn_schemas import After, Turn
 from hub.domain.painting import queries as painting
 from hub.domain.scenes import queries as scenes
-from hub.domain.scenes.schemas import Scene
 from hub.domain.webhooks import events as webhooks
 from hub.domain.webhooks.schemas import ResponseCompleted, ResponseFailed
 from hub.jobs import queue, store
-from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
-from hub.providers.llm.protocol import ChatMessage, Usage
-
-__all__ = [
-    "After",
-    "Turn",
-    "TurnLostError",
-    "begin",
-    "complete",
-    "drop",
-    "fail",
-    "keep",
-    "release",
-    "rescue",
-    "retry_later",
-    "save",
-]
+from hub.jobs.contracts import Claim, JobKind, JobLostError, JobStatus, Rescued
+from hub.providers.llm.protocol import Usage
 
 logger = get_logger(__name__)
 
-#: Messages read for the prompt; more would not fit any context that a chat needs.
-HISTORY_LIMIT = 200
 #: Seconds after a cancel in which its worker may add its last words: longer than it takes to notice one, and
 #: shorter than feeds wait for them, so that the text they tell at the end is the stored one for good.
 KEEP_WITHIN = 1.25
-
-
-# One statement, so that there is one commit before the model is asked. Its snapshot is the claim's: when no
-# job is ahead in the lane, the replies of those that were are seen.
-#
-# The talk ends with the message to answer, or with the one to continue. Of what stands behind it, only
-# replies to messages before it belong to its talk: people may send several messages before the first reply.
-# Two simple arms, since an OR would scan whole tables.
-_BEGIN = f"""
-WITH claimed AS ({store.CLAIM}), begun AS (
-    UPDATE responses SET status = 'in_progress', attempt = claimed.attempt,
-        output_text = CASE WHEN responses.kind = 'continue' THEN messages.content ELSE '' END
-    FROM claimed, messages, conversations, companions, users, {scenes.SETTING}
-    WHERE responses.id = claimed.subject_id AND responses.status IN ('queued', 'in_progress')
-    AND responses.attempt <= claimed.attempt AND messages.id =
-        CASE WHEN responses.kind = 'continue' THEN target_message_id ELSE request_message_id END
-    AND conversations.id = responses.conversation_id AND companions.id = companion_id
-    AND users.id = conversations.user_id
-    RETURNING responses.conversation_id, companion_id, responses.created_at AS asked_at,
-        companions.updated_at AS companion_updated_at,
-        messages.position AS end_position, generate_image, responses.kind AS response_kind,
-        target_message_id, output_text AS prefix,
-        users.display_name, companions.name, description, appearance, user_appearance, setting.*
-)
-SELECT claimed.*, begun.*, talk.* FROM claimed LEFT JOIN begun ON true LEFT JOIN LATERAL (
-    SELECT array_agg(position) AS positions, array_agg(role) AS roles, array_agg(content) AS contents FROM (
-        (SELECT position, role, content FROM messages
-        WHERE conversation_id = begun.conversation_id AND position <= end_position
-        ORDER BY position DESC LIMIT $6)
-        UNION ALL
-        (SELECT late.position, late.role, late.content FROM messages AS late
-        JOIN responses ON responses.id = late.response_id
-        JOIN messages AS request ON request.id = request_message_id
-        WHERE late.conversation_id = begun.conversation_id AND late.position > end_position
-        AND request.position < end_position AND late.id IS DISTINCT FROM begun.target_message_id
-        ORDER BY late.position DESC LIMIT $6)
-    ) AS newest
-) AS talk ON true
-"""  # noqa: S608 - a constant
 
 
 async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
@@ -103,10 +42,10 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
         None when there is nothing to do: the job is taken, ended, not due yet, not at the head of its lane
         or beyond its user's cap, or the response has ended or is gone.
     """
-    row = await store.claim(_BEGIN, job_id, HISTORY_LIMIT, worker=worker, cap=cap)
+    row = await turn_queries.claim(job_id, worker=worker, cap=cap)
     if row is None:
         return None
-    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    claim = Claim.of(row)
     if row["conversation_id"] is None:
         # Its conversation is gone, or it ended just now; fenced, since it may also run elsewhere.
         await _fail_gone(claim)
@@ -115,42 +54,7 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Turn | None:
     setting = scenes.setting_of(row)
     if row["response_kind"] == "regenerate":
         setting = await scenes.setting_before(row["companion_id"], row["target_message_id"]) or setting
-    return _turn(claim, row, setting.scene)
-
-
-def _turn(claim: Claim, row: Record, scene: Scene) -> Turn:
-    return Turn(
-        claim=claim,
-        response_id=claim.subject_id,
-        conversation_id=row["conversation_id"],
-        companion_id=row["companion_id"],
-        companion_updated_at=row["companion_updated_at"],
-        asked_at=row["asked_at"],
-        waited=utc_now() - claim.created_at,
-        persona=Persona(
-            name=row["name"],
-            description=row["description"],
-            appearance=row["appearance"],
-            user_appearance=row["user_appearance"],
-            user_name=row["display_name"],
-            scene=scene,
-        ),
-        talk=_talk(row),
-        first_position=min(row["positions"]),
-        generate_image=row["generate_image"],
-        kind=row["response_kind"],
-        target_message_id=row["target_message_id"],
-        prefix=row["prefix"],
-    )
-
-
-def _talk(row: Record) -> list[ChatMessage]:
-    """Put the talk in order, the message at its end last wherever it stands."""
-    messages = sorted(
-        zip(row["positions"], row["roles"], row["contents"], strict=True),
-        key=lambda each: (each[0] == row["end_position"], each[0]),
-    )
-    return [ChatMessage(role=role, content=content) for _, role, content in messages]
+    return turn_queries.turn_of(claim, row, setting.scene)
 
 
 async def save(turn: Turn, text: str) -> bool:
@@ -201,14 +105,15 @@ async def complete(turn: Turn, text: str, usage: Usage | None, after: After | No
         The webhook jobs to be rung for.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     message_id = turn.target_message_id or new_id()
     after = after or After()
     async with ENGINE.transaction():
-        store_text = store_reply if turn.target_message_id is None else store_rewritten
+        is_new = turn.target_message_id is None
+        store_text = turn_queries.store_reply if is_new else turn_queries.store_rewritten
         if not await store_text(turn, message_id, text, usage):
-            raise TurnLostError
+            raise JobLostError
         if after.image is not None:
             await painting.insert(after.image)
         if after.scene_job is not None:
@@ -238,12 +143,12 @@ async def fail(turn: Turn, text: str, *, code: str, message: str) -> list[UUID]:
         The webhook jobs to be rung for.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         if not await store.fail(turn.claim, code=code, message=message):
-            raise TurnLostError
-        await _end_response(turn.response_id, code=code, message=message, text=text)
+            raise JobLostError
+        await turn_queries.end_response(turn.response_id, code=code, message=message, text=text)
         return await _announce_failed(turn.response_id, turn.conversation_id, code, turn.claim.request_id)
 
 
@@ -254,13 +159,13 @@ async def retry_later(turn: Turn, *, retry_after: float | None) -> float:
         Seconds until it is due.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         pause = await store.retry_later(turn.claim, retry_after=retry_after)
         if pause is None:
-            raise TurnLostError
-        await _requeue_response(turn.response_id)
+            raise JobLostError
+        await turn_queries.requeue_response(turn.response_id)
     return pause
 
 
@@ -268,12 +173,12 @@ async def release(turn: Turn) -> None:
     """Hand the turn over at shutdown; another worker begins it afresh at once.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         if not await store.release(turn.claim):
-            raise TurnLostError
-        await _requeue_response(turn.response_id)
+            raise JobLostError
+        await turn_queries.requeue_response(turn.response_id)
 
 
 async def rescue(*, everything: bool = False) -> tuple[list[Rescued], list[tuple[UUID, UUID]]]:
@@ -293,9 +198,9 @@ async def rescue(*, everything: bool = False) -> tuple[list[Rescued], list[tuple
 
 async def _settle(rescued: Rescued) -> tuple[UUID, UUID] | None:
     if rescued.status == JobStatus.QUEUED:
-        conversation_id = await _requeue_response(rescued.subject_id)
+        conversation_id = await turn_queries.requeue_response(rescued.subject_id)
     else:
-        conversation_id = await _end_response(
+        conversation_id = await turn_queries.end_response(
             rescued.subject_id,
             code="worker_lost",
             message="The reply was interrupted several times. Try again.",
@@ -320,30 +225,3 @@ async def _announce_failed(
 
 async def _fail_gone(claim: Claim) -> None:
     await store.fail(claim, code="response_gone", message="There is nothing to answer any more.")
-
-
-async def _end_response(
-    response_id: UUID, *, code: str, message: str, text: str | None = None
-) -> UUID | None:
-    async with ENGINE.connection() as connection:
-        conversation_id: UUID | None = await connection.fetchval(
-            "UPDATE responses SET status = 'failed', error_code = $2, error_message = $3,"
-            " output_text = COALESCE($4, output_text), completed_at = now()"
-            " WHERE id = $1 AND status IN ('queued', 'in_progress')"
-            " RETURNING conversation_id",
-            response_id,
-            code,
-            message,
-            text,
-        )
-    return conversation_id
-
-
-async def _requeue_response(response_id: UUID) -> UUID | None:
-    async with ENGINE.connection() as connection:
-        conversation_id: UUID | None = await connection.fetchval(
-            "UPDATE responses SET status = 'queued', output_text = ''"
-            " WHERE id = $1 AND status IN ('queued', 'in_progress') RETURNING conversation_id",
-            response_id,
-        )
-    return conversation_id

@@ -1,6 +1,6 @@
 """A completion from the worker's side: begin an attempt, save what is said, end it. All through the fence.
 
-The fence is the job's attempt, as in :mod:`hub.domain.chat.turns`, whose word for a lost one is used too.
+The fence is the job's attempt, as in :mod:`hub.domain.chat.turns`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from hub.db.engine import ENGINE
 from hub.domain.chat import turns
 from hub.domain.chat.prompt import Persona
 from hub.domain.chat.schemas import ResponseError
-from hub.domain.chat.turns import KEEP_WITHIN, TurnLostError
+from hub.domain.chat.turns import KEEP_WITHIN
 from hub.domain.completions import queries
 from hub.domain.completions.schemas import Asked
 from hub.domain.scenes import queries as scenes
 from hub.jobs import queue, store
-from hub.jobs.contracts import Claim, JobKind, JobStatus, Rescued
+from hub.jobs.contracts import Claim, JobKind, JobLostError, JobStatus, Rescued
 from hub.providers.llm.protocol import ChatMessage, Finish
 
 
@@ -66,7 +66,7 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Work | None:
     row = await store.claim(_BEGIN, job_id, worker=worker, cap=cap)
     if row is None:
         return None
-    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    claim = Claim.of(row)
     if row["companion_id"] is None:
         await _fail_gone(claim)
         await queue.ring_next_later(claim, cap=cap)
@@ -79,14 +79,7 @@ async def begin(job_id: UUID, *, worker: str, cap: int | None) -> Work | None:
         companion_id=row["companion_id"],
         asked_at=row["asked_at"],
         waited=utc_now() - claim.created_at,
-        persona=Persona(
-            name=row["name"],
-            description=row["description"],
-            appearance=row["appearance"],
-            user_appearance=row["user_appearance"],
-            user_name=row["display_name"],
-            scene=scenes.setting_of(row).scene,
-        ),
+        persona=Persona.of(row, scenes.setting_of(row).scene),
         asked=asked,
         talk=[*own, *before, *asked.messages],
     )
@@ -133,7 +126,7 @@ async def complete(work: Work, text: str, finish: Finish) -> None:
     """End job and completion well, both or neither.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     usage = msgspec.json.encode(finish.usage).decode() if finish.usage else None
     async with ENGINE.transaction(), ENGINE.connection() as connection:
@@ -141,18 +134,18 @@ async def complete(work: Work, text: str, finish: Finish) -> None:
             _COMPLETE, work.claim.job_id, work.claim.attempt, text, usage, finish.reason
         )
         if status != "UPDATE 1":
-            raise TurnLostError
+            raise JobLostError
 
 
 async def fail(work: Work, text: str, *, code: str, message: str) -> None:
     """End job and completion with an error that the user can read; the text so far stays.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         if not await store.fail(work.claim, code=code, message=message):
-            raise TurnLostError
+            raise JobLostError
         await save(work, text)
         await queries.end(work.claim.job_id, status="failed", error=ResponseError(code=code, message=message))
 
@@ -164,12 +157,12 @@ async def retry_later(work: Work, *, retry_after: float | None) -> float:
         Seconds until it is due.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         pause = await store.retry_later(work.claim, retry_after=retry_after)
         if pause is None:
-            raise TurnLostError
+            raise JobLostError
         await _requeue(work.claim.job_id)
     return pause
 
@@ -178,11 +171,11 @@ async def release(work: Work) -> None:
     """Hand the work over at shutdown; another worker begins it afresh at once.
 
     Raises:
-        TurnLostError: somebody else ended it first.
+        JobLostError: somebody else ended it first.
     """
     async with ENGINE.transaction():
         if not await store.release(work.claim):
-            raise TurnLostError
+            raise JobLostError
         await _requeue(work.claim.job_id)
 
 

@@ -140,7 +140,7 @@ async def begin(job_id: UUID, *, worker: str) -> Request | None:
     row = await store.claim(_BEGIN, job_id, worker=worker)
     if row is None:
         return None
-    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    claim = Claim.of(row)
     if row["companion_id"] is None or claim.user_id is None:
         await store.fail(claim, code="companion_gone", message="There is nobody to paint any more.")
         await queue.ring_next_later(claim)

@@ -72,7 +72,7 @@ async def begin(job_id: UUID, *, worker: str) -> Reading | None:
     row = await store.claim(_BEGIN, job_id, MESSAGES, worker=worker)
     if row is None:
         return None
-    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    claim = Claim.of(row)
     if row["message_id"] is None:
         await store.complete(claim)
         await queue.ring_next_later(claim)

@@ -73,7 +73,7 @@ async def begin(job_id: UUID, *, worker: str) -> Sending | None:
     row = await store.claim(_BEGIN, job_id, worker=worker)
     if row is None:
         return None
-    claim = Claim(**{name: row[name] for name in Claim.__struct_fields__})
+    claim = Claim.of(row)
     if row["webhook_id"] is None or row["is_disabled"]:
         code = "webhook_gone" if row["webhook_id"] is None else "webhook_disabled"
         await store.fail(claim, code=code, message="It was not sent: the webhook is disabled.")

@@ -7,25 +7,27 @@ from typing import Any
 
 from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars
 
 from hub.core.errors import HubError
-from hub.core.ids import new_id
-from hub.core.logging import get_logger
-from hub.db.engine import UNAVAILABLE
 from hub.domain.accounts.schemas import Identity
 from hub.process import Process
-from hub.web.auth import identify, require_scope
+from hub.web.auth import identify
 from hub.web.connections import OpenConnections
+from hub.web.sockets import (
+    CLOSE_COME_AGAIN,
+    CLOSE_NOT_ALLOWED,
+    CLOSE_NOT_SIGNED_IN,
+    CLOSE_TOO_MANY,
+    NotReadyError,
+    TooManySocketsError,
+    admit,
+)
+from hub.web.traffic import Traffic
 from hub.web.ws.frames import CONNECT_SCOPES
-from hub.web.ws.session import CLOSE_NOT_SIGNED_IN, CLOSE_TOO_MANY, Session
-from hub.web.ws.traffic import Traffic
-
-logger = get_logger(__name__)
+from hub.web.ws.session import Session
 
 SUBPROTOCOL = "companion-hub.v1"
-CLOSE_COME_AGAIN = 1012
-CLOSE_NOT_ALLOWED = 4403
 
 
 @websocket("/api/ws", opt={"exclude_from_auth": True})
@@ -36,25 +38,14 @@ async def socket_route(
     traffic: NamedDependency[Traffic],
 ) -> None:
     """Sign the socket in, then serve it."""
-    clear_contextvars()
-    bind_contextvars(request_id=new_id().hex)
     offered = socket.scope.get("subprotocols") or []
     # Close codes reach a client only on a socket that was accepted.
     await socket.accept(subprotocols=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
-        identity = await _identify(socket, process)
-        require_scope(identity, CONNECT_SCOPES)
+        identity = await admit(_identify(socket, process), traffic, scopes=CONNECT_SCOPES)
     except HubError as error:
-        code = CLOSE_NOT_ALLOWED if error.status == HTTPStatus.FORBIDDEN else CLOSE_NOT_SIGNED_IN
-        await socket.close(code=code, reason=error.title)
-        return
-    except UNAVAILABLE as error:
-        logger.warning("database unavailable for a socket", reason=type(error).__name__)
-        await socket.close(code=CLOSE_COME_AGAIN, reason="not ready, come again")
-        return
-    if not traffic.enter(identity.user.id):
-        logger.info("socket closed, too many sockets")
-        await socket.close(code=CLOSE_TOO_MANY, reason="too many sockets, close another one first")
+        code, reason = _ending_of(error)
+        await socket.close(code=code, reason=reason)
         return
     try:
         session = Session(socket, identity, process, traffic)
@@ -62,6 +53,15 @@ async def socket_route(
             await session.run()
     finally:
         traffic.leave(identity.user.id)
+
+
+def _ending_of(error: HubError) -> tuple[int, str]:
+    """Return the code and the reason that a socket is closed with, whose user may not come in."""
+    if isinstance(error, NotReadyError):
+        return CLOSE_COME_AGAIN, "not ready, come again"
+    if isinstance(error, TooManySocketsError):
+        return CLOSE_TOO_MANY, "too many sockets, close another one first"
+    return CLOSE_NOT_ALLOWED if error.status == HTTPStatus.FORBIDDEN else CLOSE_NOT_SIGNED_IN, error.title
 
 
 async def _identify(socket: WebSocket[Any, Any, Any], process: Process) -> Identity:

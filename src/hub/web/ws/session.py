@@ -8,10 +8,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import WebSocket
-from litestar.exceptions import WebSocketDisconnect
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from hub.core.clock import utc_now
 from hub.core.errors import HubError, InvalidRequestError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
@@ -24,6 +22,8 @@ from hub.domain.chat.idempotency import Asking, Sending
 from hub.domain.chat.schemas import SendMessage
 from hub.process import Process
 from hub.web.auth import require_scope
+from hub.web.sockets import SignedInSocket
+from hub.web.traffic import Traffic
 from hub.web.ws.frames import (
     VERB_SCOPES,
     AnyClientFrame,
@@ -37,7 +37,6 @@ from hub.web.ws.frames import (
     SessionCreated,
     SessionInfo,
 )
-from hub.web.ws.traffic import Traffic
 
 logger = get_logger(__name__)
 
@@ -46,80 +45,31 @@ SUBSCRIPTION_LIMIT = 200
 #: Seconds until feeds are tried again after the database failed them.
 DATABASE_PAUSE = 0.5
 
-CLOSE_BAD_FRAME = 4400
-CLOSE_NOT_SIGNED_IN = 4401
-CLOSE_TOO_MANY = 4429
-
-_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
 
 
-class Session:
+class Session(SignedInSocket):
     """A signed-in socket: reads frames, answers them, and tells of what it follows."""
 
     def __init__(
         self, socket: WebSocket[Any, Any, Any], identity: Identity, process: Process, traffic: Traffic
     ) -> None:
-        self._socket = socket
-        self._identity = identity
+        super().__init__(socket, identity, traffic)
         self._process = process
-        self._traffic = traffic
         self._feeds: dict[UUID, ConversationFeed] = {}
         self._woken = asyncio.Event()
-        self._signed_out = asyncio.Event()
-
-    @property
-    def token_id(self) -> UUID:
-        """The sign-in that the socket came in by."""
-        return self._identity.token_id
 
     async def run(self) -> None:
         """Serve the socket until either side closes it."""
         info = SessionInfo(id=new_id(), user_id=self._identity.user.id)
         await self._send(SessionCreated(session=info))
-        teller = asyncio.create_task(self._tell_forever(), name="socket teller")
-        reader = asyncio.create_task(self._read_forever(), name="socket reader")
-        leaver = asyncio.create_task(self._signed_out.wait(), name="socket leaver")
-        tasks: set[asyncio.Task[Any]] = {teller, reader, leaver}
         try:
-            done, _ = await asyncio.wait(
-                tasks, timeout=self._seconds_left(), return_when=asyncio.FIRST_COMPLETED
-            )
+            done = await self._serve(teller=self._tell_forever())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             for conversation_id in tuple(self._feeds):
                 self._unsubscribe(conversation_id)
         # Whether or not the client takes a word about it, nothing of it is obeyed any more.
-        if not done:
-            await self.close(CLOSE_NOT_SIGNED_IN, "the sign-in has expired")
-        elif leaver in done:
-            await self.close(CLOSE_NOT_SIGNED_IN, "signed out")
-        else:
-            for task in done:
-                await self._end(task.exception())
-
-    def _seconds_left(self) -> float | None:
-        expires_at = self._identity.expires_at
-        return (expires_at - utc_now()).total_seconds() if expires_at is not None else None
-
-    async def sign_out(self) -> None:
-        """Close the socket, since its sign-in has ended."""
-        self._signed_out.set()
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the socket from our side."""
-        try:
-            async with asyncio.timeout(1):
-                await self._socket.close(code=code, reason=reason)
-        except (TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
-            logger.debug("socket was gone already")
-
-    async def _end(self, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, WebSocketDisconnect):
-            logger.error("socket failed", exc_info=error)
-            await self.close(1011, "internal error")
+        await self._leave(done)
 
     # Telling
 
@@ -147,35 +97,9 @@ class Session:
             pass
         self._woken.clear()
 
-    async def _send(self, frame: Struct) -> None:
-        """Send a frame, once the client has taken enough of those before it.
-
-        Raises:
-            WebSocketDisconnect: the client is gone, or was cut off.
-        """
-        try:
-            await self._socket.send_data(_encoder.encode(frame), mode="text")
-        except (OSError, RuntimeError) as error:  # uvicorn's: it is gone, or our close is on its way
-            raise WebSocketDisconnect(detail=str(error)) from None
-
     # Reading
 
-    async def _read_forever(self) -> None:
-        while True:
-            event = await self._socket.receive()
-            if event["type"] == "websocket.disconnect":
-                return
-            if (wait := self._traffic.count_frame(self._identity.user.id)) is not None:
-                logger.info("socket closed, too many frames")
-                await self.close(CLOSE_TOO_MANY, f"too many frames, come again in {wait} s")
-                return
-            text = event.get("text")
-            if not isinstance(text, str):
-                await self.close(CLOSE_BAD_FRAME, "frames are JSON text")
-                return
-            await self._answer(text)
-
-    async def _answer(self, text: str) -> None:
+    async def _take(self, text: str) -> None:
         try:
             frame = _decoder.decode(text)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:

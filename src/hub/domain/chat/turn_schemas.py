@@ -15,10 +15,6 @@ from hub.jobs.contracts import Claim, NewJob
 from hub.providers.llm.protocol import ChatMessage
 
 
-class TurnLostError(Exception):
-    """The job is another worker's now, or was cancelled, or its conversation is gone: write nothing more."""
-
-
 class Turn(Struct, frozen=True, kw_only=True):
     """What a worker needs to know to write a reply.
 
