@@ -237,8 +237,8 @@ async def test_of_a_talk_of_many_megabytes_only_the_end_is_read(client: Client, 
         previous = answer.json()["id"]
     listed = await client.http.get(f"/v1/responses/{previous}/input_items")
     items = listed.json()["data"]
-    said = [each["content"][0]["text"][0] for each in items if each["role"] == "user"]
-    assert said == ["4", "3", "2"], "the newest, as many as are not too long together"
+    first = [each["content"][0]["text"][0] for each in items if each["role"] == "user"]
+    assert first == ["4", "3", "2"], "the newest, as many as are not too long together"
     assert len(listed.content) < 3_000_000
 
 
