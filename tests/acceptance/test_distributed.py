@@ -366,7 +366,7 @@ async def test_a_database_that_restarts_costs_no_reply(
             assert refused.status_code == 503
             assert "Retry-After" in refused.headers
             held.go.set()  # the answer ends while there is no database to store it
-            await server.wait_for("database unavailable while replying")
+            await server.wait_for("database unavailable while working")
             database.start()
             response = await socket.finished(within=10)
             assert response["id"] == sent["response"]["id"]
