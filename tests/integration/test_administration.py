@@ -202,6 +202,24 @@ async def test_an_invite_that_is_none_tells_nobody_who_is_here(boss: Client, any
     assert pointers(refused(await boss.http.post("/api/admin/invites", json=past), 400)) == {"/expires_at"}
 
 
+@pytest.mark.parametrize("fields", [{"disabled": True}, {"role": "user"}])
+async def test_who_is_no_administrator_any_more_has_invited_nobody(
+    boss: Client, anyone: AsyncClient, fields: dict[str, Any]
+) -> None:
+    body = account(invite=(await invite(boss))["code"])
+    signed_in = (await anyone.post("/api/auth/register", json=body)).json()
+    path = f"/api/admin/users/{signed_in['user']['id']}"
+    assert (await boss.http.patch(path, json={"role": "admin"})).status_code == 200
+    headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    made = (await anyone.post("/api/admin/invites", json={}, headers=headers)).json()
+    assert (await boss.http.patch(path, json=fields)).status_code == 200
+    problem = refused(await anyone.post("/api/auth/register", json=account(invite=made["code"])), 403)
+    assert problem["type"] == "/problems/invite-invalid"
+    listed = (await boss.http.get("/api/admin/invites")).json()["items"]
+    assert made["id"] not in {each["id"] for each in listed}
+    assert (await boss.http.patch(path, json={"role": "user", "disabled": False})).status_code == 200
+
+
 async def test_the_last_administrator_does_not_leave(boss: Client, anyone: AsyncClient) -> None:
     body = account(invite=(await invite(boss))["code"])
     signed_in = (await anyone.post("/api/auth/register", json=body)).json()

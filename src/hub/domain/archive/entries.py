@@ -18,6 +18,9 @@ T = TypeVar("T")
 LINE_LIMIT = 4 * 1024 * 1024
 #: Messages of a conversation that is imported.
 MOST_MESSAGES = 100_000
+#: Texts of one message to choose from, and of all messages together.
+MOST_ALTERNATIVES = 10_000
+MOST_TEXTS = 200_000
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -51,6 +54,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     edited_at: datetime | None = None
     alternatives: tuple[Text, ...] = ()
     chosen: int = 1
+
+    @property
+    def texts(self) -> int:
+        """How many texts have to be stored for it."""
+        return 1 + len(self.alternatives)
 
     @property
     def pictures(self) -> set[str]:

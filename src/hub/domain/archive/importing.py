@@ -21,7 +21,7 @@ from hub.storage.threads import to_end
 
 logger = get_logger(__name__)
 
-#: Messages that are stored at once.
+#: Texts, about, that are stored at once.
 BATCH = 1000
 
 _MESSAGE = (

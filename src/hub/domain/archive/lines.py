@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hub.core.text import NO_NUL, NOT_BLANK
+from hub.domain.archive.entries import MOST_ALTERNATIVES
 from hub.domain.chat.schemas import Content, Title
 from hub.domain.images.schemas import Recipe
 
@@ -66,7 +67,7 @@ class MessageLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     created_at: Moment
     image: Picture | None = None
     edited_at: Moment | None = None
-    alternatives: Annotated[list[AlternativeLine], Meta(max_length=10_000)] = []
+    alternatives: Annotated[list[AlternativeLine], Meta(max_length=MOST_ALTERNATIVES)] = []
 
 
 class LastLine(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from hub.core.errors import FieldError
 from hub.domain.archive import sillytavern
 from hub.domain.archive.entries import (
     MOST_MESSAGES,
+    MOST_TEXTS,
     Entry,
     Header,
     NumberedLine,
@@ -55,7 +55,7 @@ def check(path: Path) -> Summary:
         FieldError: it cannot be taken over; the pointer begins with the number of the line, from 1.
     """
     header, pictures = Header(title="", created_at=None), set[str]()
-    count, left_out = 0, 0
+    count, texts, left_out = 0, 0, 0
     for each in _read(path):
         if isinstance(each, Header):
             header = each
@@ -66,6 +66,9 @@ def check(path: Path) -> Summary:
         count += 1
         if count > MOST_MESSAGES:
             raise FieldError("", f"A conversation may have up to {MOST_MESSAGES:,} messages.")
+        texts += each.texts
+        if texts > MOST_TEXTS:
+            raise FieldError("", f"The messages may have up to {MOST_TEXTS:,} texts to choose from.")
         pictures |= each.pictures
     return Summary(
         title=header.title,
@@ -83,8 +86,13 @@ class Entries:
         self._entries = (each for each in _read(path) if isinstance(each, Entry))
 
     def take(self, count: int) -> list[Entry]:
-        """Return the next messages, none at the end."""
-        return list(islice(self._entries, count))
+        """Return the next messages, with about so many texts together; none at the end."""
+        taken: list[Entry] = []
+        texts = 0
+        while texts < count and (each := next(self._entries, None)) is not None:
+            taken.append(each)
+            texts += each.texts
+        return taken
 
     def close(self) -> None:
         """Close the file."""

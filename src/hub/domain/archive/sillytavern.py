@@ -18,7 +18,15 @@ from msgspec import Meta, Struct
 
 from hub.core.clock import utc_now
 from hub.core.text import NO_NUL
-from hub.domain.archive.entries import Entry, Header, NumberedLine, Text, decode, in_bounds
+from hub.domain.archive.entries import (
+    MOST_ALTERNATIVES,
+    Entry,
+    Header,
+    NumberedLine,
+    Text,
+    decode,
+    in_bounds,
+)
 from hub.domain.chat.schemas import MESSAGE_CEILING
 
 _TITLE_LENGTH = 200
@@ -57,7 +65,7 @@ class ChatLine(Struct, frozen=True):
     is_user: bool | int | None = None
     is_system: bool | int | None = None
     send_date: Written = None
-    swipes: list[Said | ChubText | None] | None = None
+    swipes: Annotated[list[Said | ChubText | None], Meta(max_length=MOST_ALTERNATIVES)] | None = None
     swipe_id: int | float | None = None
 
     @property
