@@ -62,6 +62,7 @@ _ASKED: dict[str, dict[str, Sequence[str]]] = {
         "ChatService.retry.commit": _BOTH,
         "Relay.ring": _BOTH,
     },
+    "write anew": {"Responses.ask": (AFTER,), "Responses.ask.commit": _BOTH},
 }
 _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "send unheard": {"queue.take_due": (AFTER,)},
@@ -86,6 +87,7 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "release": {"turns.release": _BOTH, "store.release": _BOTH, "turns.release.commit": _BOTH},
     "rescue": {"work.rescue": _BOTH, "store.rescue": _BOTH, "work.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
+    "write anew": {"turns.store_rewritten": _BOTH, "turns.complete.commit": (AFTER,)},
 }
 _AROUND: dict[str, dict[str, Sequence[str]]] = {
     "paint": {

@@ -45,6 +45,7 @@ def commit(target: str) -> Point:
 
 _SEND = "hub.domain.chat.service.ChatService.send"
 _CANCEL = "hub.domain.chat.service.ChatService.cancel"
+_ASK = "hub.domain.chat.asking.Responses.ask"
 _RETRY = "hub.domain.chat.service.ChatService.retry"
 _TURNS = "hub.domain.chat.turns"
 _STORE = "hub.jobs.store"
@@ -109,6 +110,10 @@ POINTS: tuple[Point, ...] = (
     Point("hub.domain.chat.queries.requeue_response"),
     Point("hub.jobs.store.insert"),
     commit(_RETRY),
+    # Ask for another answer
+    Point(_ASK),
+    commit(_ASK),
+    Point(f"{_TURNS}.store_rewritten"),
     # The scene and the picture that go with a reply
     Point("actors.reply.ReplyAttempt._read_scene"),
     Point(f"{_PAINTING}.insert"),

@@ -70,6 +70,15 @@ async def _ask_again(turn: Turn) -> None:
     assert answer.status_code in (202, 409), answer.text  # 409: an answer that was cut had done it
 
 
+async def _write_anew(turn: Turn) -> None:
+    """The reply is asked for once more, under a key."""
+    content = turn.new_content()
+    await turn.say(content)
+    await turn.settle()
+    turn.arm()
+    await turn.have_written_anew(content)
+
+
 async def _cancel(turn: Turn) -> None:
     """Cancel a reply in its middle, with another message waiting behind it."""
     content = turn.new_content()
@@ -175,6 +184,7 @@ SCENARIOS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     "retry later": _retry_later,
     "fail": _fail,
     "ask again": _ask_again,
+    "write anew": _write_anew,
     "cancel": _cancel,
     "release": _release,
     "rescue": _rescue,

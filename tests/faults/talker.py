@@ -85,6 +85,7 @@ class Viewer:
         self._token = token
         self._conversation_id = conversation_id
         self._socket: Socket | None = None
+        self._revision = 0
         self._task = asyncio.create_task(self._follow_forever())
 
     async def sees(self, count: int) -> None:
@@ -126,7 +127,8 @@ class Viewer:
         client.use(self._token)
         try:
             async with client.socket(open_timeout=5, close_timeout=0.2) as socket:
-                await socket.subscribe(self._conversation_id, after=len(self.messages))
+                known = {"after": len(self.messages), "revision": self._revision}
+                await socket.subscribe(self._conversation_id, **known)
                 self._socket = socket
                 while True:
                     with suppress(TimeoutError):
@@ -139,6 +141,9 @@ class Viewer:
         if kind == "conversation.item.added":
             assert frame["item"]["position"] == len(self.messages) + 1, frame
             self.messages.append(frame["item"])
+        elif kind == "companion_hub.item.updated":
+            self.messages[frame["item"]["position"] - 1] = frame["item"]
+            self._revision = frame["revision"]
         elif kind in ("response.completed", "response.failed", "response.cancelled"):
             response = frame["response"]
             if response["id"] in socket.texts:

@@ -109,6 +109,13 @@ class Turn:
             assert answer.status_code == 202, answer.text
             self._accept(content, str(answer.json()["response"]["id"]))
 
+    async def have_written_anew(self, content: str) -> None:
+        """Ask for another answer to the last message, until that is accepted."""
+        path, key = f"/api/conversations/{self._conversation_id}/responses", f"key-{next(_numbers)}"
+        answer = await self.talker.insist("POST", path, {"kind": "regenerate"}, **{"Idempotency-Key": key})
+        assert answer.status_code == 202, answer.text
+        self._accept(content, str(answer.json()["id"]))
+
     def _accept(self, content: str, response_id: str) -> str:
         self.accepted[content] = response_id
         self._heard.set()

@@ -17,6 +17,8 @@ SELECT responses.id, responses.status, asked.content, said.id AS message_id, sai
 FROM responses JOIN messages AS asked ON asked.id = request_message_id
 LEFT JOIN messages AS said ON said.response_id = responses.id
 LEFT JOIN scenes ON scenes.message_id = said.id WHERE responses.conversation_id = $1
+AND NOT EXISTS (SELECT FROM message_alternatives AS kept JOIN messages AS shown ON shown.id = kept.message_id
+    WHERE kept.response_id = responses.id AND number <> alternative)
 """
 _PICTURES = """
 SELECT jobs.status, jobs.error_code, jobs.error_message, jobs.result ->> 'image_id' AS result_id,

@@ -15,6 +15,7 @@ import pytest
 
 from tests.fakes.llm import Body
 from tests.fakes.llm_script import Script
+from tests.fakes.receiver import Receiver, says
 from tests.services.edits import Editor
 from tests.services.hub import PASSWORD, Client
 from tests.services.oracle import disagreements
@@ -137,6 +138,7 @@ async def test_a_conversation_that_begins_lets_the_account_go(
 # All was asked for before the ends: nothing of it is left, and two companions of each four are.
 _LEFT = """
 SELECT (SELECT count(*) FROM companions WHERE id = ANY($1)) AS companions,
+    (SELECT count(*) FROM completions WHERE companion_id = ANY($1)) AS completions,
     (SELECT count(*) FROM messages JOIN conversations ON conversations.id = conversation_id
     WHERE companion_id = ANY($1)) AS messages,
     (SELECT count(*) FROM scenes WHERE companion_id = ANY($1)) AS scenes,
@@ -177,7 +179,9 @@ async def _account_deleted(talk: Talker, conversations: list[str]) -> None:
 ENDINGS: list[Ending] = [_wiped, _conversation_deleted, _companion_deleted, _account_deleted]
 
 
-async def test_everything_at_once(world: SceneWorld, database: asyncpg.Connection) -> None:
+async def test_everything_at_once(
+    world: SceneWorld, database: asyncpg.Connection, receiver: Receiver
+) -> None:
     rng = random.Random(5)
 
     def find(_: Body) -> Script:
@@ -187,21 +191,30 @@ async def test_everything_at_once(world: SceneWorld, database: asyncpg.Connectio
     async with AsyncExitStack() as stack:
         talks = [await stack.enter_async_context(talker(world)) for _ in ENDINGS * 2]
         pauses = [rng.uniform(0, 1.0) for _ in talks]
-        await asyncio.gather(*(_live(*each) for each in zip(talks, ENDINGS * 2, pauses, strict=True)))
+        await asyncio.gather(
+            *(_live(*each, receiver) for each in zip(talks, ENDINGS * 2, pauses, strict=True))
+        )
         await world.at_rest()
     # After a wipe positions go on, which this rule knows nothing of.
     found_wrong = [each for each in await disagreements(database) if not each.startswith("positions are")]
     assert found_wrong == []
     counts = await database.fetchrow(_LEFT, [UUID(talk.companion_id) for talk in talks])
-    assert dict(counts) == {"companions": 4, "messages": 0, "scenes": 0, "pictures": 0}
+    assert dict(counts) == {"companions": 4, "completions": 0, "messages": 0, "scenes": 0, "pictures": 0}
 
 
-async def _live(talk: Talker, end: Ending, pause: float) -> None:
+async def _live(talk: Talker, end: Ending, pause: float, receiver: Receiver) -> None:
     """Have turns and pictures of all kinds under way, and end it all in the middle."""
     client: Client = talk.client
     conversations = [(await client.conversation(talk.companion_id))["id"] for _ in range(2)]
     asked = [client.send_for_image(each, f"Number {number}") for each in conversations for number in (1, 2)]
+    gone = await client.webhook(receiver.url(f"/{client.user['username']}"))
+    receiver.script(f"/{client.user['username']}", says(500), says(500), says(410))
+    tests = [client.http.post(f"/api/webhooks/{gone['id']}/test") for _ in range(3)]
+    background = {"model": f"companion/{talk.companion_id}", "input": "Write", "background": True}
+    answers = [client.http.post("/v1/responses", json=background) for _ in range(3)]
     await asyncio.gather(*asked, client.ask_image(talk.companion_id))
+    begun = await asyncio.gather(*tests, *answers)
+    assert {each.status_code for each in begun} <= {200, 202, 409}, begun  # 409: nobody is there any more
     doing = [asyncio.create_task(_set_again_and_again(talk))]
     doing += [asyncio.create_task(_change(talk, each)) for each in conversations]
     await asyncio.sleep(pause)  # any moment of the turns will do

@@ -18,15 +18,23 @@ _RUNNING = f"""(SELECT count(*) FROM jobs AS running WHERE running.user_id = job
         AND (running.kind = jobs.kind OR running.kind IN ({_TURNS}) AND jobs.kind IN ({_TURNS}))
         AND running.status = 'in_progress')"""  # noqa: S608 - constants
 
-# Deliveries come last: those that find no place are due again at once, and may be more than a sweep takes.
-_DUE = f"""
-UPDATE jobs SET published_at = now() FROM (
+_WAITING = f"""
     SELECT id AS job_id, published_at IS NOT NULL AS was_published FROM jobs
-    WHERE status = 'queued' AND due_at <= now()
+    WHERE status = 'queued' AND due_at <= now() AND {{which}}
     AND (published_at IS NULL AND created_at < now() - $2 * interval '1 second'
          OR published_at < now() - $3::float8 * interval '1 second')
     AND {IS_HEAD} AND ($4::int IS NULL OR {_RUNNING} < $4)
-    ORDER BY kind = '{JobKind.WEBHOOK}', due_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
+    ORDER BY due_at LIMIT {{limit}} FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants
+# Deliveries come last: those that find no place are due again at once, and may be more than a sweep takes.
+_DUE = f"""
+WITH waited_for AS ({_WAITING.format(which=f"kind <> '{JobKind.WEBHOOK}'", limit="$1")}),
+deliveries AS ({
+    _WAITING.format(
+        which=f"kind = '{JobKind.WEBHOOK}'", limit="GREATEST($1 - (SELECT count(*) FROM waited_for), 0)"
+    )
+})
+UPDATE jobs SET published_at = now() FROM (TABLE waited_for UNION ALL TABLE deliveries) AS due
 WHERE id = job_id RETURNING id, kind, was_published
 """  # noqa: S608 - constants
 
