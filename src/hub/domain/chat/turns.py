@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from hub.core.ids import new_id
-from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
 from hub.domain.chat import turn_queries
 from hub.domain.chat.schemas import ResponseKind
@@ -22,8 +21,6 @@ from hub.domain.webhooks.schemas import ResponseCompleted, ResponseFailed
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, JobLostError, JobStatus, Rescued
 from hub.providers.llm.protocol import Usage
-
-logger = get_logger(__name__)
 
 #: Seconds after a cancel in which its worker may add its last words: longer than it takes to notice one, and
 #: shorter than feeds wait for them, so that the text they tell at the end is the stored one for good.
