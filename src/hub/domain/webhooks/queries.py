@@ -79,6 +79,12 @@ async def lock(webhook_id: UUID) -> None:
         await connection.execute("SELECT FROM webhooks WHERE id = $1 FOR NO KEY UPDATE", webhook_id)
 
 
+async def keep(webhook_id: UUID) -> None:
+    """Keep others from deleting a webhook until the transaction ends; they may change it."""
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM webhooks WHERE id = $1 FOR KEY SHARE", webhook_id)
+
+
 async def update(webhook_id: UUID, *, user_id: UUID, changes: Mapping[str, Any]) -> Webhook | None:
     """Change columns of the owner's webhook; None when there is none."""
     columns = "".join(f", {name} = ${number}" for number, name in enumerate(changes, start=3))

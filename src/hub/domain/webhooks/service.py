@@ -233,7 +233,7 @@ class WebhookService:
     async def _deliver(self, event: Event, webhook_id: UUID, *, user_id: UUID) -> Delivery:
         request_id = str(get_contextvars().get("request_id", ""))
         async with ENGINE.transaction():
-            await queries.lock(webhook_id)  # it may be about to go
+            await queries.keep(webhook_id)  # it may be about to go
             await self._enabled(webhook_id, user_id=user_id)
             delivery_id = await deliver(event, webhook_id, user_id=user_id, request_id=request_id)
         self._relay.ring(delivery_id, JobKind.WEBHOOK)
