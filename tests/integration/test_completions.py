@@ -16,7 +16,7 @@ from httpx2 import Response
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import End, Script, error, reply
 from tests.integration.conftest import Answers, last_said, prompt
-from tests.services.fixtures import new_database
+from tests.services.fixtures import running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.world import query, within
 
@@ -300,17 +300,15 @@ async def fake() -> AsyncIterator[FakeLLM]:
 @pytest.fixture
 async def limited(postgres: str, fake: FakeLLM, tmp_path: Path) -> AsyncIterator[HubServer]:
     """Yield a hub that lets a user have two turns at once, and five in a minute."""
-    server = HubServer(
+    async with running_hub(
         tmp_path,
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_TURNS_PER_USER="2",
         HUB_MESSAGES_PER_MINUTE="5",
         **llm_settings(fake.url, HUB_LLM_TIMEOUT="30"),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 async def test_messages_and_completions_share_limits_and_places(limited: HubServer, fake: FakeLLM) -> None:

@@ -15,7 +15,7 @@ import pytest
 import pyvips
 
 from tests.services import pictures
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.picture_files import Store, gallery, new_companion, picture, send_header, set_header
 from tests.services.refusals import refused
@@ -39,25 +39,22 @@ def noise(seed: int) -> bytes:
 @pytest.fixture(scope="module")
 async def small(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HubServer]:
     """Yield a hub where each user has one megabyte, and where pictures are stored as JPEG."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("small"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_IMAGE_QUOTA_MB="1",
         HUB_IMAGE_FORMAT="jpeg",
         HUB_IMAGE_QUALITY="90",
         **llm_settings("http://127.0.0.1:1/v1"),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 async def user(small: HubServer) -> AsyncIterator[Client]:
     """Yield a user of it."""
-    found = await Client(small.url).register()
-    yield found
-    await found.close()
+    async with new_user(small) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +67,8 @@ async def swept(small: HubServer) -> AsyncIterator[None]:
 @pytest.fixture
 async def neighbour(small: HubServer) -> AsyncIterator[Client]:
     """Yield another user of it."""
-    found = await Client(small.url).register()
-    yield found
-    await found.close()
+    async with new_user(small) as found:
+        yield found
 
 
 async def used(store: Store, user: Client) -> int:

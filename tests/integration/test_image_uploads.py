@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.services import pictures
+from tests.services.fixtures import new_user
 from tests.services.hub import Client, HubServer
 from tests.services.mutants import mutants
 from tests.services.picture_files import Store, picture
@@ -59,9 +60,8 @@ class Upload:
 @pytest.fixture(scope="module")
 async def user(hub: HubServer) -> AsyncIterator[Client]:
     """Yield a user that all these tests share."""
-    found = await Client(hub.url).register()
-    yield found
-    await found.close()
+    async with new_user(hub) as found:
+        yield found
 
 
 @pytest.fixture

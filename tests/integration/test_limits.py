@@ -16,7 +16,7 @@ import websockets
 from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_database, new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.refusals import refused
 from tests.services.world import query, within
@@ -30,9 +30,9 @@ async def limited(
     postgres: str, llm: FakeLLM, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub with its limits on, and room for many accounts."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("limited"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_REGISTRATIONS_PER_DAY="1000",
         HUB_MESSAGES_PER_MINUTE=str(MESSAGES),
@@ -42,17 +42,14 @@ async def limited(
         HUB_FRAMES_PER_MINUTE=str(FRAMES),
         HUB_SOCKETS_PER_USER=str(SOCKETS),
         **llm_settings(llm.url),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture
 async def ada(limited: HubServer) -> AsyncIterator[Client]:
-    user = await Client(limited.url).register()
-    yield user
-    await user.close()
+    async with new_user(limited) as user:
+        yield user
 
 
 async def sql(hub: HubServer, statement: str, *values: Any) -> list[Any]:

@@ -26,7 +26,7 @@ from tests.fakes.llm_script import (
     stream,
 )
 from tests.integration.conftest import Answers, last_said, prompt
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, Socket, llm_settings
 
 GOOD = reply("All is well again ☕")
@@ -100,21 +100,18 @@ async def model() -> AsyncIterator[FakeLLM]:
 async def faulty_hub(
     postgres: str, model: FakeLLM, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("hub"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         **llm_settings(model.url, HUB_LLM_TIMEOUT="1"),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 async def user(faulty_hub: HubServer) -> AsyncIterator[Client]:
-    client = await Client(faulty_hub.url).register()
-    yield client
-    await client.close()
+    async with new_user(faulty_hub) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

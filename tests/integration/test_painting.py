@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.services.fixtures import new_user
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import gallery, set_header
 from tests.services.refusals import pointers, refused
@@ -37,9 +38,8 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 async def owner(hub: HubServer) -> AsyncIterator[Client]:
-    user = await Client(hub.url).register()
-    yield user
-    await user.close()
+    async with new_user(hub) as user:
+        yield user
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.fakes import a1111
 from tests.fakes.a1111 import answer, cut, encoded
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import Script, status
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.painting import COMPLETED, FAILED, PromptedA1111, talk_about
 from tests.services.picture_files import Store, gallery, picture
@@ -60,9 +60,9 @@ async def faulty_hub(
     server: PromptedA1111, llm: FakeLLM, postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub that asks a server that may fail, for small pictures."""
-    hub = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("faulty"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_SD_URL=server.url,
         HUB_SD_KIND="a1111",
         HUB_SD_TIMEOUT=str(PATIENCE),
@@ -70,17 +70,14 @@ async def faulty_hub(
         HUB_IMAGE_HEIGHT="64",
         HUB_IMAGE_QUOTA_MB="1",
         **llm_settings(llm.url),
-    )
-    await hub.start()
-    yield hub
-    hub.close()
+    ) as hub:
+        yield hub
 
 
 @pytest.fixture
 async def user(faulty_hub: HubServer) -> AsyncIterator[Client]:
-    found = await Client(faulty_hub.url).register()
-    yield found
-    await found.close()
+    async with new_user(faulty_hub) as found:
+        yield found
 
 
 def is_clear(error: dict[str, Any]) -> bool:

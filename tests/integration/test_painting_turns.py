@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.a1111 import INTERRUPT
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import Script, reply, status
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, Socket, llm_settings
 from tests.services.painting import (
     COMPLETED,
@@ -44,9 +44,9 @@ async def painting_hub(
     server: PromptedA1111, llm: FakeLLM, postgres: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub that reads scenes, and has its pictures made by the fake."""
-    hub = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("painting"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_SD_URL=server.url,
         HUB_SD_KIND="a1111",
         HUB_SD_KEY=KEY,
@@ -54,18 +54,15 @@ async def painting_hub(
         HUB_IMAGE_HEIGHT="96",
         HUB_LOG_LEVEL="debug",
         **llm_settings(llm.url, HUB_SCENE_ANALYSIS="both"),
-    )
-    await hub.start()
-    yield hub
-    hub.close()
+    ) as hub:
+        yield hub
 
 
 @pytest.fixture
 async def user(painting_hub: HubServer, server: PromptedA1111) -> AsyncIterator[Client]:
     """Yield a user; the fake is left as it was."""
-    found = await Client(painting_hub.url).register()
-    yield found
-    await found.close()
+    async with new_user(painting_hub) as found:
+        yield found
     server.held, server.progress = False, 0.0
     server.finish()
 

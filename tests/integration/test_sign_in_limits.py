@@ -13,7 +13,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
-from tests.services.fixtures import new_database
+from tests.services.fixtures import running_hub
 from tests.services.hub import PASSWORD, HubServer, llm_settings
 from tests.services.refusals import refused
 from tests.services.world import query
@@ -31,16 +31,14 @@ async def guarded(
     postgres: str, llm: FakeLLM, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub with its limits as they are by default, behind a proxy on this machine."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("guarded"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8",
         **llm_settings(llm.url),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture

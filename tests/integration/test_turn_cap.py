@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import reply
 from tests.integration.conftest import last_said
-from tests.services.fixtures import new_database
+from tests.services.fixtures import running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 
 CAP = 3
@@ -27,16 +27,14 @@ async def fake() -> AsyncIterator[FakeLLM]:
 @pytest.fixture
 async def capped(postgres: str, fake: FakeLLM, tmp_path: Path) -> AsyncIterator[HubServer]:
     """Yield a hub with its limits on."""
-    server = HubServer(
+    async with running_hub(
         tmp_path,
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_TURNS_PER_USER=str(CAP),
         **llm_settings(fake.url, HUB_LLM_TIMEOUT="30"),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 async def test_more_wait_their_turn_and_nobody_else_does(capped: HubServer, fake: FakeLLM) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -58,6 +60,27 @@ async def new_database(postgres: str) -> str:
     return urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
 
 
+@asynccontextmanager
+async def running_hub(folder: Path, postgres: str, **settings: str) -> AsyncIterator[HubServer]:
+    """Run a hub with these settings on a database of its own."""
+    server = HubServer(folder, HUB_DATABASE_URL=await new_database(postgres), **settings)
+    await server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def new_user(hub: HubServer) -> AsyncIterator[Client]:
+    """Register somebody at a hub."""
+    user = await Client(hub.url).register()
+    try:
+        yield user
+    finally:
+        await user.close()
+
+
 @pytest.fixture
 async def empty_database(postgres: str) -> str:
     """Return the address of an empty database."""
@@ -76,29 +99,25 @@ async def hub(
     postgres: str, llm: FakeLLM, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub that many tests share: everything in one process, the fake language model."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("hub"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_ALLOWED_ORIGINS=ALLOWED_ORIGIN,
         HUB_ALLOWED_HOSTS="chat.example,*.family.example",
         **llm_settings(llm.url),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture
 async def client(hub: HubServer) -> AsyncIterator[Client]:
     """Yield a user of the shared hub."""
-    user = await Client(hub.url).register()
-    yield user
-    await user.close()
+    async with new_user(hub) as user:
+        yield user
 
 
 @pytest.fixture
 async def other(hub: HubServer) -> AsyncIterator[Client]:
     """Yield another user of the shared hub."""
-    user = await Client(hub.url).register()
-    yield user
-    await user.close()
+    async with new_user(hub) as user:
+        yield user

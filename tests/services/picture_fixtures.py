@@ -8,7 +8,7 @@ import pytest
 
 from hub.storage import layout
 from tests.migration.conftest import engine_at
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.picture_files import Store
 
@@ -16,14 +16,12 @@ from tests.services.picture_files import Store
 @pytest.fixture(scope="session")
 async def picture_hub(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HubServer]:
     """Yield a hub with a database and files of its own."""
-    hub = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("pictures"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         **llm_settings("http://127.0.0.1:1/v1"),
-    )
-    await hub.start()
-    yield hub
-    hub.close()
+    ) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -41,6 +39,5 @@ async def store(picture_hub: HubServer) -> AsyncIterator[Store]:
 @pytest.fixture
 async def user(picture_hub: HubServer) -> AsyncIterator[Client]:
     """Yield a user of it."""
-    client = await Client(picture_hub.url).register()
-    yield client
-    await client.close()
+    async with new_user(picture_hub) as client:
+        yield client

@@ -10,7 +10,7 @@ from tests.fakes.http_server import Request
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import Script, status
 from tests.fakes.openai_images import FakeOpenAIImages
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 
 IMAGES_PER_HOUR = 8
@@ -58,9 +58,9 @@ async def guarded(
     postgres: str, llm: FakeLLM, image_server: ImageServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield a hub whose limits are on."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("guarded"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_IMAGES_PER_HOUR=str(IMAGES_PER_HOUR),
         HUB_MESSAGES_PER_MINUTE=str(MESSAGES_PER_MINUTE),
@@ -70,15 +70,12 @@ async def guarded(
         HUB_SD_URL=image_server.url,
         HUB_SD_KIND="openai",
         **llm_settings(llm.url),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture
 async def guest(guarded: HubServer) -> AsyncIterator[Client]:
     """Yield a user of the guarded hub."""
-    user = await Client(guarded.url).register()
-    yield user
-    await user.close()
+    async with new_user(guarded) as user:
+        yield user

@@ -19,7 +19,7 @@ from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, Step, answer
 from tests.integration.conftest import Answers, prompt
 from tests.migration.conftest import engine_at
-from tests.services.fixtures import new_database
+from tests.services.fixtures import new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.picture_files import Store
 from tests.services.waiting import eventually
@@ -102,9 +102,9 @@ async def house(
     postgres: str, model: FakeLLM, easel: FakeA1111, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[HubServer]:
     """Yield the hub."""
-    server = HubServer(
+    async with running_hub(
         tmp_path_factory.mktemp("house"),
-        HUB_DATABASE_URL=await new_database(postgres),
+        postgres,
         HUB_LIMITS="on",
         HUB_IMAGES_PER_HOUR=str(IMAGES_PER_HOUR),
         HUB_REGISTRATIONS_PER_DAY="1000",
@@ -115,10 +115,8 @@ async def house(
         HUB_IMAGE_HEIGHT="96",
         HUB_SCENE_TIMEOUT="30",
         **llm_settings(model.url, HUB_LLM_TIMEOUT="60", HUB_SCENE_ANALYSIS="both"),
-    )
-    await server.start()
-    yield server
-    server.close()
+    ) as server:
+        yield server
 
 
 @pytest.fixture
@@ -162,17 +160,15 @@ def held(easel: FakeA1111) -> Iterator[FakeA1111]:
 @pytest.fixture
 async def ada(house: HubServer) -> AsyncIterator[Client]:
     """Yield a user."""
-    user = await Client(house.url).register()
-    yield user
-    await user.close()
+    async with new_user(house) as user:
+        yield user
 
 
 @pytest.fixture
 async def ben(house: HubServer) -> AsyncIterator[Client]:
     """Yield another user."""
-    user = await Client(house.url).register()
-    yield user
-    await user.close()
+    async with new_user(house) as user:
+        yield user
 
 
 @pytest.fixture

@@ -274,7 +274,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(
-            description="Other web origins whose pages may use a visitor's cookie, like https://chat.example.",
+            description="Other web origins whose pages may call the API and use a visitor's cookie, like"
+            " https://chat.example.",
             extra=_is("origins"),
         ),
     ] = ()
