@@ -87,7 +87,7 @@ _UNASKED: dict[str, dict[str, Sequence[str]]] = {
     "release": {"turns.release": _BOTH, "store.release": _BOTH, "turns.release.commit": _BOTH},
     "rescue": {"work.rescue": _BOTH, "store.rescue": _BOTH, "work.rescue.commit": _BOTH},
     "cancel": {"turns.keep": _BOTH},
-    "write anew": {"turns.store_rewritten": _BOTH, "turns.complete.commit": (AFTER,)},
+    "write anew": {"turn_queries.store_rewritten": _BOTH, "turns.complete.commit": (AFTER,)},
 }
 _AROUND: dict[str, dict[str, Sequence[str]]] = {
     "paint": {

@@ -113,7 +113,7 @@ POINTS: tuple[Point, ...] = (
     # Ask for another answer
     Point(_ASK),
     commit(_ASK),
-    Point(f"{_TURNS}.store_rewritten"),
+    Point("hub.domain.chat.turn_queries.store_rewritten"),
     # The scene and the picture that go with a reply
     Point("actors.reply.ReplyAttempt._read_scene"),
     Point(f"{_PAINTING}.insert"),
