@@ -14,7 +14,7 @@ unexport PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_REQUIRE_VIRTUALENV PYTHONHOME
 
 # All tests: two processes, since most of the time is waiting; in the order of the folders, since the
 # long files come first in it. Each process has servers of its own. With args: one process, as pytest does.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:

@@ -25,7 +25,7 @@ STATEMENTS = (
     """,
     (
         "CREATE TRIGGER messages_note_owner BEFORE INSERT ON messages"
-        " FOR EACH ROW EXECUTE FUNCTION note_message_owner()"
+        " FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION note_message_owner()"
     ),
     (
         "UPDATE messages SET user_id = conversations.user_id FROM conversations"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -16,6 +16,11 @@ from hub.core.logging import get_logger
 logger = get_logger(__name__)
 
 _API = ("/api/", "/v1/")
+_UNLESS_SAID = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -43,10 +48,9 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["X-Request-ID"] = request_id
-                if scope["path"].startswith(_API):
-                    _complete(headers)
+                message["headers"] = _completed(
+                    message["headers"], request_id, is_api=scope["path"].startswith(_API)
+                )
             await send(message)
 
         try:
@@ -61,11 +65,14 @@ class Access:
             )
 
 
-def _complete(headers: MutableScopeHeaders) -> None:
-    """Say what no answer of the API is good for, where it does not say itself."""
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+def _completed(
+    headers: Iterable[tuple[bytes, bytes]], request_id: str, *, is_api: bool
+) -> list[tuple[bytes, bytes]]:
+    """Add the request's id, and what no answer of the API is good for, where it does not say so itself."""
+    completed = list(headers)
+    said = {name.lower() for name, _ in completed}
+    added = ((b"x-request-id", request_id.encode()), *(_UNLESS_SAID if is_api else ()))
+    return completed + [each for each in added if each[0] not in said]
 
 
 def _request_id(scope: Scope) -> str:

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from litestar.enums import ScopeType
@@ -24,6 +25,7 @@ logger = get_logger(__name__)
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,255})(?::[0-9]{0,5})?")
 _ASKING = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+_MALFORMED = "Send one well-formed Host header."
 _LOOPBACK = ("localhost", ".localhost")
 
 
@@ -33,6 +35,7 @@ class Hosts:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._names, self._endings = _own_names(settings)
+        self._why_not = lru_cache(maxsize=256)(self._look_at)  # clients send the same ones all the time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -53,8 +56,11 @@ class Hosts:
         hosts = _hosts_of(scope)
         if not hosts and scope.get("http_version") == "1.0":  # before there were names; browsers send one
             return None
-        if len(hosts) != 1 or (name := host_name(hosts[0])) is None:
-            return "Send one well-formed Host header."
+        return self._why_not(hosts[0]) if len(hosts) == 1 else _MALFORMED
+
+    def _look_at(self, host: str) -> str | None:
+        if (name := host_name(host)) is None:
+            return _MALFORMED
         if is_address(name) or name in self._names or name.endswith(self._endings):
             return None
         return "If this is the right server, its operator has to add the name to HUB_ALLOWED_HOSTS."

@@ -183,8 +183,8 @@ conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
     {source} conversations.id = $1 AND user_id = $2 RETURNING id, last_position, companion_id
 ), message AS (
-    INSERT INTO messages (id, conversation_id, position, role, content)
-    SELECT $3, id, last_position, 'user', $4 FROM conversation RETURNING position, created_at
+    INSERT INTO messages (id, conversation_id, user_id, position, role, content)
+    SELECT $3, id, $2, last_position, 'user', $4 FROM conversation RETURNING position, created_at
 )
 """
 _RESPONSE_PARTS = f"""

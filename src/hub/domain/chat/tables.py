@@ -36,7 +36,8 @@ class Message(Table, db=ENGINE, tablename="messages"):
 
     ``image_id`` is the picture that goes with it, ``revision`` the conversation's at which it was changed
     last, 0 for never. Of its ``alternatives`` it shows number ``alternative``; they have rows of their own
-    once there are several. ``user_id`` is the owner, which a trigger notes: by it messages are searched.
+    once there are several. ``user_id`` is the owner, by which messages are searched; a trigger notes it
+    where it is left out.
     """
 
     id = UUID(primary_key=True, default=None)

@@ -103,14 +103,14 @@ def _talk(row: Record) -> list[ChatMessage]:
 _STORE_REPLY = f"""
 WITH job AS ({store.completion()}), conversation AS (
     UPDATE conversations SET last_position = last_position + 1, updated_at = now()
-    FROM job WHERE id = $3 RETURNING id, last_position
+    FROM job WHERE id = $3 RETURNING id, last_position, conversations.user_id
 ), response AS (
     UPDATE responses SET status = 'completed', output_text = $6, message_id = $5, usage = $7,
         completed_at = now()
     FROM job WHERE id = $4 AND attempt = $2 AND status = 'in_progress' RETURNING id
 )
-INSERT INTO messages (id, conversation_id, position, role, content, response_id)
-SELECT $5, conversation.id, last_position, 'assistant', $6, response.id FROM conversation, response
+INSERT INTO messages (id, conversation_id, user_id, position, role, content, response_id)
+SELECT $5, conversation.id, user_id, last_position, 'assistant', $6, response.id FROM conversation, response
 """  # noqa: S608 - a constant
 
 
