@@ -12,7 +12,7 @@ PIP := $(PY) -I -m pip --disable-pip-version-check --no-input
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_REQUIREMENT PIP_EDITABLE PIP_NO_DEPS
 unexport PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_REQUIRE_VIRTUALENV PYTHONHOME
 
-# All tests: two processes, since most of the time is waiting; in the order of the folders, since the
+# All tests: three processes, since most of the time is waiting; in the order of the folders, since the
 # long files come first in it. Each process has servers of its own. With args: one process, as pytest does.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
