@@ -262,6 +262,7 @@ async def test_a_webhook_goes_while_its_receiver_says_that_it_is_gone(
 ) -> None:
     """Both cancel what waits for it, the one behind the delivery that has just failed."""
     hook, dsn = await Hook.of(client, receiver), hub.settings["HUB_DATABASE_URL"]
+    said_before = len(hub.output)
     go_on = asyncio.Event()
     hook.answers(says(500), Script(status=410, framing="length", before_head=(go_on,)))
     await hook.tried((await hook.test())["id"])
@@ -276,7 +277,7 @@ async def test_a_webhook_goes_while_its_receiver_says_that_it_is_gone(
         await locked_out(dsn, 2)
     await database.close()
     assert (await deleting).status_code == 204
-    assert "DeadlockDetectedError" not in hub.output
+    assert "DeadlockDetectedError" not in hub.output[said_before:]
 
 
 @pytest.mark.parametrize(("days", "reason"), [(4, None), (6, "failing")])
