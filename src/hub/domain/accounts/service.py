@@ -111,6 +111,7 @@ class AccountService:
         Raises:
             SetupLinkInvalidError: the link is unknown, used or too old.
         """
+        _refuse_common(command.password, "/password")
         user, password_hash = await self._prepare(command, "admin")
         async with ENGINE.transaction():
             if setup_token is not None and not await queries.use_setup_token(digest(setup_token)):
@@ -250,7 +251,6 @@ class AccountService:
         return found.identity
 
     async def _prepare(self, command: Register, role: Literal["user", "admin"]) -> tuple[User, str]:
-        _refuse_common(command.password, "/password")
         await _refuse_taken(command)
         user = User(
             id=new_id(),
