@@ -48,8 +48,9 @@ async def test_it_works_once(web: HubServer, empty_database: str) -> None:
         bad = await browser.post("/setup", data=form(link, password="short"))
         assert bad.status_code == 400, "a mistake does not use the link up"
         made = await browser.post("/setup", data=form(link))
-        assert made.status_code == 200
-        assert "the_boss is the administrator" in made.text
+        assert (made.status_code, made.headers["location"]) == (303, "/companions")
+        assert "the_boss%20is%20the%20administrator" in made.headers["set-cookie"]
+        assert (await browser.get("/api/me")).json()["role"] == "admin", "the browser is signed in"
         second = await browser.post("/setup", data=form(link, username="other", email="o@example.org"))
         assert second.status_code == 400
         assert "set-up link" in second.text.lower()

@@ -38,7 +38,8 @@ from hub.web.docs import assets_router, docs_router
 from hub.web.draining import Draining
 from hub.web.hosts import Hosts
 from hub.web.methods import Methods
-from hub.web.pages.setup import index, set_up, setup_form
+from hub.web.pages.assets import asset
+from hub.web.pages.routes import pages_router
 from hub.web.problems import (
     handle_http_error,
     handle_hub_error,
@@ -79,9 +80,8 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     ResponsesController,
     responses_socket,
     socket_route,
-    index,
-    setup_form,
-    set_up,
+    pages_router,
+    asset,
     docs_router,
     assets_router,
 ]

@@ -83,11 +83,11 @@ def _errors(body: bytes, target: Any, first: Exception) -> list[InvalidPart]:
         given = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [InvalidPart("", "The body is not well-formed JSON in UTF-8.")]
-    return _every_error(given, target, first)
+    return every_error(given, target, first)
 
 
-def _every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]:
-    """Look at each field by itself, since decoding stops at the first that is wrong."""
+def every_error(given: Any, target: Any, first: Exception) -> list[InvalidPart]:
+    """Return what is wrong with each field by itself, since decoding stops at the first that is wrong."""
     if not isinstance(given, dict) or not isinstance(target, type) or not issubclass(target, msgspec.Struct):
         return [invalid_part("", first)]
     errors: list[InvalidPart] = []
