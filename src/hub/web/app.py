@@ -39,9 +39,9 @@ from hub.web.draining import Draining
 from hub.web.hosts import Hosts
 from hub.web.methods import Methods
 from hub.web.pages.assets import asset
+from hub.web.pages.problems import handle_nothing_here
 from hub.web.pages.routes import pages_router
 from hub.web.problems import (
-    handle_http_error,
     handle_hub_error,
     handle_unavailable,
     handle_unexpected,
@@ -112,7 +112,7 @@ def create_app(process: Process) -> ASGIApp:
         exception_handlers={
             HubError: handle_hub_error,
             CompletionFailedError: handle_failed,
-            HTTPException: handle_http_error,
+            HTTPException: handle_nothing_here,
             **dict.fromkeys(UNAVAILABLE, handle_unavailable),
             Exception: handle_unexpected,
         },

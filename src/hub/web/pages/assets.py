@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from litestar.params import FromPath, Parameter
 from msgspec import Struct
 
 from hub.core.logging import get_logger
-from hub.web.pages.words import WORDS
+from hub.web.pages.words import LANGUAGES, words_in
 from hub.web.requests import HubRequest
 
 logger = get_logger(__name__)
@@ -69,8 +69,8 @@ class Assets:
             for path in sorted(folder.rglob("*"))
             if path.suffix in _MEDIA_TYPES and path.is_file()
         }
-        for language, words in WORDS.items():
-            self._files[f"words/{language}.js"] = Asset(words.module(), ".js")
+        for language in LANGUAGES:
+            self._files[f"words/{language}.js"] = Asset(words_in(language).module(), ".js")
         digest = hashlib.sha256()
         for name, asset in self._files.items():
             digest.update(f"{name}\0{len(asset.content)}\0".encode() + asset.content)
@@ -117,7 +117,10 @@ def _join(folder: PurePosixPath, target: str) -> str:
     return "/".join(parts)
 
 
-ASSETS = Assets()
+@cache
+def assets() -> Assets:
+    """Return the files, read once."""
+    return Assets()
 
 
 @get(
@@ -127,11 +130,11 @@ ASSETS = Assets()
 )
 async def asset(request: HubRequest, digest: FromPath[Digest], name: FromPath[str]) -> Response[bytes]:
     """Return a file of the page; under the address of another version it is not to be kept."""
-    found = ASSETS.find(name.removeprefix("/"))
+    found = assets().find(name.removeprefix("/"))
     if found is None:
         raise NotFoundException
     headers = {
-        "Cache-Control": _FOREVER if digest == ASSETS.digest else "no-cache",
+        "Cache-Control": _FOREVER if digest == assets().digest else "no-cache",
         "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",

@@ -9,7 +9,7 @@ from litestar.datastructures import Cookie
 
 from hub.core.settings import Settings
 from hub.web.origins import came_by_https
-from hub.web.pages.words import DEFAULT, WORDS
+from hub.web.pages.words import DEFAULT, LANGUAGES
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Theme = Literal["auto", "light", "dark"]
@@ -23,10 +23,10 @@ _YEAR = 365 * 24 * 60 * 60
 def language_of(connection: Connection) -> str:
     """Return the language that somebody chose, else the first of their browser's that there is."""
     chosen = connection.cookies.get(LANGUAGE_COOKIE, "")
-    if chosen in WORDS:
+    if chosen in LANGUAGES:
         return chosen
     for wanted in _by_weight(connection.headers.get("accept-language", "")[:200]):
-        if wanted in WORDS:
+        if wanted in LANGUAGES:
             return wanted
     return DEFAULT
 

@@ -16,11 +16,14 @@ from hub.db.engine import UNAVAILABLE
 from hub.domain.accounts.errors import NotSignedInError
 from hub.web.pages.rendering import page, redirect, words_of
 from hub.web.pages.words import N_, Words
-from hub.web.problems import TITLES
+from hub.web.problems import TITLES, handle_http_error
 
 logger = get_logger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
+
+#: What programs ask for, which read problem documents.
+_FOR_CLIENTS = ("/api/", "/v1/", "/docs", "/assets/")
 
 #: By the code of a business fact; what is not here is told as the API tells it.
 _SENTENCES = {
@@ -82,6 +85,18 @@ def show_http_error(request: AnyRequest, error: HTTPException) -> Response[Any]:
     status = HTTPStatus.NOT_FOUND if status == HTTPStatus.BAD_REQUEST and request.method == "GET" else status
     code, title = TITLES.get(status, ("http_error", HTTPStatus(status).phrase))
     return _show(request, status, say(code, words_of(request)) or title)
+
+
+def handle_nothing_here(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """Show a page to somebody whose browser asks for an address that there is not; clients get a problem."""
+    wants_page = "text/html" in request.headers.get("accept", "") and request.method == "GET"
+    if (
+        error.status_code == HTTPStatus.NOT_FOUND
+        and wants_page
+        and not request.url.path.startswith(_FOR_CLIENTS)
+    ):
+        return show_http_error(request, error)
+    return handle_http_error(request, error)
 
 
 def show_unavailable(request: AnyRequest, error: Exception) -> Response[Any]:

@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 import hub
 from hub.domain.accounts.schemas import Identity
-from hub.web.pages.assets import ASSETS
+from hub.web.pages.assets import assets
 from hub.web.pages.preferences import THEMES, language_of, theme_of
-from hub.web.pages.words import LANGUAGES, WORDS, Words
+from hub.web.pages.words import LANGUAGES, Words, words_in
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -43,7 +43,7 @@ HEADERS = {
 
 def words_of(connection: Connection) -> Words:
     """Return the words in the language of whoever asks."""
-    return WORDS[language_of(connection)]
+    return words_in(language_of(connection))
 
 
 def page(request: Connection, template: str, *, status: int = 200, **values: Any) -> Response[str]:
@@ -88,7 +88,7 @@ def _notice_cookie(value: str, seconds: int) -> Cookie:
 
 @cache
 def _environment(language: str) -> Environment:
-    words = WORDS[language]
+    words = words_in(language)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -101,8 +101,8 @@ def _environment(language: str) -> Environment:
         words.translations.gettext, words.translations.ngettext, newstyle=True
     )
     environment.globals |= {
-        "asset": ASSETS.address,
-        "modules": ASSETS.modules,
+        "asset": assets().address,
+        "modules": assets().modules,
         "language": language,
         "languages": LANGUAGES,
         "themes": THEMES,

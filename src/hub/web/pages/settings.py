@@ -11,7 +11,7 @@ from hub.web.pages.forms import read_form
 from hub.web.pages.preferences import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, preference_cookie
 from hub.web.pages.rendering import redirect
 from hub.web.pages.sign_in import PUBLIC, own_path
-from hub.web.pages.words import WORDS
+from hub.web.pages.words import LANGUAGES
 from hub.web.requests import HubRequest
 
 
@@ -21,7 +21,7 @@ async def save_preferences(request: HubRequest, process: ProcessDependency) -> R
     require_own_page(request, process.settings, or_no_page=True)
     fields = await read_form(request)
     chosen = [
-        (LANGUAGE_COOKIE, fields.get("language", ""), tuple(WORDS)),
+        (LANGUAGE_COOKIE, fields.get("language", ""), tuple(LANGUAGES)),
         (THEME_COOKIE, fields.get("theme", ""), THEMES),
     ]
     cookies = [

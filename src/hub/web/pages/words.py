@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -62,14 +63,11 @@ def _key(message: Message) -> str:
     return message.id if isinstance(message.id, str) else message.id[0]
 
 
-def _load() -> dict[str, Words]:
-    found = {DEFAULT: Words(DEFAULT, Catalog(locale=DEFAULT))}
-    for language in LANGUAGES:
-        file = FOLDER / f"{language}.po"
-        if language != DEFAULT and file.exists():
-            with file.open("rb") as opened:
-                found[language] = Words(language, read_po(opened, locale=language))
-    return found
-
-
-WORDS = _load()
+@cache
+def words_in(language: str) -> Words:
+    """Return the words of one of :data:`LANGUAGES`."""
+    file = FOLDER / f"{language}.po"
+    if not file.exists():  # the sentences in the code are the English ones
+        return Words(language, Catalog(locale=language))
+    with file.open("rb") as opened:
+        return Words(language, read_po(opened, locale=language))
