@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 from tests.browser.accessibility import Axe
 
 
-@pytest.mark.parametrize("address", ["/", "/setup?token=x"])
+@pytest.mark.parametrize("address", ["/login", "/setup?token=x"])
 async def test_a_page_for_everybody(visitor: Page, axe: Axe, address: str) -> None:
     answer = await visitor.goto(address)
     assert answer is not None
