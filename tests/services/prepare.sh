@@ -1,6 +1,6 @@
 #!/bin/sh
-# Get what the tests talk to and pip cannot bring: RabbitMQ, and Node for the client in JavaScript. Without them
-# their tests are skipped and say so, or fail where HUB_TEST_REQUIRE names them.
+# Get what the tests need and pip cannot bring: RabbitMQ, Node for what is written in JavaScript, and Chromium (with
+# a font) for the page. Without them their tests are skipped and say so, or fail where HUB_TEST_REQUIRE names them.
 set -eu
 
 policy=/usr/sbin/policy-rc.d
@@ -13,8 +13,16 @@ has_rabbitmq() {
     command -v rabbitmq-server >/dev/null 2>&1
 }
 
+has_chromium() {
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        command -v "$name" >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
 has_rabbitmq || packages="$packages rabbitmq-server"
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
+has_chromium || packages="$packages chromium fonts-liberation"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then

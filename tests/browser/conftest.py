@@ -1,0 +1,82 @@
+"""Fixtures of the tests that look at the page through Chromium."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.browser.accessibility import Axe, violations
+from tests.browser.visits import Visits
+from tests.services.hub import Client, HubServer
+from tests.services.programs import chromium
+
+_FAILED = pytest.StashKey[bool]()
+
+_OPTIONS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    # Nobody else is reached, not even by the browser itself.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember which tests fail, for the pictures of their windows."""
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Yield the machine's Chromium, without a window."""
+    program = chromium()
+    sandbox = [] if os.getuid() else ["--no-sandbox"]  # root has none
+    expect.set_options(timeout=15_000)  # a machine that does other things too
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(executable_path=program, args=[*_OPTIONS, *sandbox])
+        yield found
+        await found.close()
+
+
+@pytest.fixture
+async def visit(
+    browser: Browser, hub: HubServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Visits]:
+    """Yield what opens windows; in none of them may anything go wrong unannounced (``visit.expect``)."""
+    visits = Visits(browser, hub.url)
+    yield visits
+    if request.node.stash.get(_FAILED, False):
+        print("What the windows showed:", *await visits.photograph(tmp_path), sep="\n  ")  # noqa: T201 # in the report
+        print("What went wrong in them:", *visits.problems, sep="\n  ")  # noqa: T201 # in the report
+    await visits.close()
+    assert visits.unexpected == []
+
+
+@pytest.fixture
+async def page(visit: Visits, client: Client) -> Page:
+    """Return a window in which ``client``, a fresh user, is signed in."""
+    return await visit(client)
+
+
+@pytest.fixture
+async def visitor(visit: Visits) -> Page:
+    """Return a window of somebody who is not signed in."""
+    return await visit()
+
+
+@pytest.fixture
+def axe() -> Axe:
+    """Return what finds the barriers on a page: ``assert await axe(page) == []``."""
+    return violations

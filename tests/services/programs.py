@@ -1,0 +1,27 @@
+"""Programs that tests need and pip cannot bring."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.services.fixtures import require_or_skip
+
+_PACKAGES = {"node": "nodejs"}
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def program(name: str) -> str:
+    """Return where a program is; without it the test is skipped, or fails where HUB_TEST_REQUIRE names it."""
+    found = shutil.which(name)
+    if found is None:
+        package = _PACKAGES.get(name, name)
+        require_or_skip(name, f"{name} is not installed; install it with: apt-get install {package}")
+    return str(found)
+
+
+def chromium() -> str:
+    """Return where the machine's Chromium is, called ``browser`` in HUB_TEST_REQUIRE."""
+    found = next((path for path in map(shutil.which, _BROWSERS) if path), None)
+    if found is None:
+        require_or_skip("browser", "Chromium is not installed; install it with: apt-get install chromium")
+    return str(found)
