@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient, Response
 
+from hub.jobs.contracts import JobKind
 from tests.fakes.llm import FakeLLM
-from tests.fakes.llm_script import End, reply
+from tests.fakes.llm_script import End, reply, status
 from tests.integration.conftest import Answers
 from tests.services.fixtures import new_database
 from tests.services.hub import PASSWORD, Client, HubServer, llm_settings
@@ -55,6 +56,36 @@ async def test_users_are_listed_and_found(admin: Client, client: Client, other: 
         found = (await admin.http.get("/api/admin/users", params={"query": query})).json()["items"]
         assert found == [], query
     refused(await admin.http.get("/api/admin/users", params={"query": "a\0"}), 400)
+
+
+async def test_jobs_are_counted_and_failures_have_no_texts(
+    admin: Client, client: Client, answers: Answers
+) -> None:
+    held = asyncio.Event()
+    answers.give("canary-held", reply(["Half of it", " and more"], between={1: held}))
+    answers.give("canary-refused", status(400, "canary of the model"))
+    talk = await client.conversation()
+    failed = await client.send(talk["id"], "canary-refused")
+    ended = await client.ended(failed["response"]["id"])
+    assert ended["status"] == "failed"
+    async with client.socket() as socket:
+        await socket.subscribe(talk["id"])
+        await socket.say(talk["id"], "canary-held")
+        running = await socket.reads("Half of it")
+    await client.send(talk["id"], "canary-waiting")
+    found = (await admin.http.get("/api/admin/jobs")).json()
+    kinds = {kind.pop("kind"): kind for kind in found["kinds"]}
+    assert set(kinds) == set(JobKind)
+    replies = kinds["reply"]
+    assert min(replies[each] for each in ("queued", "in_progress", "failed")) >= 1, replies
+    assert replies["oldest_wait_seconds"] >= 0
+    assert all(set(each) == {"id", "kind", "failed_at", "error_code"} for each in found["failures"])
+    assert ended["error"]["code"] in {each["error_code"] for each in found["failures"]}
+    assert "canary" not in str(found)
+    assert (await admin.http.get("/api/admin/jobs?failures=0")).json()["failures"] == []
+    refused(await admin.http.get("/api/admin/jobs?failures=101"), 400)
+    held.set()
+    assert (await client.ended(running))["status"] == "completed"
 
 
 async def test_disabling_ends_all_and_enabling_lets_sign_in_again(

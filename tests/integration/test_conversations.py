@@ -192,6 +192,14 @@ async def test_messages_come_in_pages_newest_first(client: Client) -> None:
                 break
         assert seen == everything, limit
     assert (await client.http.get(path)).json() == {"items": everything, "next_cursor": None}
+    middle = await client.http.get(path, params={"before": 6, "limit": 2})
+    assert middle.json()["items"] == everything[4:6]
+    older = await client.http.get(middle.links["next"]["url"])  # has the cursor as well as `before`
+    assert older.json()["items"] == everything[6:8]
+    assert (await client.http.get(path, params={"before": 2**31 - 1})).json()["items"] == everything
+    assert (await client.http.get(path, params={"before": 1})).json() == {"items": [], "next_cursor": None}
+    for outside in ("0", "-1", str(2**31), "6.5", "", "six"):
+        assert refused(await client.http.get(path, params={"before": outside}), 400)
 
 
 async def test_fifty_messages_are_a_page_unless_said_otherwise(client: Client) -> None:

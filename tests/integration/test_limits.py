@@ -212,6 +212,18 @@ async def test_companions_are_counted_by_what_is_done_to_them(ada: Client) -> No
     too_many(await ada.http.delete(path))
 
 
+async def test_addresses_of_others_are_not_tried_for_long(limited: HubServer, ada: Client) -> None:
+    stale = await ada.http.patch("/api/me", json={"display_name": "Ida"}, headers={"If-Match": '"other"'})
+    assert stale.status_code == 412
+    assert await used(limited, "edit", ada) == 0
+    async with new_user(limited) as user:
+        for _ in range(EDITS):
+            refused(await ada.http.patch("/api/me", json={"email": user.user["email"]}), 409)
+        too_many(await ada.http.patch("/api/me", json={"email": user.user["email"]}))
+    too_many(await ada.http.patch("/api/me", json={"display_name": "Ida"}))
+    assert (await ada.http.patch("/api/me", json={})).status_code == 200
+
+
 async def test_a_header_and_an_api_key_share_the_limits(limited: HubServer, ada: Client) -> None:
     """CVE-2026-45339: limits passed by sending the token in another header."""
     conversation = await ada.conversation()

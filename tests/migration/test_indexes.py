@@ -44,7 +44,7 @@ from hub.domain.webhooks import attempts
 from hub.domain.webhooks import queries as webhooks
 from hub.domain.webhooks.events import announce, lane_of
 from hub.domain.webhooks.schemas import ImageCompleted
-from hub.jobs import queue, store
+from hub.jobs import overview, queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
 from hub.storage.layout import Family
 from tests.migration.conftest import engine_at
@@ -69,6 +69,7 @@ EXPECTED = {
     "images_owner": "(user_id) INCLUDE (bytes, thumb_bytes)",
     "jobs_due": "(due_at) WHERE ((status)::text = 'queued'::text)",
     "jobs_ended": "(completed_at) WHERE (completed_at IS NOT NULL)",
+    "jobs_failed": "(completed_at) WHERE ((status)::text = 'failed'::text)",
     "jobs_lane_begun": "(lane, rank, user_id) WHERE ((rank > 0) AND (started_at IS NOT NULL))",
     "jobs_lane_order": "(lane, rank, sequence) WHERE ((status)::text = ANY",
     "jobs_lane_stopping": "(lane, lease_until) WHERE (((status)::text = 'cancelled'::text) AND",
@@ -509,6 +510,7 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["jobs_lane_order"],
     ),
     "ended jobs of long ago": (lambda: store.delete_ended(10, days=7), ["jobs_ended"]),
+    "jobs that failed last": (lambda: overview.last_failures(5), ["jobs_failed"]),
     "expired tokens": (lambda: accounts.delete_expired_tokens(10), ["tokens_expiry"]),
     "expired idempotency keys": (lambda: idempotency.delete_expired(10), ["idempotency_keys_expiry"]),
     "expired rate limits": (lambda: limits.delete_expired(10), ["rate_limits_expiry"]),

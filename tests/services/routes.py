@@ -105,6 +105,7 @@ ROUTES = (
     ),
     Route("listInvites", "GET", "/api/admin/invites", admin=True),
     Route("deleteInvite", "DELETE", "/api/admin/invites/{invite_id}", admin=True),
+    Route("getJobsOverview", "GET", "/api/admin/jobs", admin=True),
     Route("createWebSocketTicket", "POST", "/api/ws-tickets"),
     Route("listCompanions", "GET", "/api/companions"),
     Route(

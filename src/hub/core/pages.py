@@ -17,6 +17,8 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_MICROSECONDS = 2**53
+#: No entry of a list that is ordered by position has a greater one.
+LAST_POSITION = 2**31 - 1
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ def decode_position(cursor: str) -> int:
         position = int(_unpack(cursor))
     except ValueError:
         raise _bad_cursor() from None
-    if not 0 <= position < 2**31:
+    if not 0 <= position <= LAST_POSITION:
         raise _bad_cursor()
     return position
 

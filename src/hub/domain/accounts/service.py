@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import UNSET
 
 from hub.core.clock import utc_now
-from hub.core.etags import ANYTHING, Expected
+from hub.core.etags import ANYTHING, Expected, StaleEditError
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
@@ -171,12 +171,20 @@ class AccountService:
         return token_ids - await queries.still_good(list(token_ids))
 
     async def update(self, identity: Identity, command: UpdateMe, *, expected: Expected = ANYTHING) -> User:
-        """Change the caller's own account."""
+        """Change the caller's own account.
+
+        Raises:
+            EmailTakenError: it counts, else addresses could be tried until one is somebody's.
+            TooManyRequestsError: too many changes in this hour.
+            StaleEditError: it is not as expected.
+        """
         columns = {
             name: value
             for name, value in (("email", command.email), ("display_name", command.display_name))
             if value is not UNSET
         }
+        if columns:
+            await self._limits.take(Action.EDIT, identity.user.id)
         try:
             async with ENGINE.transaction():
                 if expected is not ANYTHING:
@@ -185,6 +193,10 @@ class AccountService:
                 if not columns:
                     return identity.user
                 return await queries.update_user(identity.user.id, **columns)
+        except StaleEditError:
+            if columns:
+                await self._limits.give_back(Action.EDIT, identity.user.id)
+            raise
         except asyncpg.UniqueViolationError:
             raise EmailTakenError("Choose another address.") from None
 

@@ -14,7 +14,7 @@ from hub.core.errors import FieldError, HubError
 from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
-from hub.core.pages import Page, TimeCursor, by_time, decode_position, encode_position
+from hub.core.pages import LAST_POSITION, Page, TimeCursor, by_time, decode_position, encode_position
 from hub.db.engine import ENGINE
 from hub.domain.chat import message_queries, queries, state
 from hub.domain.chat.errors import (
@@ -46,7 +46,6 @@ logger = get_logger(__name__)
 
 #: Seconds that a cancel waits for the worker's last words; one that is dead keeps what it had stored.
 WORKER_STOPS_WITHIN = 1.0
-_BEYOND_ALL = 2**31 - 1
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -150,12 +149,26 @@ class ChatService:
     # Messages
 
     async def messages(
-        self, conversation_id: UUID, *, user_id: UUID, limit: int, cursor: str | None
+        self,
+        conversation_id: UUID,
+        *,
+        user_id: UUID,
+        limit: int,
+        cursor: str | None = None,
+        before: int | None = None,
     ) -> Page[Message]:
-        """Return one page of a conversation's messages, the newest first."""
-        before = decode_position(cursor) if cursor is not None else _BEYOND_ALL
+        """Return one page of a conversation's messages, the newest first.
+
+        Args:
+            conversation_id: whose messages.
+            user_id: who asks.
+            limit: how many at most.
+            cursor: of the page before this one.
+            before: without a cursor, only messages with a smaller position.
+        """
+        below = decode_position(cursor) if cursor is not None else before or LAST_POSITION
         await self.get(conversation_id, user_id=user_id)
-        items = await message_queries.history(conversation_id, before=before, limit=limit + 1)
+        items = await message_queries.history(conversation_id, before=below, limit=limit + 1)
         more = len(items) > limit
         return Page(
             items=items[:limit], next_cursor=encode_position(items[limit - 1].position) if more else None

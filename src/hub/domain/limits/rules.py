@@ -61,7 +61,9 @@ def rules_of(settings: Settings) -> dict[Action, Rule]:
         Action.IMAGES: rule(images, _HOUR, f"You may ask for {images} pictures in an hour."),
         Action.CHAT: rule(messages, _MINUTE, f"You may ask for {messages} replies in a minute."),
         Action.CREATE: rule(made, _HOUR, f"You may create {made} companions in an hour."),
-        Action.EDIT: rule(edits, _HOUR, f"You may change companions {edits} times in an hour."),
+        Action.EDIT: rule(
+            edits, _HOUR, f"You may change companions and your account {edits} times in an hour."
+        ),
         Action.DELETE: rule(edits, _HOUR, f"You may delete {edits} companions in an hour."),
         Action.WIPE: rule(edits, _HOUR, f"You may wipe companions {edits} times in an hour."),
         Action.WEBHOOKS: rule(

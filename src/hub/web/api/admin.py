@@ -1,4 +1,4 @@
-"""Routes for administrators: users and invites."""
+"""Routes for administrators: users, invites, and how the jobs are doing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, Parameter, QueryParameter
 
 from hub.core.pages import Page
 from hub.core.text import NO_NUL
 from hub.domain.accounts import administration, invites
 from hub.domain.accounts.schemas import AdminUser, CreateInvite, Invite, NewInvite, UpdateUser
+from hub.jobs import overview
+from hub.jobs.overview import JobsOverview
 from hub.live.events import UserSignedOut
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.requests import HubRequest
@@ -26,9 +28,13 @@ Begins = Annotated[
     ),
 ]
 
+Failures = Annotated[
+    int, Parameter(ge=0, le=100, description="How many of the last jobs that failed are listed.")
+]
+
 
 class AdminController(Controller):
-    """Accounts of others: whether they may come in, never what they do."""
+    """Accounts of others and work under way: never what people do."""
 
     path = "/api/admin"
     tags = ("Operators",)
@@ -67,3 +73,8 @@ class AdminController(Controller):
     async def uninvite(self, invite_id: FromPath[UUID]) -> None:
         """Make an invite worthless."""
         await invites.delete(invite_id)
+
+    @get("/jobs", operation_id="getJobsOverview", summary="How are the jobs doing?")
+    async def jobs(self, failures: Failures = 20) -> JobsOverview:
+        """Count what waits, runs and ended, by kind, and list what failed last; for administrators."""
+        return await overview.overview(failures=failures)

@@ -6,9 +6,9 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Parameter
 
-from hub.core.pages import Page
+from hub.core.pages import LAST_POSITION, Page
 from hub.domain.chat.idempotency import Asking, Sending
 from hub.domain.chat.schemas import (
     AskResponse,
@@ -34,6 +34,15 @@ IdempotencyKey = Annotated[
         max_length=200,
         pattern=r"^[\x21-\x7e]+\Z",
         description="Makes sending again harmless: the same key and body give the same answer for 24 hours.",
+    ),
+]
+
+Before = Annotated[
+    int | None,
+    Parameter(
+        ge=1,
+        le=LAST_POSITION,
+        description="Only messages with a smaller position. Where there is a cursor, the cursor counts.",
     ),
 ]
 
@@ -127,12 +136,18 @@ class ConversationController(Controller):
         request: HubRequest,
         conversation_id: FromPath[UUID],
         process: ProcessDependency,
+        *,
         limit: Limit = 50,
         cursor: Cursor = None,
+        before: Before = None,
     ) -> Page[Message]:
-        """Return one page of a conversation's messages, the newest first."""
+        """Return one page of a conversation's messages, the newest first.
+
+        `before` begins it in the middle of a talk: with `limit=50`, `before=526` is what was said around
+        position 500, and `before=576` is what follows.
+        """
         return await process.chat.messages(
-            conversation_id, user_id=request.user.user.id, limit=limit, cursor=cursor
+            conversation_id, user_id=request.user.user.id, limit=limit, cursor=cursor, before=before
         )
 
     @post(

@@ -230,6 +230,11 @@ VALUES: dict[str, Any] = {
     "item_id": "msg_019f8a2c5b1e7d3a9c4f0a1b2c3d4e06",
     "sequence_number": 3,
     # how the hub is
+    "KindOfJobs.kind": "reply",
+    "queued": 2,
+    "oldest_wait_seconds": 1.5,
+    "FailedJob.kind": "reply",
+    "FailedJob.error_code": "llm_timeout",
     "version": "1.0.0",
     "checks": {
         "database": "pass",
