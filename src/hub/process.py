@@ -28,6 +28,7 @@ from hub.domain.limits.service import Limits
 from hub.domain.painting.builtin import Painter
 from hub.domain.painting.service import PaintingService
 from hub.domain.prompts.prompts import Prompts
+from hub.domain.samples.service import Samples
 from hub.domain.webhooks.sending import Sender
 from hub.domain.webhooks.service import WebhookService
 from hub.domain.webhooks.signing import Secrets
@@ -98,6 +99,7 @@ class Process:
         sender = Sender(secrets, private_hosts=settings.webhook_private_hosts)
         self.webhooks = WebhookService(secrets, sender, relay=relay, bus=bus, limits=limits)
         self.clearing = Clearing(relay=relay, bus=bus, limits=limits)
+        self.samples = Samples(images=images, clearing=self.clearing, prompts=prompts, limits=limits)
         self.search = Search()
         self.importing = Importing()
 

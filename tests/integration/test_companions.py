@@ -23,6 +23,7 @@ FIELDS = {
     "header_image",
     "created_at",
     "updated_at",
+    "sample",
 }
 DESCRIPTION = "A calm botanist who loves moss."
 

@@ -22,11 +22,14 @@ async def test_below_the_floor_pictures_are_refused_and_health_warns(tmp_path: P
     try:
         companion = await new_companion(client)
         refused = await send_header(client, companion, picture(1))
+        samples = await client.http.post("/api/companions/samples")
         health = await client.http.get("/api/health")
     finally:
         await client.close()
         server.close()
     assert (refused.status_code, refused.json()["type"]) == (507, "/problems/no-room")
+    assert samples.status_code == 201
+    assert [each["header_image"] for each in samples.json()["items"]] == [None, None]
     assert (health.status_code, health.json()["status"]) == (200, "warn")
     assert health.json()["checks"]["storage"] == "warn"
     assert not list(layout.temporary_folder(Path(server.settings["HUB_DATA_DIR"])).iterdir())

@@ -52,6 +52,7 @@ from tests.services.world import query
 
 EXPECTED = {
     "companions_owner": "(user_id, created_at DESC, id DESC)",
+    "companions_sample": "(user_id, sample) WHERE (sample IS NOT NULL)",
     "completions_companion": "(companion_id)",
     "completions_owner": "(user_id)",
     "conversations_companion": "(companion_id, created_at DESC, id DESC)",

@@ -121,6 +121,8 @@ ROUTES = (
             "greeting": "Hello!",
         },
     ),
+    Route("addSamples", "POST", "/api/companions/samples", {"language": "de"}, optional=True),
+    Route("deleteSamples", "DELETE", "/api/companions/samples"),
     Route("getCompanion", "GET", "/api/companions/{companion_id}"),
     Route(
         "updateCompanion",

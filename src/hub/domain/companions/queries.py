@@ -26,7 +26,7 @@ from hub.domain.images.schemas import Image
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.schemas import Scene
 
-_NOT_SHOWN = {"user_id", *Scene.__struct_fields__}
+_NOT_SHOWN = {"user_id", "sample", *Scene.__struct_fields__}
 
 
 async def _companions(rows: list[dict[str, Any]]) -> list[Companion]:
@@ -40,11 +40,12 @@ async def _companions(rows: list[dict[str, Any]]) -> list[Companion]:
 
 def _companion(row: dict[str, Any], headers: Mapping[UUID, Image], scene: Scene) -> Companion:
     own = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
-    return Companion(**own, scene=scene, header_image=headers.get(row["id"]))
+    is_sample = row["sample"] is not None
+    return Companion(**own, scene=scene, header_image=headers.get(row["id"]), sample=is_sample)
 
 
-async def insert(companion: Companion, *, user_id: UUID) -> None:
-    """Store a new companion."""
+async def insert(companion: Companion, *, user_id: UUID, sample: str | None = None) -> None:
+    """Store a new companion; ``sample`` is its key if the hub brings it along."""
     scene = companion.scene
     await CompanionRow.insert(
         CompanionRow(
@@ -62,6 +63,7 @@ async def insert(companion: Companion, *, user_id: UUID) -> None:
             expression=scene.expression,
             created_at=companion.created_at,
             updated_at=companion.updated_at,
+            sample=sample,
         )
     )
 
@@ -86,9 +88,23 @@ async def page(*, user_id: UUID, limit: int, after: TimeCursor | None) -> list[C
     )
 
 
+async def samples(*, user_id: UUID) -> list[Companion]:
+    """Return the owner's samples, the newest first."""
+    query = _owned(user_id).where(CompanionRow.sample.is_not_null())
+    return await _companions(await query.order_by(CompanionRow.created_at, CompanionRow.id, ascending=False))
+
+
+async def make_own(companion_id: UUID) -> None:
+    """Make a sample the owner's, since they put work into it; one that is none stays as it is."""
+    async with ENGINE.connection() as connection:
+        await connection.execute(
+            "UPDATE companions SET sample = NULL WHERE id = $1 AND sample IS NOT NULL", companion_id
+        )
+
+
 async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) -> Companion | None:
-    """Change columns of the owner's companion and return it, or None."""
-    columns: dict[Column | str, Any] = dict[Any, Any](changes) | {"updated_at": utc_now()}
+    """Change columns of the owner's companion, which is theirs from then on; return it, or None."""
+    columns: dict[Column | str, Any] = dict[Any, Any](changes) | {"updated_at": utc_now(), "sample": None}
     await CompanionRow.update(columns).where(
         (CompanionRow.id == companion_id) & (CompanionRow.user_id == user_id)
     )

@@ -25,7 +25,10 @@ DEFAULT_EXPRESSION = "neutral"
 
 
 class Companion(Struct, frozen=True, kw_only=True):
-    """A companion and the scene it is in."""
+    """A companion and the scene it is in.
+
+    ``sample``: the hub brought it along, and its owner has not changed it.
+    """
 
     id: UUID
     name: str
@@ -38,6 +41,7 @@ class Companion(Struct, frozen=True, kw_only=True):
     header_image: Image | None
     created_at: datetime
     updated_at: datetime
+    sample: bool = False
 
 
 class CreateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,10 @@ from hub.domain.accounts.tables import User
 
 
 class Companion(Table, db=ENGINE, tablename="companions"):
-    """A companion that a user made; ``outfit`` to ``expression`` are the scene as it stands."""
+    """A companion that a user made; ``outfit`` to ``expression`` are the scene as it stands.
+
+    ``sample`` is the key of the sample that the hub brought along, while its owner has not made it theirs.
+    """
 
     id = UUID(primary_key=True, default=None)
     user_id = ForeignKey(User, null=False, on_delete=OnDelete.cascade)
@@ -25,3 +28,4 @@ class Companion(Table, db=ENGINE, tablename="companions"):
     expression = Text()
     created_at = Timestamptz()
     updated_at = Timestamptz()
+    sample = Varchar(length=40, null=True, default=None)

@@ -19,6 +19,7 @@ from hub.core.pages import Page, TimeCursor, by_time
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.companions.errors import CompanionNotFoundError
+from hub.domain.companions.queries import make_own
 from hub.domain.images import queries
 from hub.domain.images.errors import (
     FilesTakenError,
@@ -144,7 +145,7 @@ class ImageService:
         started = time.perf_counter()
         new = NewImage(companion_id=companion_id, user_id=user_id, original_bytes=original_bytes)
         async with self.prepared(source, kind="header") as prepared:
-            image = await self.store(prepared, new)
+            image = await self.store(prepared, new, within=lambda _: make_own(companion_id))
         logger.info(
             "image stored",
             image_id=str(image.id),

@@ -51,7 +51,10 @@ class ConvertOrder(Struct, frozen=True, kw_only=True, tag="convert"):
 
 
 class PaintOrder(Struct, frozen=True, kw_only=True, tag="paint"):
-    """Paint a card and write it as PNG; ``seed``, ``title`` and ``captions`` decide on what is seen."""
+    """Paint a card and write it as PNG; ``seed``, ``title`` and ``captions`` decide on what is seen.
+
+    A ``portrait`` has neither words nor band: who is painted, and where.
+    """
 
     target: bytes
     seed: int
@@ -59,6 +62,7 @@ class PaintOrder(Struct, frozen=True, kw_only=True, tag="paint"):
     height: int
     title: str
     captions: tuple[str, ...]
+    portrait: bool = False
 
 
 Order = EncodeOrder | ConvertOrder | PaintOrder

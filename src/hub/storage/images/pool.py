@@ -112,7 +112,15 @@ class ImageProcesses:
         await self._carry_out(order, Converted)
 
     async def paint(
-        self, target: Path, *, seed: int, width: int, height: int, title: str, captions: Sequence[str]
+        self,
+        target: Path,
+        *,
+        seed: int,
+        width: int,
+        height: int,
+        title: str,
+        captions: Sequence[str],
+        portrait: bool = False,
     ) -> None:
         """Paint a card of a companion and write it to ``target``, an existing file, as PNG.
 
@@ -123,6 +131,7 @@ class ImageProcesses:
             height: likewise.
             title: the companion's name, of whatever characters.
             captions: what the card says of the scene; their words also choose what is painted.
+            portrait: leaves out the words and the band that calls it a placeholder.
 
         Raises:
             ValueError: the size is beyond what is painted.
@@ -138,6 +147,7 @@ class ImageProcesses:
             height=height,
             title=_sendable(title),
             captions=tuple(_sendable(each) for each in captions[:_MOST_CAPTIONS]),
+            portrait=portrait,
         )
         await self._carry_out(order, Painted)
 

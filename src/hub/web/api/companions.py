@@ -12,9 +12,12 @@ from hub.core.pages import Page
 from hub.domain.chat.clearing import Wiped
 from hub.domain.companions import service as companions
 from hub.domain.companions.schemas import Companion, CreateCompanion, UpdateCompanion
+from hub.domain.samples.schemas import AddSamples
 from hub.web.api.dependencies import Cursor, Limit, ProcessDependency
 from hub.web.etags import IfMatch, expected
 from hub.web.requests import HubRequest
+
+_IN_ENGLISH = AddSamples()
 
 
 class CompanionController(Controller):
@@ -35,6 +38,29 @@ class CompanionController(Controller):
     async def page(self, request: HubRequest, limit: Limit = 50, cursor: Cursor = None) -> Page[Companion]:
         """Return one page of the caller's companions, the newest first."""
         return await companions.page(user_id=request.user.user.id, limit=limit, cursor=cursor)
+
+    @post(
+        "/samples",
+        operation_id="addSamples",
+        summary="Add the sample companions",
+        opt={"scopes": ("write",), "body_is_optional": True},
+    )
+    async def add_samples(
+        self, request: HubRequest, process: ProcessDependency, data: JSONBody[AddSamples] = _IN_ENGLISH
+    ) -> Page[Companion]:
+        """Add the samples that the caller lacks, each with a talk; return all that they have then."""
+        items = await process.samples.add(request.user.user.id, language=data.language)
+        return Page(items=items, next_cursor=None)
+
+    @delete(
+        "/samples",
+        operation_id="deleteSamples",
+        summary="Delete the sample companions",
+        opt={"scopes": ("write",)},
+    )
+    async def remove_samples(self, request: HubRequest, process: ProcessDependency) -> None:
+        """Remove the caller's samples with all talks and pictures; one that was changed is none and stays."""
+        await process.samples.remove(request.user.user.id)
 
     @get(
         "/{companion_id:uuid}",

@@ -93,6 +93,14 @@ def card(*, seed: int, width: int, height: int, title: str, captions: tuple[str,
     return sheet.text()
 
 
+def portrait(*, seed: int, width: int, height: int, title: str, captions: tuple[str, ...]) -> str:
+    """Return a picture of somebody as SVG, without words and band: for those whom the hub brings along."""
+    sheet = Sheet(width, height)
+    chance = Chance(seed, title, *captions)
+    _picture(sheet, title, mood_of(captions, chance), chance, seen=height, beside=False)
+    return sheet.text()
+
+
 def _picture(sheet: Sheet, title: str, mood: Mood, chance: Chance, *, seen: float, beside: bool) -> None:
     light, from_left = light_of(mood.time, chance), chance.happens(0.5)
     view = View(width=sheet.width, seen=seen, height=sheet.height, light=light, from_left=from_left)

@@ -10,7 +10,7 @@ import pyvips
 
 from hub.storage.codec.contracts import PaintOrder
 from hub.storage.codec.errors import UnreadableImageError
-from hub.storage.codec.painter.card import card
+from hub.storage.codec.painter.card import card, portrait
 from hub.storage.codec.pictures import allow_only, as_bytes, overwrite
 
 _LOADER: Final = "VipsForeignLoadSvgBuffer"  # from memory; never from a file
@@ -24,7 +24,8 @@ def paint(order: PaintOrder) -> None:
         UnreadableImageError: this libvips cannot paint it.
         OSError: it cannot be written.
     """
-    svg = card(
+    draw = portrait if order.portrait else card
+    svg = draw(
         seed=order.seed, width=order.width, height=order.height, title=order.title, captions=order.captions
     )
     try:
