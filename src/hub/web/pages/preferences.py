@@ -9,7 +9,7 @@ from litestar.datastructures import Cookie
 
 from hub.core.settings import Settings
 from hub.web.origins import came_by_https
-from hub.web.pages.words import DEFAULT, LANGUAGES
+from hub.web.pages.words import DEFAULT, LANGUAGES, Language
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Theme = Literal["auto", "light", "dark"]
@@ -20,15 +20,11 @@ THEME_COOKIE = "hub_theme"
 _YEAR = 365 * 24 * 60 * 60
 
 
-def language_of(connection: Connection) -> str:
+def language_of(connection: Connection) -> Language:
     """Return the language that somebody chose, else the first of their browser's that there is."""
     chosen = connection.cookies.get(LANGUAGE_COOKIE, "")
-    if chosen in LANGUAGES:
-        return chosen
-    for wanted in _by_weight(connection.headers.get("accept-language", "")[:200]):
-        if wanted in LANGUAGES:
-            return wanted
-    return DEFAULT
+    wanted = [chosen, *_by_weight(connection.headers.get("accept-language", "")[:200])]
+    return next((language for tag in wanted for language in LANGUAGES if language == tag), DEFAULT)
 
 
 def theme_of(connection: Connection) -> Theme:

@@ -20,7 +20,7 @@ import hub
 from hub.domain.accounts.schemas import Identity
 from hub.web.pages.assets import assets
 from hub.web.pages.preferences import THEMES, language_of, theme_of
-from hub.web.pages.words import LANGUAGES, Words, words_in
+from hub.web.pages.words import LANGUAGES, Language, Words, words_in
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -87,7 +87,7 @@ def _notice_cookie(value: str, seconds: int) -> Cookie:
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _environment(language: Language) -> Environment:
     words = words_in(language)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),

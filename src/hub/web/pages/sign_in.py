@@ -56,6 +56,7 @@ async def set_up(request: HubRequest, process: ProcessDependency) -> Response[st
         sign_in = await process.accounts.create_admin(command, setup_token=fields.get("token", ""))
     except (FormError, HubError) as error:
         return _again(request, "setup.html", fields, error, words)
+    await process.samples.welcome(sign_in.user.id, language=words.language)
     notice = words.gettext("%(name)s is the administrator now. Welcome!", name=sign_in.user.username)
     return _signed_in(request, process, sign_in, HOME, notice=notice)
 

@@ -6,6 +6,7 @@ import io
 import json
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
@@ -14,9 +15,11 @@ from babel.support import Translations
 
 FOLDER = Path(__file__).parent / "locales"
 
+Language = Literal["en", "de"]
+
 #: The languages of the page by their code, as each calls itself.
-LANGUAGES = {"en": "English", "de": "Deutsch"}
-DEFAULT = "en"
+LANGUAGES: dict[Language, str] = {"en": "English", "de": "Deutsch"}
+DEFAULT: Language = "en"
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
@@ -27,7 +30,7 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
 class Words:
     """One language's catalogue, for templates and Python (``translations``) and for scripts."""
 
-    def __init__(self, language: str, catalog: Catalog) -> None:
+    def __init__(self, language: Language, catalog: Catalog) -> None:
         self.language = language
         self._catalog = catalog
         compiled = io.BytesIO()
@@ -64,7 +67,7 @@ def _key(message: Message) -> str:
 
 
 @cache
-def words_in(language: str) -> Words:
+def words_in(language: Language) -> Words:
     """Return the words of one of :data:`LANGUAGES`."""
     file = FOLDER / f"{language}.po"
     if not file.exists():  # the sentences in the code are the English ones
