@@ -43,7 +43,7 @@ async def test_it_works_once(web: HubServer, empty_database: str) -> None:
         page = await browser.get(link)
         assert page.status_code == 200
         assert 'method="post" action="/setup"' in page.text
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert "no-store" in page.headers["cache-control"]
         bad = await browser.post("/setup", data=form(link, password="short"))
         assert bad.status_code == 400, "a mistake does not use the link up"

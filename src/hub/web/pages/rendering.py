@@ -33,9 +33,9 @@ HEADERS = {
     " img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; manifest-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'; trusted-types lit-html",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers would not say from which page a form comes, and it would be refused.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
 }
