@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents format lock FORCE
+.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents words format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ fuzz: .venv/installed-dev ## Call every operation in 200 odd ways and more: make
 documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and docs/clients.md anew
 	@$(PY) -m hub.web.documents
 	@exec $(PY) tools/fill_examples.py docs/clients.md
+
+words: .venv/installed-dev ## Collect what the page says, for its translation into other languages
+	@exec $(PY) tools/words.py
 
 format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff check --fix .

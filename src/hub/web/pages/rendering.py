@@ -97,6 +97,7 @@ def _environment(language: Language) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True  # lines may be broken within {% trans %}
     environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
         words.translations.gettext, words.translations.ngettext, newstyle=True
     )
