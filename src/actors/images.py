@@ -12,6 +12,7 @@ from actors.attempts import Attempts, Stop, TaskAttempt, insist
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
+from hub.domain.chat import message_changes
 from hub.domain.images.schemas import Image, Recipe
 from hub.domain.images.service import NewImage, Prepared
 from hub.domain.painting import queries
@@ -190,10 +191,12 @@ class ImageAttempt(TaskAttempt):
         return await self._process.images.store(prepared, new, within=self._end)
 
     async def _end(self, image: Image) -> None:
-        """End the job in the transaction that stores the picture."""
-        if not await queries.finish(self.claim, image.id, response_id=self._request.response_id):
-            raise JobLostError
+        """End the job in the transaction that stores the picture, and let it go with its message."""
         request = self._request
+        if not await queries.finish(self.claim, image.id):
+            raise JobLostError
+        if request.conversation_id is not None and request.response_id is not None:
+            await message_changes.set_image(request.conversation_id, request.response_id, image.id)
         done = ImageCompleted(
             id=image.id,
             companion_id=request.companion_id,

@@ -29,6 +29,7 @@ from tests.services.picture_files import Store, gallery
 from tests.services.waiting import eventually
 
 KEY = "canaryuser:canarykey"
+UPDATED = "companion_hub.item.updated"
 #: The key as it is sent.
 WIRED = b64encode(KEY.encode()).decode()
 
@@ -109,6 +110,8 @@ async def test_a_picture_is_told_of_step_by_step(
     assert shares == sorted(shares)
     kinds = [frame["type"] for frame in socket.frames]
     assert kinds.index("response.completed") < kinds.index(IN_PROGRESS) < kinds.index(COMPLETED)
+    [updated] = socket.seen(UPDATED)
+    assert (updated["item"]["response_id"], updated["item"]["image"]) == (response_id, image)
     assert (await user.response(response_id))["image_job_id"] == first["job_id"]
     assert (await text_stays(user, talk))["image"] == image
     done = await user.job(first["job_id"])
@@ -147,6 +150,32 @@ async def test_who_comes_later_is_told_where_it_stands(user: Client, server: Pro
     assert (await text_stays(user, talk))["image"] is None
     job = await user.job(joined["job_id"])
     assert (job["status"], job["result"], job["error"]) == ("completed", None, None)
+
+
+async def test_a_picture_that_was_done_meanwhile_is_told_on_coming_back(
+    user: Client, server: PromptedA1111
+) -> None:
+    await held(server)
+    talk = await talk_about(user, "meanwhile")
+    async with user.socket() as socket:
+        await say_for_image(socket, talk)
+        seen = socket.seen("conversation.subscribed")[0]["revision"]
+        call = await image_call(socket, progress=0.0, position=None)
+    server.finish()
+    image = (await user.done(call["job_id"]))["result"]
+    async with user.socket() as back:
+        subscribed = await back.subscribe(talk, after=2, revision=seen)
+        updated = await back.expect(UPDATED)
+        assert (updated["item"]["response_id"], updated["item"]["image"]) == (call["response_id"], image)
+        assert updated["revision"] > subscribed["revision"] == seen
+        await back.say(talk, "Thank you", response=None)
+        await back.expect("conversation.item.added")
+        assert len(back.seen(UPDATED)) == 1
+    async with user.socket() as again:
+        await again.subscribe(talk, after=3, revision=updated["revision"])
+        await again.say(talk, "Good night", response=None)
+        await again.expect("conversation.item.added")
+        assert again.seen(UPDATED) == []
 
 
 async def cancel(client: Client, job_id: str) -> dict[str, Any]:

@@ -463,8 +463,10 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         ["image_requests_pkey"],
     ),
     "a picture that goes with a message": (
-        lambda: painting.finish(claim_of("paint31.19"), made("image7.1"), response_id=made("response7.1")),
-        ["messages_response_id_key", "message_alternatives_response"],
+        lambda: in_transaction(
+            lambda: message_changes.set_image(CONVERSATION, made("response7.1"), made("image7.1"))
+        ),
+        ["conversations_pkey", "messages_response_id_key", "message_alternatives_response"],
     ),
     "one more of what is counted": (
         lambda: limits.take("send", "7", limit=3, window=timedelta(hours=1)),

@@ -185,14 +185,14 @@ async def complete(claim: Claim, *, result: Mapping[str, int | str] | None = Non
     return await _end(claim, JobStatus.COMPLETED, None, None, result)
 
 
-def completion(*, result: str = "NULL") -> str:
-    """Return the part of a larger statement that ends a job well, as :func:`complete` does.
+def completion() -> str:
+    """Return the part of a larger statement that ends a job well, as :func:`complete` does without a result.
 
     Its row, ``ended_job``, is missing when the job is no longer the caller's: the rest must depend on it.
-    Parameters $1 and $2 are the job's id and attempt, ``result`` is SQL.
+    Parameters $1 and $2 are the job's id and attempt.
     """
     return (
-        f"UPDATE jobs SET status = 'completed', completed_at = now(), result = {result}, lease_until = NULL,"  # noqa: S608 - the caller's constant
+        "UPDATE jobs SET status = 'completed', completed_at = now(), result = NULL, lease_until = NULL,"
         " progress = 1 WHERE id = $1 AND attempt = $2 AND status = 'in_progress' RETURNING id AS ended_job"
     )
 

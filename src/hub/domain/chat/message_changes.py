@@ -128,6 +128,28 @@ async def rewrite(rewritten: Rewritten, *, revision: int) -> bool:
     return bool(status == "INSERT 0 1")
 
 
+_SET_IMAGE = """
+WITH conversation AS (
+    UPDATE conversations SET revision = revision + 1, updated_at = now()
+    WHERE id = $1 AND EXISTS (SELECT FROM messages WHERE response_id = $2) RETURNING revision
+), message AS (
+    UPDATE messages SET image_id = $3, revision = conversation.revision FROM conversation
+    WHERE response_id = $2
+)
+UPDATE message_alternatives SET image_id = $3 WHERE response_id = $2
+"""
+
+
+async def set_image(conversation_id: UUID, response_id: UUID, image_id: UUID) -> None:
+    """Let a picture go with the text that a response became, whether its message shows that just now or not.
+
+    The conversation is locked by a statement of its own: what was changed before is seen by the next one.
+    """
+    async with ENGINE.connection() as connection:
+        await connection.execute("SELECT FROM conversations WHERE id = $1 FOR NO KEY UPDATE", conversation_id)
+        await connection.execute(_SET_IMAGE, conversation_id, response_id, image_id)
+
+
 # Alternatives
 
 _ALTERNATIVES = """

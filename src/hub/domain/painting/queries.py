@@ -180,24 +180,9 @@ async def keep_ticket(claim: Claim, ticket: str) -> bool:
     return bool(status == "UPDATE 1")
 
 
-_FINISH = f"""
-WITH job AS ({store.completion(result="$3::jsonb")}),
-message AS (UPDATE messages SET image_id = $4 FROM job WHERE response_id = $5),
-alternative AS (UPDATE message_alternatives SET image_id = $4 FROM job WHERE response_id = $5)
-SELECT ended_job FROM job
-"""  # noqa: S608 - a constant
-
-
-async def finish(claim: Claim, image_id: UUID, *, response_id: UUID | None) -> bool:
-    """End the job with its picture, which goes with the message that the response became, if it has one.
-
-    Returns:
-        False when the job is no longer the caller's.
-    """
-    result = msgspec.json.encode({"image_id": image_id}).decode()
-    async with ENGINE.connection() as connection:
-        ended = await connection.fetchval(_FINISH, claim.job_id, claim.attempt, result, image_id, response_id)
-    return ended is not None
+async def finish(claim: Claim, image_id: UUID) -> bool:
+    """End the job with its picture; False when it is no longer the caller's."""
+    return await store.complete(claim, result={"image_id": str(image_id)})
 
 
 async def who_watches(job_id: UUID, *, lane: str) -> list[tuple[UUID, UUID]]:
