@@ -51,6 +51,9 @@ async def test_it_works_once(web: HubServer, empty_database: str) -> None:
         assert (made.status_code, made.headers["location"]) == (303, "/companions")
         assert "the_boss%20is%20the%20administrator" in made.headers["set-cookie"]
         assert (await browser.get("/api/me")).json()["role"] == "admin", "the browser is signed in"
+        companions = (await browser.get("/api/companions")).json()["items"]
+        assert [each["sample"] for each in companions] == [True, True]
+        assert all(each["header_image"] for each in companions)
         second = await browser.post("/setup", data=form(link, username="other", email="o@example.org"))
         assert second.status_code == 400
         assert "set-up link" in second.text.lower()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
 
 import msgspec
 import pytest
 
 from hub.domain.companions.schemas import CreateCompanion
-from hub.domain.samples.contents import samples_in
+from hub.domain.samples.contents import LANGUAGES, samples_in
 from hub.domain.samples.schemas import Language, Sample
 from hub.storage.codec.painter.card import card, portrait
 from hub.storage.codec.painter.chance import Chance
 from hub.storage.codec.painter.words import mood_of
 
 DRAW = (portrait, card)
-LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 def shape(sample: Sample) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from hub.domain.prompts.prompts import Prompts
 from hub.domain.samples import queries
 from hub.domain.samples.contents import samples_in
 from hub.domain.samples.pictures import Pictures
-from hub.domain.samples.schemas import Language, Sample, Standing
+from hub.domain.samples.schemas import Sample, Standing
 
 logger = get_logger(__name__)
 
@@ -41,7 +40,7 @@ class Samples:
         self._limits = limits
         self._pictures = Pictures(images, prompts)
 
-    async def add(self, user_id: UUID, *, language: Language = "en") -> list[Companion]:
+    async def add(self, user_id: UUID, *, language: str = "en") -> list[Companion]:
         """Add those samples that the user does not have, and have missing pictures painted.
 
         Returns:
@@ -56,7 +55,7 @@ class Samples:
         await self._paint(user_id, language)
         return await companions.samples(user_id=user_id)
 
-    async def welcome(self, user_id: UUID, *, language: Language = "en") -> None:
+    async def welcome(self, user_id: UUID, *, language: str = "en") -> None:
         """Do the same for somebody who has just come, uncounted; whatever fails is only logged."""
         try:
             async with ENGINE.transaction():
@@ -72,14 +71,16 @@ class Samples:
             TooManyRequestsError: too many companions were deleted in this hour.
         """
         for companion_id in (await queries.keys_of(user_id)).values():
-            with suppress(CompanionNotFoundError, StaleEditError):  # gone, or made their own, meanwhile
+            try:
                 await self._clearing.delete_companion(companion_id, user_id=user_id, expected=_A_SAMPLE)
+            except (CompanionNotFoundError, StaleEditError):
+                logger.debug("sample is gone, or the user's own, by now", companion_id=str(companion_id))
 
     async def standing(self, user_id: UUID) -> Standing:
         """Return what would go if the user's samples were removed."""
         return await queries.standing(user_id)
 
-    async def _insert(self, user_id: UUID, language: Language) -> None:
+    async def _insert(self, user_id: UUID, language: str) -> None:
         await accounts.lock_user(user_id)  # of two calls at once the second finds what the first has added
         self._images.processes.warm()
         known = await queries.keys_of(user_id)
@@ -89,7 +90,7 @@ class Samples:
                 await _insert(sample, user_id=user_id, now=now - timedelta(milliseconds=place))
                 logger.info("sample added", sample=sample.key)
 
-    async def _paint(self, user_id: UUID, language: Language) -> None:
+    async def _paint(self, user_id: UUID, language: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._pictures.paint(samples_in(language), user_id=user_id)
