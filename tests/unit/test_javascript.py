@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 
@@ -15,6 +16,12 @@ def test_the_tests_in_javascript() -> None:
     command = [program("node"), "--test", "--test-reporter=spec", *map(str, files)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_scripts_together_are_small() -> None:
+    folder = PROJECT / "src" / "hub" / "web" / "pages" / "static"
+    sizes = {file: len(gzip.compress(file.read_bytes(), 9)) for file in folder.rglob("*.js")}
+    assert sum(sizes.values()) <= 60_000, sizes
 
 
 def test_the_lock_is_of_the_package_and_names_no_address() -> None:

@@ -52,6 +52,7 @@ export const session = new EventTarget();
  */
 export function requester({ fetch = (...values) => globalThis.fetch(...values), events = session } = {}) {
   return async (method, path, body, { headers = {}, signal } = {}) => {
+    /** @type {Record<string, string>} */
     const json = body === undefined ? {} : { "Content-Type": "application/json" };
     /** @type {RequestInit} */
     const init = { method, headers: { Accept: "application/json", ...json, ...headers }, cache: "no-cache" };
