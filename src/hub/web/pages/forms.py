@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
+from litestar import Response
 
 from hub.core.errors import HubError, InvalidRequestError
 from hub.web.pages.problems import explain, say
+from hub.web.pages.rendering import page, words_of
 from hub.web.pages.words import Words
 from hub.web.requests import HubRequest, UnsupportedMediaTypeError, every_error
 
@@ -87,3 +90,25 @@ def refused(error: HubError, words: Words) -> dict[str, str]:
             part.pointer.removeprefix("/"): say(error.code, words) or part.detail for part in error.errors
         }
     return {_ABOUT.get(error.code, ""): explain(error, words)}
+
+
+def show_again(
+    request: HubRequest,
+    template: str,
+    fields: Mapping[str, str],
+    error: FormError | HubError,
+    **more: object,
+) -> Response[str]:
+    """Show a form once more, with what is wrong; passwords are typed again.
+
+    Templates get ``values`` (what was typed), ``problems``, and ``more``.
+    """
+    problems = error.problems if isinstance(error, FormError) else refused(error, words_of(request))
+    status: int = HTTPStatus.BAD_REQUEST
+    if isinstance(error, HubError) and error.status >= HTTPStatus.TOO_MANY_REQUESTS:
+        status = error.status
+    values = {name: value for name, value in fields.items() if not name.endswith("password")}
+    shown = page(request, template, status=status, **{"values": values, "problems": problems, **more})
+    if isinstance(error, HubError) and error.retry_after is not None:
+        shown.headers["Retry-After"] = str(error.retry_after)
+    return shown

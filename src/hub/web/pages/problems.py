@@ -40,6 +40,15 @@ _SENTENCES = {
     "companion_not_found": N_("There is no such companion. It may have been deleted."),
     "conversation_not_found": N_("There is no such conversation. It may have been deleted."),
     "image_not_found": N_("There is no such picture. It may have been deleted."),
+    "token_not_found": N_("There is no such token. It may have been deleted or have expired."),
+    "sign_in_not_found": N_("There is no such device. It may be signed out already."),
+    "webhook_not_found": N_("There is no such webhook. It may have been deleted."),
+    "user_not_found": N_("There is no such user. The account may have been deleted."),
+    "invite_not_found": N_("There is no such invite. It may have been used or have expired."),
+    "last_administrator": N_(
+        "This is the last administrator. Make somebody else one first, or nobody can look after the server."
+    ),
+    "too_many_tokens": N_("You have as many tokens as one may have. Delete one that you do not need."),
     "not_found": N_("There is nothing at this address."),
     "not_allowed": N_("Only administrators may see this."),
     "origin_not_allowed": N_("This came from another web page, so it was not done."),

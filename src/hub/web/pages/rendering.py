@@ -20,6 +20,7 @@ import hub
 from hub.domain.accounts.schemas import Identity
 from hub.web.pages.assets import assets
 from hub.web.pages.preferences import THEMES, language_of, theme_of
+from hub.web.pages.quantities import share, size, span
 from hub.web.pages.words import LANGUAGES, Language, Words, words_in
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -51,7 +52,8 @@ def page(request: Connection, template: str, *, status: int = 200, **values: Any
 
     Templates have, beside ``values``: ``me`` (the user, or None), ``section`` (None unless given), ``_``,
     ``gettext`` and ``ngettext``, ``language``, ``languages``, ``theme``, ``themes``, ``path``, ``notice``,
-    ``version``, ``asset(name)``, ``modules(entry)`` and the filter ``when`` for times.
+    ``version``, ``asset(name)``, ``modules(entry)`` and the filters ``when`` for times, ``size`` for bytes,
+    ``share`` for parts of one and ``span`` for seconds.
     """
     language = language_of(request)
     identity = request.scope.get("user")
@@ -109,7 +111,12 @@ def _environment(language: Language) -> Environment:
         "themes": THEMES,
         "version": hub.__version__,
     }
-    environment.filters["when"] = lambda moment: _when(moment, language)
+    environment.filters |= {
+        "when": lambda moment: _when(moment, language),
+        "size": lambda count: size(count, language),
+        "share": lambda part: share(part, language),
+        "span": lambda seconds: span(seconds, language),
+    }
     return environment
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from litestar import Router
 
+from hub.web.pages.admin import ADMIN_HANDLERS
 from hub.web.pages.problems import EXCEPTION_HANDLERS
-from hub.web.pages.settings import save_preferences
+from hub.web.pages.settings import SETTINGS_HANDLERS
 from hub.web.pages.sign_in import SIGN_IN_HANDLERS
+from hub.web.pages.tokens import TOKEN_HANDLERS
+from hub.web.pages.users import USER_HANDLERS
+from hub.web.pages.webhooks import WEBHOOK_HANDLERS
 
 pages_router = Router(
     "/",
-    route_handlers=[*SIGN_IN_HANDLERS, save_preferences],
+    route_handlers=[
+        *SIGN_IN_HANDLERS,
+        *SETTINGS_HANDLERS,
+        *TOKEN_HANDLERS,
+        *WEBHOOK_HANDLERS,
+        *ADMIN_HANDLERS,
+        *USER_HANDLERS,
+    ],
     exception_handlers=EXCEPTION_HANDLERS,
     include_in_schema=False,
 )

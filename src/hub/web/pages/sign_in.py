@@ -19,7 +19,7 @@ from hub.web.api.dependencies import ClientsDependency, ProcessDependency
 from hub.web.auth import identify
 from hub.web.cookies import forgotten, session_cookie
 from hub.web.origins import require_own_page
-from hub.web.pages.forms import FormError, fill, read_form, refused
+from hub.web.pages.forms import FormError, fill, read_form, show_again
 from hub.web.pages.rendering import page, redirect, words_of
 from hub.web.pages.words import Words
 from hub.web.requests import HubRequest
@@ -55,7 +55,7 @@ async def set_up(request: HubRequest, process: ProcessDependency) -> Response[st
         command = fill(Register, fields, words=words, hints=_hints(words))
         sign_in = await process.accounts.create_admin(command, setup_token=fields.get("token", ""))
     except (FormError, HubError) as error:
-        return _again(request, "setup.html", fields, error, words)
+        return show_again(request, "setup.html", fields, error)
     await process.samples.welcome(sign_in.user.id, language=words.language)
     notice = words.gettext("%(name)s is the administrator now. Welcome!", name=sign_in.user.username)
     return _signed_in(request, process, sign_in, HOME, notice=notice)
@@ -89,7 +89,7 @@ async def log_in(
         sign_in = await process.accounts.log_in(command, address=clients.address_of(request.scope))
     except (FormError, HubError) as error:
         registration = process.settings.registration
-        return _again(request, "login.html", fields, error, words, registration=registration)
+        return show_again(request, "login.html", fields, error, registration=registration)
     return _signed_in(request, process, sign_in, own_path(fields.get("next", "")))
 
 
@@ -115,7 +115,7 @@ async def register(
         sign_in = await process.accounts.register(command, address=clients.address_of(request.scope))
     except (FormError, HubError) as error:
         registration = process.settings.registration
-        return _again(request, "register.html", fields, error, words, registration=registration)
+        return show_again(request, "register.html", fields, error, registration=registration)
     notice = words.gettext("Welcome, %(name)s!", name=sign_in.user.display_name)
     return _signed_in(request, process, sign_in, HOME, notice=notice)
 
@@ -133,24 +133,6 @@ def _signed_in(
     request: HubRequest, process: Process, sign_in: SignIn, path: str, *, notice: str = ""
 ) -> Redirect:
     return redirect(path, notice=notice, cookies=[session_cookie(sign_in, request, process.settings)])
-
-
-def _again(
-    request: HubRequest,
-    template: str,
-    fields: dict[str, str],
-    error: FormError | HubError,
-    words: Words,
-    **more: object,
-) -> Response[str]:
-    """Show a form once more, with what is wrong; passwords are typed again."""
-    problems = error.problems if isinstance(error, FormError) else refused(error, words)
-    status = 400 if isinstance(error, FormError) or error.status < 429 else error.status  # noqa: PLR2004
-    values = {name: value for name, value in fields.items() if name != "password"}
-    shown = page(request, template, status=status, values=values, problems=problems, **more)
-    if isinstance(error, HubError) and error.retry_after is not None:
-        shown.headers["Retry-After"] = str(error.retry_after)
-    return shown
 
 
 def _hints(words: Words) -> dict[str, str]:
