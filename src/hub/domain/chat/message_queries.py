@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from asyncpg import Record
+from msgspec import Struct
 
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Message
@@ -76,3 +77,25 @@ async def messages_by_id(message_ids: Collection[UUID]) -> dict[UUID, Message]:
             list(message_ids),
         )
     return {message.id: message for message in await messages_of(rows)}
+
+
+class Spot(Struct, frozen=True):
+    """Where a message stands."""
+
+    conversation_id: UUID
+    position: int
+
+
+_SPOT = """
+(SELECT conversation_id, position FROM messages WHERE image_id = $1)
+UNION ALL (SELECT conversation_id, position FROM message_alternatives
+    JOIN messages ON messages.id = message_id WHERE message_alternatives.image_id = $1)
+LIMIT 1
+"""
+
+
+async def spot_of_picture(image_id: UUID) -> Spot | None:
+    """Return where the message is that a picture goes with, if any. The caller knows whose it is."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(_SPOT, image_id)
+    return Spot(**row) if row else None

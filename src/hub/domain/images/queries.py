@@ -240,6 +240,41 @@ async def page(
     return [image_of(row) for row in rows]
 
 
+class Hung(Struct, frozen=True, kw_only=True):
+    """A picture in its place in the gallery, with the ids of those beside it."""
+
+    image: Image
+    companion_id: UUID
+    newer_id: UUID | None
+    older_id: UUID | None
+
+
+_BESIDE = """
+(SELECT beside.id FROM images AS beside WHERE beside.companion_id = images.companion_id
+    AND (beside.created_at, beside.id) {sign} (images.created_at, images.id)
+    ORDER BY beside.created_at {order}, beside.id {order} LIMIT 1)
+"""
+_HUNG = f"""
+SELECT {COLUMNS}, companion_id, {_BESIDE.format(sign=">", order="ASC")} AS newer_id,
+    {_BESIDE.format(sign="<", order="DESC")} AS older_id
+FROM images WHERE id = $1 AND user_id = $2
+"""  # noqa: S608 - constants
+
+
+async def hung(image_id: UUID, *, user_id: UUID) -> Hung | None:
+    """Return one of the owner's pictures in its place among its companion's, or None."""
+    async with ENGINE.connection() as connection:
+        row = await connection.fetchrow(_HUNG, image_id, user_id)
+    if row is None:
+        return None
+    return Hung(
+        image=image_of(row),
+        companion_id=row["companion_id"],
+        newer_id=row["newer_id"],
+        older_id=row["older_id"],
+    )
+
+
 # Statistics
 
 _SUMS = """

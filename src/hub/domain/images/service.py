@@ -185,6 +185,17 @@ class ImageService:
         items = await queries.page(companion_id, user_id=user_id, kind=kind, limit=limit + 1, after=after)
         return by_time(items, limit=limit)
 
+    async def view(self, image_id: UUID, *, user_id: UUID) -> queries.Hung:
+        """Return one of the owner's pictures in its place in the gallery.
+
+        Raises:
+            ImageNotFoundError: there is none.
+        """
+        found = await queries.hung(image_id, user_id=user_id)
+        if found is None:
+            raise not_found()
+        return found
+
     async def _place_and_record(
         self,
         prepared: Prepared,

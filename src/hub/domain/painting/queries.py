@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -201,9 +202,18 @@ async def who_watches(job_id: UUID, *, lane: str) -> list[tuple[UUID, UUID]]:
 
 # For those who asked
 
+_COLUMNS = f"""
+jobs.id, status, progress, {POSITION} AS position, result, error_code, error_message, jobs.created_at,
+completed_at, lane
+"""
 _JOB = f"""
-SELECT id, status, progress, {POSITION} AS position, result, error_code, error_message, created_at,
-    completed_at, lane FROM jobs WHERE id = $1 AND user_id = $2 AND kind = '{JobKind.IMAGE}'
+SELECT {_COLUMNS} FROM jobs WHERE id = $1 AND user_id = $2 AND kind = '{JobKind.IMAGE}'
+"""  # noqa: S608 - constants
+_UNDER_WAY = f"""
+SELECT {_COLUMNS} FROM image_requests JOIN jobs ON jobs.id = image_requests.id
+WHERE image_requests.companion_id = $1 AND user_id = $2 AND (status IN ('queued', 'in_progress')
+    OR (status = 'failed' AND completed_at > now() - $3::interval))
+ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $4
 """  # noqa: S608 - constants
 
 
@@ -222,6 +232,13 @@ async def get(job_id: UUID, *, user_id: UUID) -> FoundJob | None:
         return None
     result = await images.by_ids([found]) if (found := image_id_of(row["result"])) else {}
     return FoundJob(_job(row, next(iter(result.values()), None)), row["lane"])
+
+
+async def under_way(companion_id: UUID, *, user_id: UUID, failed_since: timedelta, limit: int) -> list[Job]:
+    """Return the newest image jobs of a companion that wait or run, or have failed lately."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_UNDER_WAY, companion_id, user_id, failed_since, limit)
+    return [_job(row, None) for row in rows]
 
 
 def image_id_of(result: str | None) -> UUID | None:

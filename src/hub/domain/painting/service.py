@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import timedelta
 from uuid import UUID
 
 from msgspec import UNSET
@@ -29,6 +30,10 @@ from hub.live.events import Changed, JobCancelled
 from hub.providers.images.factory import address_and_kind
 
 logger = get_logger(__name__)
+
+#: How long a job that has failed is shown among those under way, and how many of these are shown at most.
+_FAILED_LATELY = timedelta(minutes=5)
+_SHOWN_UNDER_WAY = 24
 
 
 class PaintingService:
@@ -118,6 +123,12 @@ class PaintingService:
         if found is None:
             raise JobNotFoundError
         return found.job
+
+    async def under_way(self, companion_id: UUID, *, user_id: UUID) -> list[Job]:
+        """Return what is painted of the owner's companion or waits for it, and what has just failed."""
+        return await queries.under_way(
+            companion_id, user_id=user_id, failed_since=_FAILED_LATELY, limit=_SHOWN_UNDER_WAY
+        )
 
     async def cancel(self, job_id: UUID, *, user_id: UUID) -> Job:
         """Stop a job; one that has ended is returned as it is."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from litestar import Router
 
 from hub.web.pages.admin import ADMIN_HANDLERS
+from hub.web.pages.gallery import GALLERY_HANDLERS
 from hub.web.pages.problems import EXCEPTION_HANDLERS
+from hub.web.pages.search import SEARCH_HANDLERS
 from hub.web.pages.settings import SETTINGS_HANDLERS
 from hub.web.pages.sign_in import SIGN_IN_HANDLERS
 from hub.web.pages.tokens import TOKEN_HANDLERS
@@ -16,6 +18,8 @@ pages_router = Router(
     "/",
     route_handlers=[
         *SIGN_IN_HANDLERS,
+        *GALLERY_HANDLERS,
+        *SEARCH_HANDLERS,
         *SETTINGS_HANDLERS,
         *TOKEN_HANDLERS,
         *WEBHOOK_HANDLERS,
