@@ -9,7 +9,7 @@ import { Replies } from "./replies.js";
 /** @import { Live } from "./live.js" */
 /** @import { Outbox, Unsent } from "./outbox.js" */
 /** @import { Ended } from "./replies.js" */
-/** @import { AddedFrame, Companion, ErrorInfo, Image, Response, Scene, ServerFrame, TalkFrame, UpdatedFrame } from "./shapes.js" */
+/** @import { AddedFrame, Companion, ErrorInfo, Image, Message, Response, Scene, ServerFrame, TalkFrame, UpdatedFrame } from "./shapes.js" */
 
 /** Milliseconds: until what failed is tried again, and until what no frame tells of is asked about. */
 const PAUSE = 3_000;
@@ -322,7 +322,7 @@ export class Follower {
 
   /**
    * A message is there: if it is what a reply was growing into, it takes that one's place at once.
-   * @param {import("./shapes.js").Message} item
+   * @param {Message} item
    */
   #stored(item) {
     const reply = this.replies.store(item);
@@ -331,7 +331,7 @@ export class Follower {
     if (reply) this.#tell("running");
   }
 
-  /** @param {import("./shapes.js").Message} item */
+  /** @param {Message} item */
   #match(item) {
     const eventId = this.#outbox.match(item);
     if (eventId !== undefined) this.keys.set(item.id, eventId);
@@ -372,7 +372,7 @@ export class Follower {
    */
   #painted(responseId, image) {
     const type = /** @type {const} */ ("response.image_generation_call.completed");
-    this.history.note({ type, response_id: responseId, image });
+    this.history.note({ type, conversation_id: this.#conversationId, response_id: responseId, image });
     this.pictures.remove(responseId);
     this.#tell("items");
     this.#tell("pictures");
@@ -465,7 +465,7 @@ export class Follower {
   }
 }
 
-/** @param {import("./shapes.js").Message} item */
+/** @param {Message} item */
 const isCompanions = (item) => item.role === "assistant";
 
 /**
