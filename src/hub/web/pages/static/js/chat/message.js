@@ -102,7 +102,7 @@ export class HubMessage extends HTMLElement {
     const { item, text, state, picture } = /** @type {Entry} */ (this.#entry);
     const isComing = state === "queued" || state === "in_progress";
     const said = text ?? item?.content ?? "";
-    return html`${said ? html`<div class="said">${markdown(said)}</div>` : nothing}
+    return html`${said ? html`<div class="said">${markdown(said, { isUnfinished: isComing })}</div>` : nothing}
       ${isComing && (state === "queued" || !said) ? typing(room.name, state === "queued") : nothing}
       ${item?.image ? figure(item.image, room.name) : nothing} ${picture ? this.#picture(room, picture) : nothing}`;
   }

@@ -44,6 +44,7 @@ export class HubChat extends HTMLElement {
     for (const part of [this.#transcript, this.#composer, this.#find, scene]) part.attach(this);
     talk.addEventListener("connection", () => this.#connection());
     talk.addEventListener("running", () => this.#tell());
+    talk.addEventListener("items", () => this.#title());
     talk.addEventListener("gone", () => this.#bar());
     talk.addEventListener("problem", (event) => this.complain(/** @type {CustomEvent} */ (event).detail));
     this.#findButton.addEventListener("click", () => (this.#find.hidden ? this.openFind() : this.closeFind()));
@@ -210,6 +211,18 @@ export class HubChat extends HTMLElement {
     if (running) this.say(format(_("%(name)s is typing…"), { name }));
     else if (ended) this.say(ended.error?.message ?? _("Stopped."));
     else this.say(format(_("%(name)s has answered."), { name }));
+  }
+
+  /** A conversation without a title is called by how it began. */
+  #title() {
+    const { items, hasOlder } = this.talk;
+    const first = items.find((item) => item.role === "user");
+    if (!first || hasOlder || !this.querySelector("[data-untitled]")) return;
+    const words = first.content.slice(0, 80);
+    for (const place of this.querySelectorAll("[data-untitled], .talks [aria-current] .talk-title")) {
+      place.textContent = words;
+      place.removeAttribute("data-untitled");
+    }
   }
 
   #help() {

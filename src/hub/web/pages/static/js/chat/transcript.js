@@ -42,10 +42,7 @@ export class HubTranscript extends HTMLElement {
     });
     this.#update();
     this.#sizes.observe(this.#log);
-    for (const name of ["lines", "edge-older", "edge-newer"]) {
-      const part = /** @type {HTMLElement} */ (this.#log.querySelector(`.${name}`));
-      if (name === "lines") this.#sizes.observe(part);
-    }
+    this.#sizes.observe(/** @type {HTMLElement} */ (this.#log.querySelector(".lines")));
     for (const event of EVENTS) room.talk.addEventListener(event, () => this.#update());
     room.talk.addEventListener("text", () => this.#grow());
   }
@@ -105,7 +102,7 @@ export class HubTranscript extends HTMLElement {
     this.#log.setAttribute("aria-busy", String(talk.running !== null));
     render(
       html`<div class="edge edge-older">${talk.hasOlder ? html`<p class="hint">${_("Loading…")}</p>` : nothing}</div>
-        ${talk.isLoaded ? nothing : html`<p class="hint loading">${_("Loading…")}</p>`}
+        ${this.#hint(talk.isLoaded, entries.length)}
         <div class="lines">${repeat(
           entries,
           (entry) => entry.key,
@@ -118,6 +115,16 @@ export class HubTranscript extends HTMLElement {
     this.#follow();
     this.#jumpButton();
     this.#watchEdges();
+  }
+
+  /**
+   * @param {boolean} isLoaded
+   * @param {number} length
+   */
+  #hint(isLoaded, length) {
+    if (!isLoaded) return html`<p class="hint">${_("Loading…")}</p>`;
+    const { name } = this.#room;
+    return length ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
   }
 
   /** @param {Entry} entry */
