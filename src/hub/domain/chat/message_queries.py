@@ -25,6 +25,15 @@ SELECT {MESSAGE} FROM messages WHERE conversation_id = $1 AND position < $2
 ORDER BY position DESC LIMIT $3
 """  # noqa: S608 - a constant
 
+# Looks at the first message or two of each, however long they are.
+_FIRST_WORDS = """
+SELECT asked.id, first.words FROM unnest($1::uuid[]) AS asked (id)
+CROSS JOIN LATERAL (
+    SELECT left(content, $2) AS words FROM messages
+    WHERE conversation_id = asked.id AND role = 'user' ORDER BY position LIMIT 1
+) AS first
+"""
+
 
 async def history(conversation_id: UUID, *, before: int, limit: int) -> list[Message]:
     """Return up to ``limit`` messages before a position, the newest first."""
@@ -99,3 +108,15 @@ async def spot_of_picture(image_id: UUID) -> Spot | None:
     async with ENGINE.connection() as connection:
         row = await connection.fetchrow(_SPOT, image_id)
     return Spot(**row) if row else None
+
+
+async def first_words(conversation_ids: Collection[UUID], *, length: int = 80) -> dict[UUID, str]:
+    """Return how the user began each conversation that has a message of theirs. The caller knows whose they are.
+
+    Args:
+        conversation_ids: which.
+        length: how many characters at most.
+    """
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_FIRST_WORDS, list(conversation_ids), length)
+    return {row["id"]: " ".join(row["words"].split()) for row in rows}

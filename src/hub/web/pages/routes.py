@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from hub.web.pages.admin import ADMIN_HANDLERS
+from hub.web.pages.conversations import CONVERSATION_HANDLERS
 from hub.web.pages.gallery import GALLERY_HANDLERS
 from hub.web.pages.problems import EXCEPTION_HANDLERS
 from hub.web.pages.search import SEARCH_HANDLERS
@@ -18,6 +19,7 @@ pages_router = Router(
     "/",
     route_handlers=[
         *SIGN_IN_HANDLERS,
+        *CONVERSATION_HANDLERS,
         *GALLERY_HANDLERS,
         *SEARCH_HANDLERS,
         *SETTINGS_HANDLERS,

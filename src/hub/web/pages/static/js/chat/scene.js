@@ -1,0 +1,44 @@
+/** Where the companion is and how it looks, beside the talk. The words come with the page. */
+
+import { nothing, render } from "../../vendor/lit-html/lit-html.js";
+import { figure } from "./parts.js";
+
+/** @import { Scene } from "../shapes.js" */
+/** @import { Room } from "./room.js" */
+
+export class HubScene extends HTMLElement {
+  /** @type {string | undefined} */
+  #shown;
+
+  /** @param {Room} room */
+  attach(room) {
+    const { talk } = room;
+    talk.addEventListener("scene", () => talk.scene && this.#words(talk.scene));
+    for (const event of ["items", "pictures", "scene"]) talk.addEventListener(event, () => this.#picture(room));
+  }
+
+  /** @param {Scene} scene */
+  #words(scene) {
+    for (const element of this.querySelectorAll("[data-scene]")) {
+      const words = scene[/** @type {keyof Scene} */ (element.getAttribute("data-scene"))];
+      if (element.textContent === words) continue;
+      element.textContent = words;
+      element.classList.remove("is-new");
+      void (/** @type {HTMLElement} */ (element).offsetWidth); // the change is shown once more
+      element.classList.add("is-new");
+    }
+    const line = document.querySelector("[data-part=scene-line]");
+    if (line) line.textContent = `${scene.location} · ${scene.action}`;
+  }
+
+  /** @param {Room} room */
+  #picture({ talk, name }) {
+    const own = [...talk.pictures.values()].findLast((picture) => picture.image)?.image;
+    const image = own ?? talk.items.findLast((item) => item.image)?.image ?? talk.companion?.header_image;
+    if (image?.id === this.#shown) return;
+    this.#shown = image?.id;
+    const place = /** @type {HTMLElement} */ (this.querySelector("[data-part=pictures]"));
+    render(image ? figure(image, name) : nothing, place);
+  }
+}
+
