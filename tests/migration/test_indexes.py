@@ -26,6 +26,7 @@ from hub.domain.chat import (
 )
 from hub.domain.chat import queries as chat
 from hub.domain.chat.state import read_state
+from hub.domain.companions import card_queries
 from hub.domain.companions import queries as companions
 from hub.domain.completions import queries as completions
 from hub.domain.completions import work
@@ -347,6 +348,10 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
     "the next page of companions": (
         lambda: companions.page(user_id=USER, limit=5, after=AFTER),
         ["companions_owner"],
+    ),
+    "companions with what was said last": (
+        lambda: card_queries.page(user_id=USER, name=None, limit=5, after=None),
+        ["companions_owner", "conversations_owner", "conversations_companion", "messages_position"],
     ),
     "what a subscriber is told": (
         lambda: read_state(CONVERSATION, after=18, response_ids=[], with_ended=True, limit=200),

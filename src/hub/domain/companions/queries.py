@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +100,12 @@ async def make_own(companion_id: UUID) -> None:
         await connection.execute(
             "UPDATE companions SET sample = NULL WHERE id = $1 AND sample IS NOT NULL", companion_id
         )
+
+
+async def by_ids(companion_ids: Collection[UUID], *, user_id: UUID) -> dict[UUID, Companion]:
+    """Return those of the owner's companions that exist, by id."""
+    rows = await _owned(user_id).where(CompanionRow.id.is_in(list(companion_ids))) if companion_ids else []
+    return {companion.id: companion for companion in await _companions(rows)}
 
 
 async def update(companion_id: UUID, *, user_id: UUID, changes: dict[str, str]) -> Companion | None:

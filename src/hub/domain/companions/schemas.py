@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -42,6 +42,28 @@ class Companion(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     sample: bool = False
+
+
+class LastWords(Struct, frozen=True, kw_only=True):
+    """What was said last with a companion, cut where it is long; ``role`` is whose words they are."""
+
+    content: str
+    role: Literal["user", "assistant"]
+    said_at: datetime
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """A companion as its owner meets it on a page.
+
+    ``conversation_id`` is the conversation in which something happened last, of how many ``conversations``;
+    ``met_at`` is when that was, or when the companion was made.
+    """
+
+    companion: Companion
+    last_words: LastWords | None
+    conversation_id: UUID | None
+    conversations: int
+    met_at: datetime
 
 
 class CreateCompanion(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -13,13 +13,14 @@ from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.core.pages import Page, TimeCursor, by_time
 from hub.db.engine import ENGINE
-from hub.domain.companions import queries
+from hub.domain.companions import card_queries, queries
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.schemas import (
     DEFAULT_ACTION,
     DEFAULT_EXPRESSION,
     DEFAULT_LOCATION,
     DEFAULT_OUTFIT,
+    Card,
     Companion,
     CreateCompanion,
     UpdateCompanion,
@@ -86,6 +87,26 @@ async def page(*, user_id: UUID, limit: int, cursor: str | None) -> Page[Compani
     after = TimeCursor.decode(cursor) if cursor is not None else None
     items = await queries.page(user_id=user_id, limit=limit + 1, after=after)
     return by_time(items, limit=limit)
+
+
+async def cards(
+    *, user_id: UUID, limit: int = 24, cursor: str | None = None, name: str | None = None
+) -> Page[Card]:
+    """Return one page of the owner's companions with what was said last, the last talked with first.
+
+    Args:
+        user_id: the owner.
+        limit: how many at most.
+        cursor: of the page before this one.
+        name: only those whose name has this somewhere, in any case; blank or None for all.
+
+    Raises:
+        FieldError: the cursor is not one of ours.
+    """
+    after = TimeCursor.decode(cursor) if cursor is not None else None
+    wanted = (name or "").strip().replace("\0", "\N{REPLACEMENT CHARACTER}")  # no name has one
+    items, following = await card_queries.page(user_id=user_id, name=wanted or None, limit=limit, after=after)
+    return Page(items=items, next_cursor=following.encode() if following else None)
 
 
 async def update(
