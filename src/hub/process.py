@@ -20,6 +20,7 @@ from hub.domain.chat.asking import Responses
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.editing import Editing
 from hub.domain.chat.service import ChatService
+from hub.domain.companions.editor import Editor
 from hub.domain.completions.service import CompletionService
 from hub.domain.images.delivery import Delivery
 from hub.domain.images.links import Links
@@ -86,6 +87,7 @@ class Process:
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
+        self.editor = Editor(images, limits)
         key = settings.secret_key or read_or_make(settings.data_dir)
         self.links = Links(key)
         self.chat = ChatService(

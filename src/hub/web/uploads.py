@@ -94,29 +94,44 @@ async def receive_upload(request: HubRequest, temp: TempFile, upload: Upload = P
         NoRoomError, StorageFailedError: the disk refuses.
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    pieces = _body(request, media_type, upload)
+    pieces = body_of(request, _limit(media_type, upload), upload)
     if media_type == MULTIPART:
         pieces = _file_of_form(pieces, options.get("boundary", ""))
-    return await _write(pieces, temp, upload)
-
-
-async def _write(pieces: AsyncIterator[bytes], temp: TempFile, upload: Upload) -> int:
-    size, waiting = 0, bytearray()
+    writer = UploadWriter(temp, upload)
     async for piece in pieces:
-        size += len(piece)
-        if size > upload.limit:
-            raise UploadTooLargeError(upload)
-        waiting += piece
-        if len(waiting) >= _PIECE:
-            await _append(temp, waiting)
-            waiting = bytearray()
-    await _append(temp, waiting)
-    return size
+        await writer.add(piece)
+    await writer.finish()
+    return writer.size
 
 
-async def _append(temp: TempFile, waiting: bytearray) -> None:
-    with disk_errors():
-        await to_end(_write_all, temp.descriptor, waiting)
+class UploadWriter:
+    """Writes a file of ours as its pieces come, as many bytes as are taken."""
+
+    def __init__(self, temp: TempFile, upload: Upload) -> None:
+        self.size = 0
+        self._temp = temp
+        self._upload = upload
+        self._waiting = bytearray()
+
+    async def add(self, piece: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            UploadTooLargeError: it is one too many.
+            NoRoomError, StorageFailedError: the disk refuses.
+        """
+        self.size += len(piece)
+        if self.size > self._upload.limit:
+            raise UploadTooLargeError(self._upload)
+        self._waiting += piece
+        if len(self._waiting) >= _PIECE:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Write what has come so far; raises as ``add`` does."""
+        waiting, self._waiting = self._waiting, bytearray()
+        with disk_errors():
+            await to_end(_write_all, self._temp.descriptor, waiting)
 
 
 def _write_all(descriptor: int, waiting: bytearray) -> None:
@@ -124,8 +139,13 @@ def _write_all(descriptor: int, waiting: bytearray) -> None:
         del waiting[: os.write(descriptor, waiting)]
 
 
-async def _body(request: HubRequest, media_type: str, upload: Upload) -> AsyncIterator[bytes]:
-    limit = _limit(media_type, upload)
+async def body_of(request: HubRequest, limit: int, upload: Upload) -> AsyncIterator[bytes]:
+    """Yield a body as it comes.
+
+    Raises:
+        UploadTooLargeError: it has more bytes than ``limit``.
+        IncompleteRequestError: the client left or went silent.
+    """
     stream = request.stream()
     clock = asyncio.get_running_loop().time
     end = clock() + _LONGEST
@@ -145,25 +165,36 @@ async def _body(request: HubRequest, media_type: str, upload: Upload) -> AsyncIt
 
 
 async def _file_of_form(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIterator[bytes]:
+    is_file = found = False
+    async for part in parts_of(pieces, boundary):
+        if isinstance(part, MultipartSegment):
+            if found and part.name == FIELD:
+                raise FieldError(f"/{FIELD}", "Send one file at a time.")
+            is_file = part.name == FIELD
+            found = found or is_file
+        elif is_file:
+            yield part
+    if not found:
+        raise FieldError(f"/{FIELD}", f"The form has no file in '{FIELD}'.")
+
+
+async def parts_of(pieces: AsyncIterator[bytes], boundary: str) -> AsyncIterator[MultipartSegment | bytes]:
+    """Yield the head of each field of a form, and then its bytes.
+
+    Raises:
+        InvalidRequestError: it is not well-formed.
+    """
     try:
         parser = PushMultipartParser(boundary, max_segment_count=20)
-        is_file = found = False
         async for piece in pieces:
             for event in parser.parse(piece) if piece else ():
-                if isinstance(event, MultipartSegment):
-                    if found and event.name == FIELD:
-                        raise FieldError(f"/{FIELD}", "Send one file at a time.")
-                    is_file = event.name == FIELD
-                    found = found or is_file
-                elif event is not None and is_file:
-                    yield bytes(event)
+                if event is not None:
+                    yield event if isinstance(event, MultipartSegment) else bytes(event)
         parser.close()
     except MultipartError:
         raise InvalidRequestError(
             "The form is not well-formed.", [InvalidPart("", "This is no complete multipart/form-data body.")]
         ) from None
-    if not found:
-        raise FieldError(f"/{FIELD}", f"The form has no file in '{FIELD}'.")
 
 
 def _limit(media_type: str, upload: Upload) -> int:

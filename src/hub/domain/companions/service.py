@@ -38,9 +38,19 @@ async def create(command: CreateCompanion, *, user_id: UUID, limits: Limits) -> 
     Raises:
         TooManyRequestsError: too many in this hour.
     """
+    companion = composed(command)
+    async with ENGINE.transaction():
+        await limits.take(Action.CREATE, user_id)
+        await queries.insert(companion, user_id=user_id)
+    logger.info("companion created", companion_id=str(companion.id))
+    return companion
+
+
+def composed(command: CreateCompanion) -> Companion:
+    """Return a new companion in its default scene, which is not stored yet."""
     now = utc_now()
     outfit = command.default_outfit.strip() or DEFAULT_OUTFIT
-    companion = Companion(
+    return Companion(
         id=new_id(),
         name=command.name,
         description=command.description,
@@ -58,11 +68,6 @@ async def create(command: CreateCompanion, *, user_id: UUID, limits: Limits) -> 
         created_at=now,
         updated_at=now,
     )
-    async with ENGINE.transaction():
-        await limits.take(Action.CREATE, user_id)
-        await queries.insert(companion, user_id=user_id)
-    logger.info("companion created", companion_id=str(companion.id))
-    return companion
 
 
 async def get(companion_id: UUID, *, user_id: UUID) -> Companion:
@@ -119,23 +124,35 @@ async def update(
         TooManyRequestsError: too many changes in this hour.
         StaleEditError: it is not as expected.
     """
+    async with ENGINE.transaction():
+        await limits.take(Action.EDIT, user_id)
+        return await change(companion_id, command, user_id=user_id, expected=expected)
+
+
+async def change(
+    companion_id: UUID, command: UpdateCompanion, *, user_id: UUID, expected: Expected = ANYTHING
+) -> Companion:
+    """Change the owner's companion within a transaction of the caller, who has counted it.
+
+    Raises:
+        CompanionNotFoundError: there is none.
+        StaleEditError: it is not as expected.
+    """
     changes = msgspec.to_builtins(command)  # leaves out what is unset
     new_scene: dict[str, str] = changes.pop("scene", {})
     if "default_outfit" in changes:
         changes["default_outfit"] = changes["default_outfit"].strip() or DEFAULT_OUTFIT
-    async with ENGINE.transaction():
-        await limits.take(Action.EDIT, user_id)
-        if not await queries.lock(companion_id, user_id=user_id):
-            raise _not_found()
-        await check(companion_id, user_id=user_id, expected=expected)
-        companion = await queries.update(companion_id, user_id=user_id, changes=changes)
-        if companion is None:
-            raise _not_found()
-        if not new_scene:
-            return companion
-        scene = _scene(new_scene, companion)
-        await scenes.forget(companion_id)  # what the talk says from now on comes on top of it
-        await queries.set_scene(companion_id, scene)
+    if not await queries.lock(companion_id, user_id=user_id):
+        raise _not_found()
+    await check(companion_id, user_id=user_id, expected=expected)
+    companion = await queries.update(companion_id, user_id=user_id, changes=changes)
+    if companion is None:
+        raise _not_found()
+    if not new_scene:
+        return companion
+    scene = _scene(new_scene, companion)
+    await scenes.forget(companion_id)  # what the talk says from now on comes on top of it
+    await queries.set_scene(companion_id, scene)
     return await get(companion_id, user_id=user_id)
 
 

@@ -110,6 +110,7 @@ class ImageService:
         prepared: Prepared,
         new: NewImage,
         *,
+        first: Callable[[], Awaitable[object]] | None = None,
         within: Callable[[Image], Awaitable[None]] | None = None,
     ) -> Image:
         """Put a picture's files in place and then store its row; a header replaces the one before.
@@ -117,7 +118,8 @@ class ImageService:
         Args:
             prepared: its files.
             new: what the row says.
-            within: stores what belongs to it in the same transaction; may run again in another one.
+            first: begins the same transaction; locks what it changes, the user first of all.
+            within: stores what belongs to it in the same transaction. Both may run again in another one.
 
         Raises:
             CompanionNotFoundError: it is gone, or not the user's.
@@ -129,7 +131,7 @@ class ImageService:
         await self.files.require_room(prepared.encoded.bytes + prepared.encoded.thumb_bytes)
         family = Family(new.companion_id, prepared.kind, prepared.encoded.sha256)
         try:
-            return await self._place_and_record(prepared, new, family, within)
+            return await self._place_and_record(prepared, new, family, first, within)
         except BaseException:  # refused, cancelled, or the database went: maybe nothing refers to the files
             await _leave_word(family)
             raise
@@ -201,12 +203,13 @@ class ImageService:
         prepared: Prepared,
         new: NewImage,
         family: Family,
+        first: Callable[[], Awaitable[object]] | None,
         within: Callable[[Image], Awaitable[None]] | None,
     ) -> Image:
         for _ in range(_TRIES):
             await self._place(prepared, family)
             with suppress(_FileGoneError):
-                return await self._record(prepared, new, family, within)
+                return await self._record(prepared, new, family, first, within)
         raise FilesTakenError("Send it again in a few seconds.")
 
     async def _place(self, prepared: Prepared, family: Family) -> None:
@@ -220,9 +223,12 @@ class ImageService:
         prepared: Prepared,
         new: NewImage,
         family: Family,
+        first: Callable[[], Awaitable[object]] | None,
         within: Callable[[Image], Awaitable[None]] | None,
     ) -> Image:
         async with ENGINE.transaction():
+            if first is not None:
+                await first()
             image = await self._insert(prepared, new, family)
             if within is not None:
                 await within(image)
