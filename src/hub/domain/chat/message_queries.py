@@ -111,7 +111,9 @@ async def spot_of_picture(image_id: UUID) -> Spot | None:
 
 
 async def first_words(conversation_ids: Collection[UUID], *, length: int = 80) -> dict[UUID, str]:
-    """Return how the user began each conversation that has a message of theirs. The caller knows whose they are.
+    """Return how the user began each conversation in which they said something.
+
+    The caller knows whose they are.
 
     Args:
         conversation_ids: which.

@@ -72,7 +72,9 @@ async def talk(
 
 
 @post("/conversations/{conversation_id:uuid}/rename")
-async def rename(request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency) -> Redirect:
+async def rename(
+    request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
+) -> Redirect:
     """Give a conversation another title, or none."""
     fields, words = await read_form(request), words_of(request)
     address = f"/conversations/{conversation_id}"
@@ -102,7 +104,9 @@ async def delete_form(
 
 
 @post("/conversations/{conversation_id:uuid}/delete")
-async def delete(request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency) -> Redirect:
+async def delete(
+    request: HubRequest, conversation_id: FromPath[UUID], process: ProcessDependency
+) -> Redirect:
     """Remove a conversation with its messages, and go to the companion's next one."""
     user_id = request.user.user.id
     conversation = await process.chat.get(conversation_id, user_id=user_id)
