@@ -36,9 +36,14 @@ _MEDIA_TYPES = {
 }
 #: What is compressed already.
 _DENSE = {".png"}
+_COMMENTED = {".css", ".js"}
 _FOREVER = "public, max-age=31536000, immutable"
 #: A static import of another module by its relative path.
 _IMPORT = re.compile(r"""(?:^|[;}\s])(?:import|export)\b[^;"'()]*?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
+
+#: Comments with lines of their own, which only readers of the code need. In no template literal may a line
+#: begin like one; a test looks.
+_COMMENTS = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 
 Digest = Annotated[str, Parameter(max_length=64)]
 
@@ -65,7 +70,7 @@ class Assets:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._files = {
-            path.relative_to(folder).as_posix(): Asset(path.read_bytes(), path.suffix)
+            path.relative_to(folder).as_posix(): Asset(_read(path, folder), path.suffix)
             for path in sorted(folder.rglob("*"))
             if path.suffix in _MEDIA_TYPES and path.is_file()
         }
@@ -78,6 +83,11 @@ class Assets:
         self._modules: dict[str, list[str]] = {}
         if "vendor/lit-html/lit-html.js" not in self._files:
             logger.warning("the page lacks its JavaScript libraries; make run brings them")
+
+    @property
+    def names(self) -> list[str]:
+        """The paths of all files."""
+        return list(self._files)
 
     def find(self, name: str) -> Asset | None:
         """Return a file by its path below the folder."""
@@ -105,6 +115,12 @@ class Assets:
         seen[name] = None
         for target in _IMPORT.findall(asset.content.decode()):
             self._follow(_join(PurePosixPath(name).parent, target), seen)
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    content = path.read_bytes()
+    is_own = path.suffix in _COMMENTED and folder / "vendor" not in path.parents  # others' name their licence
+    return _COMMENTS.sub("", content.decode()).encode() if is_own else content
 
 
 def _join(folder: PurePosixPath, target: str) -> str:

@@ -2,10 +2,11 @@
 
 /** @typedef {Record<string, string | string[]>} Catalogue */
 
-const language = globalThis.document?.documentElement.lang || "en";
+// There is no page where this is tested.
+const language = globalThis.document?.documentElement?.lang;
 
 /** @type {{default: Catalogue, plural: (n: number) => number}} */
-const words = globalThis.document
+const words = language
     ? await import(new URL(`../words/${language}.js`, import.meta.url).href)
     : { default: {}, plural: (n) => Number(n !== 1) };
 
