@@ -35,13 +35,17 @@ async def in_pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
 
 @asynccontextmanager
 async def connection(
-    client: Client, path: str, *lines: str
+    client: Client, path: str, *lines: str, method: str = "PUT"
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Begin a PUT on a connection of its own, with these header lines beside the token."""
+    """Begin a request on a connection of its own, with these header lines beside the token."""
     address = urlsplit(client.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        head = (f"PUT {path} HTTP/1.1", f"Host: {address.netloc}", f"Authorization: Bearer {client.token}")
+        head = (
+            f"{method} {path} HTTP/1.1",
+            f"Host: {address.netloc}",
+            f"Authorization: Bearer {client.token}",
+        )
         writer.write("\r\n".join((*head, *lines, "", "")).encode())
         yield reader, writer
     finally:

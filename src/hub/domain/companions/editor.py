@@ -43,9 +43,9 @@ class Editor:
             HubError: as ``ImageService.prepared`` and ``store`` say; then there is no companion either.
         """
         companion = service.composed(command)
+        await self._limits.take(Action.CREATE, user_id)  # before the work; what fails in it counts too
 
         async def insert() -> None:
-            await self._limits.take(Action.CREATE, user_id)
             await accounts.lock_user(user_id)
             await queries.insert(companion, user_id=user_id)
 
@@ -71,9 +71,9 @@ class Editor:
             StaleEditError: it is not as expected.
             HubError: as ``ImageService.prepared`` and ``store`` say; then nothing is changed.
         """
+        await self._limits.take(Action.EDIT, user_id)
 
         async def change() -> None:
-            await self._limits.take(Action.EDIT, user_id)
             await accounts.lock_user(user_id)
             await service.change(companion_id, command, user_id=user_id, expected=expected)
             if removes_picture:

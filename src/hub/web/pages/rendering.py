@@ -19,6 +19,7 @@ from markupsafe import Markup
 import hub
 from hub.domain.accounts.schemas import Identity
 from hub.web.pages.assets import assets
+from hub.web.pages.faces import hue, initial
 from hub.web.pages.preferences import THEMES, language_of, theme_of
 from hub.web.pages.quantities import share, size, span
 from hub.web.pages.words import LANGUAGES, Language, Words, words_in
@@ -112,6 +113,8 @@ def _environment(language: Language) -> Environment:
         "version": hub.__version__,
     }
     environment.filters |= {
+        "initial": initial,
+        "hue": hue,
         "when": lambda moment: _when(moment, language),
         "size": lambda count: size(count, language),
         "share": lambda part: share(part, language),

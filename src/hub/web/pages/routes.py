@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from hub.web.pages.admin import ADMIN_HANDLERS
+from hub.web.pages.companions import COMPANION_HANDLERS
 from hub.web.pages.conversations import CONVERSATION_HANDLERS
 from hub.web.pages.gallery import GALLERY_HANDLERS
 from hub.web.pages.problems import EXCEPTION_HANDLERS
@@ -19,6 +20,7 @@ pages_router = Router(
     "/",
     route_handlers=[
         *SIGN_IN_HANDLERS,
+        *COMPANION_HANDLERS,
         *CONVERSATION_HANDLERS,
         *GALLERY_HANDLERS,
         *SEARCH_HANDLERS,

@@ -28,6 +28,14 @@ _FIELDS_LIMIT = 512 * 1024
 _READ_ON = 64 * 1024 * 1024
 
 
+class EmptyFileError(HubError):
+    """A file without a single byte."""
+
+    status = 422
+    code = "empty_file"
+    title = "The file is empty"
+
+
 class SentForm(Struct):
     """A form as it came: its fields, and its file of ``size`` bytes where one was chosen.
 
@@ -91,12 +99,14 @@ class _Reading:
         self._texts: dict[str, bytearray] = {}
         self._field = ""
         self._is_known = False
+        self._has_file = False
         self._size_of_texts = 0
 
     async def take(self, part: MultipartSegment | bytes) -> None:
         """Take the head of a field, or some of its bytes; of a field that is sent twice, the first."""
         if isinstance(part, MultipartSegment):
             self._field = part.name
+            self._has_file = self._has_file or bool(part.name == self._name and part.filename)
             self._is_known = part.name in self._texts
             self._texts.setdefault(part.name, bytearray())
         elif self._field == self._name:
@@ -117,6 +127,8 @@ class _Reading:
             for name, text in self._texts.items()
             if name != self._name
         }
+        if self._writer is None and self._has_file and form.refusal is None:
+            form.refusal = EmptyFileError("Choose another one.")
         if self._writer is not None and form.refusal is None:
             try:
                 await self._writer.finish()
