@@ -52,9 +52,11 @@ export const session = new EventTarget();
  */
 export function requester({ fetch = (...values) => globalThis.fetch(...values), events = session } = {}) {
   return async (method, path, body, { headers = {}, signal } = {}) => {
-    const json = body === undefined ? {} : { "Content-Type": "application/json" };
+    /** @type {Record<string, string>} */
+    const sent = { Accept: "application/json", ...headers };
+    if (body !== undefined) sent["Content-Type"] = "application/json";
     /** @type {RequestInit} */
-    const init = { method, headers: { Accept: "application/json", ...json, ...headers }, cache: "no-cache" };
+    const init = { method, headers: sent, cache: "no-cache" };
     if (signal) init.signal = signal;
     if (body !== undefined) init.body = JSON.stringify(body);
     const response = await fetch(path, init).catch((error) => Promise.reject(noAnswer(error)));

@@ -56,7 +56,7 @@ export class Live extends EventTarget {
     this.#signals = signals;
   }
 
-  /** Connect, and stay connected. */
+  /** Connect, and stay connected until {@link stop}. */
   start() {
     if (this.#isWanted) return;
     this.#isWanted = true;
@@ -65,13 +65,14 @@ export class Live extends EventTarget {
     this.#connect();
   }
 
-  /** Disconnect for good. */
+  /** Disconnect. */
   stop() {
     this.#isWanted = false;
     for (const type of ["online", "pageshow", "visibilitychange"]) this.#signals?.removeEventListener(type, this.#wake);
     this.#signals?.removeEventListener("offline", this.#lost);
     clearTimeout(this.#retry);
     this.#leave();
+    this.#become("offline");
   }
 
   /** Somebody found out over HTTP that the sign-in has ended. */

@@ -193,7 +193,7 @@ function closed(text) {
   const bare = end.trimEnd();
   const isBare = bare.endsWith(last);
   const closing = (isBare ? open.slice(0, -1) : open).reverse().join("");
-  return text.slice(0, start) + (isBare ? bare.slice(0, -last.length) : bare) + closing;
+  return text.slice(0, start) + (isBare ? bare.slice(0, -last.length).trimEnd() : bare) + closing;
 }
 
 /**
