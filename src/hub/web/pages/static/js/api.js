@@ -115,3 +115,12 @@ async function problemOf(response) {
     errors: Array.isArray(told.errors) ? told.errors : [],
   });
 }
+
+/**
+ * @param {unknown} error
+ * @returns {Problem}
+ */
+export function asProblem(error) {
+  if (error instanceof Problem) return error;
+  return new Problem({ code: "unexpected", detail: error instanceof Error ? error.message : String(error) });
+}

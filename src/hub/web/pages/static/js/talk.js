@@ -1,7 +1,7 @@
 /** One conversation, kept in step with the hub: what a chat page shows, and what it can do. */
 
-import { Problem, request as ask, session } from "./api.js";
-import { Follower, asProblem } from "./follower.js";
+import { Problem, asProblem, request as ask, session } from "./api.js";
+import { Follower } from "./follower.js";
 import { Live } from "./live.js";
 import { Outbox } from "./outbox.js";
 import { countPoints } from "./replies.js";
@@ -30,6 +30,7 @@ export class Talk extends EventTarget {
   #request;
   #outbox;
   #follower;
+  #state;
   #companionId;
   #path;
   #events;
@@ -59,6 +60,7 @@ export class Talk extends EventTarget {
     this.#outbox.addEventListener("outbox", () => this.#tell("outbox"));
     const tell = (/** @type {string} */ event, /** @type {unknown} */ detail) => this.#tell(event, detail);
     this.#follower = new Follower({ conversationId, companionId, live: this.#live, request, outbox: this.#outbox, tell });
+    this.#state = this.#follower.state;
     this.#outbox.addEventListener("adopted", () => this.#follower.sendWaiting());
   }
 
@@ -66,22 +68,22 @@ export class Talk extends EventTarget {
 
   /** Messages by position, a window of at most 400; another array whenever one is another. @returns {readonly Message[]} */
   get items() {
-    return this.#follower.history.window.items;
+    return this.#state.history.window.items;
   }
 
   /** Whether there is more before the first of them: {@link loadOlder}. */
   get hasOlder() {
-    return this.#follower.history.window.hasOlder;
+    return this.#state.history.window.hasOlder;
   }
 
   /** Whether there is more behind the last: {@link loadNewer}; then `running` and `outbox` are not to be shown. */
   get hasNewer() {
-    return this.#follower.history.window.hasNewer;
+    return this.#state.history.window.hasNewer;
   }
 
   /** Whether the messages were read at all. */
   get isLoaded() {
-    return !this.#follower.history.isStale || this.items.length > 0;
+    return !this.#state.history.isStale || this.items.length > 0;
   }
 
   /** Messages on their way, and those refused. @returns {readonly Unsent[]} */
@@ -91,34 +93,34 @@ export class Talk extends EventTarget {
 
   /** The reply under way. @returns {Readonly<Running> | null} */
   get running() {
-    return this.#follower.replies.running;
+    return this.#state.replies.running;
   }
 
   /** The last reply that failed or was cancelled, while it may be tried again: {@link retry}. @returns {Ended | null} */
   get ended() {
-    return this.#follower.ended;
+    return this.#state.ended;
   }
 
   /** Whether the talk ends with a message without a reply: {@link reply}. */
   get canReply() {
-    const { isSettled, isGone } = this.#follower;
+    const { isSettled, isGone } = this.#state;
     const isLast = !this.hasNewer && this.items.at(-1)?.role === "user";
     return isLast && isSettled && !isGone && !this.running && !this.#outbox.waiting.length;
   }
 
   /** Pictures on their way or failed; those asked for by themselves also when they are there. @returns {ReadonlyMap<string, Picture>} by response id, or job id */
   get pictures() {
-    return this.#follower.pictures.all;
+    return this.#state.pictures.all;
   }
 
   /** @returns {Scene | null} */
   get scene() {
-    return this.#follower.scene;
+    return this.#state.scene;
   }
 
   /** @returns {Companion | null} */
   get companion() {
-    return this.#follower.companion;
+    return this.#state.companion;
   }
 
   /** @returns {Connection} */
@@ -128,7 +130,7 @@ export class Talk extends EventTarget {
 
   /** Whether the conversation was deleted. */
   get isGone() {
-    return this.#follower.isGone;
+    return this.#state.isGone;
   }
 
   /**
@@ -137,7 +139,7 @@ export class Talk extends EventTarget {
    * @param {Message} message
    */
   keyOf(message) {
-    return this.#follower.keys.get(message.id) ?? message.id;
+    return this.#state.keys.get(message.id) ?? message.id;
   }
 
   // What it does
@@ -280,7 +282,7 @@ export class Talk extends EventTarget {
   async picture(prompt) {
     const body = prompt ? { prompt } : {};
     const { data: job } = await this.#request("POST", `/api/companions/${this.#companionId}/images`, body);
-    this.#follower.pictures.take(job.id, null, job);
+    this.#state.pictures.take(job.id, null, job);
     this.#tell("pictures");
     void this.#watch(job.id);
     return job;
@@ -293,18 +295,18 @@ export class Talk extends EventTarget {
   async dropPicture(key) {
     const picture = this.pictures.get(key);
     if (picture && !picture.image && !picture.error) await this.#request("POST", `/api/jobs/${picture.jobId}/cancel`);
-    this.#follower.pictures.remove(key);
+    this.#state.pictures.remove(key);
     this.#tell("pictures");
   }
 
   /** Read 50 older messages. */
   loadOlder() {
-    return this.#read(this.#follower.history.older());
+    return this.#read(this.#state.history.older());
   }
 
   /** Read newer messages. */
   loadNewer() {
-    return this.#read(this.#follower.history.newer());
+    return this.#read(this.#state.history.newer());
   }
 
   /**
@@ -312,11 +314,11 @@ export class Talk extends EventTarget {
    * @param {number} position
    */
   goTo(position) {
-    return this.#read(this.#follower.history.goTo(position));
+    return this.#read(this.#state.history.goTo(position));
   }
 
   goToEnd() {
-    return this.#read(this.#follower.history.goToEnd());
+    return this.#read(this.#state.history.goToEnd());
   }
 
   /** @param {Promise<void>} reading */
@@ -347,7 +349,7 @@ export class Talk extends EventTarget {
       try {
         const { data: job } = await this.#request("GET", `/api/jobs/${id}`);
         if (!this.pictures.has(id)) return;
-        this.#follower.pictures.take(id, null, job);
+        this.#state.pictures.take(id, null, job);
         this.#tell("pictures");
         if (job.completed_at !== null) return;
         pause = POLL;
