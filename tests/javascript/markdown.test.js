@@ -5,14 +5,20 @@ import { allowed, tree } from "../../src/hub/web/pages/static/js/markdown-tree.j
 
 // lit-html asks for these when it is loaded; nothing is rendered here.
 await import("../../src/hub/web/pages/static/js/words.js");
-globalThis.document ??= { createTreeWalker: () => ({}), createComment: () => ({}) };
+Object.assign(globalThis, { document: { createTreeWalker: () => ({}), createComment: () => ({}) } });
 const { markdown } = await import("../../src/hub/web/pages/static/js/markdown.js");
 
 const TAGS = "p strong em del code pre ul ol li blockquote table tr th td hr br a".split(" ");
 
-/** Write a tree in brackets: `[p a [strong b]]`. */
+/** @typedef {import("../../src/hub/web/pages/static/js/markdown-tree.js").Node} Node */
+
+/**
+ * Write a tree in brackets: `[p a [strong b]]`.
+ * @param {Node[]} nodes
+ * @returns {string}
+ */
 function short(nodes) {
-    const one = (node) => {
+    const one = (/** @type {Node} */ node) => {
         if (typeof node === "string") return node;
         const more = [node.level && `h${node.level}`, node.href, node.language, node.start].filter(Boolean).join(" ");
         return `[${node.tag}${more && `:${more}`} ${short(node.children)}]`;
@@ -20,6 +26,10 @@ function short(nodes) {
     return nodes.map(one).join("");
 }
 
+/**
+ * @param {Node[]} nodes
+ * @param {(node: Node) => void} visit
+ */
 function each(nodes, visit) {
     for (const node of nodes) {
         visit(node);
@@ -27,6 +37,7 @@ function each(nodes, visit) {
     }
 }
 
+/** @type {(nodes: Node[]) => string} */
 const textOf = (nodes) => nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
 
 describe("markdown", () => {
@@ -57,7 +68,9 @@ describe("markdown", () => {
 
     test("tasks say whether they are done", () => {
         const [list] = tree("- [x] a\n- [ ] b\n- c");
-        assert.deepEqual(list.children.map((item) => item.checked), [true, false, null]);
+        assert.ok(typeof list === "object");
+        const checked = list.children.map((item) => typeof item === "object" && item.checked);
+        assert.deepEqual(checked, [true, false, null]);
     });
 });
 
@@ -140,7 +153,7 @@ describe("hostile text", () => {
                 each(tree(text, { isUnfinished }), (node) => {
                     if (typeof node === "string") return;
                     assert.ok(TAGS.includes(node.tag), node.tag);
-                    if (node.tag === "a") assert.match(node.href, /^(https?:\/\/|mailto:)/);
+                    if (node.tag === "a") assert.match(node.href ?? "", /^(https?:\/\/|mailto:)/);
                     if (node.language) assert.match(node.language, /^[\w+#.-]+$/);
                     const known = ["tag", "children", "href", "language", "start", "level", "checked", "align"];
                     assert.deepEqual(Object.keys(node).filter((key) => !known.includes(key)), []);
@@ -155,7 +168,7 @@ describe("hostile text", () => {
             + `| ${marker} |\n|:-:|\n| ${marker} |\n\n> ${marker}\n\n[${marker}](https://${marker}.org) ![${marker}](https://${marker}.org)`;
         const statics = new Set();
         let values = 0;
-        (function walk(value) {
+        (function walk(/** @type {any} */ value) {
             if (Array.isArray(value)) value.forEach(walk);
             else if (value?.strings) {
                 for (const part of value.strings) statics.add(part);
