@@ -50,7 +50,9 @@ export class FakeSocket extends EventTarget {
      * @param {T} type
      */
     of(type) {
-        return /** @type {Extract<ClientFrame, {type: T}>[]} */ (this.sent.filter((frame) => frame.type === type));
+        return /** @type {Extract<ClientFrame, {type: T}>[]} */ (
+            this.sent.filter((frame) => frame.type === type)
+        );
     }
 
     /**
@@ -165,9 +167,12 @@ export class FakeHub {
     request = async (method, path, body, options) => {
         const call = `${method} ${path}`;
         this.log.push(call);
-        const known = [...this.on].find(([key]) => call === key || (key.endsWith("*") && call.startsWith(key.slice(0, -1))));
+        const known = [...this.on].find(
+            ([key]) => call === key || (key.endsWith("*") && call.startsWith(key.slice(0, -1))),
+        );
         const answer = known ? known[1] : this.#answer(call);
-        const data = typeof answer === "function" ? await /** @type {Answerer} */ (answer)(body, options) : answer;
+        const data =
+            typeof answer === "function" ? await /** @type {Answerer} */ (answer)(body, options) : answer;
         if (data instanceof Problem) throw data;
         return { data: structuredClone(data), etag: '"1"' };
     };
@@ -197,7 +202,8 @@ export class FakeHub {
 
     /** @param {number} count */
     fill(count) {
-        for (let number = 1; number <= count; number += 1) this.say(number % 2 ? "user" : "assistant", `message ${number}`);
+        for (let number = 1; number <= count; number += 1)
+            this.say(number % 2 ? "user" : "assistant", `message ${number}`);
         return this;
     }
 
@@ -267,7 +273,11 @@ export function response(id, status, output_text = "", more = {}) {
  * @param {Message} item
  * @param {string} [event_id]
  */
-export const added = (item, event_id) => ({ type: "conversation.item.added", item, ...(event_id && { event_id }) });
+export const added = (item, event_id) => ({
+    type: "conversation.item.added",
+    item,
+    ...(event_id && { event_id }),
+});
 
 /**
  * @param {string} id
@@ -290,7 +300,12 @@ export const begun = (id, text = "", more = {}) => ({
  * @param {number} offset
  * @param {string} text
  */
-export const delta = (response_id, offset, text) => ({ type: "response.output_text.delta", response_id, offset, delta: text });
+export const delta = (response_id, offset, text) => ({
+    type: "response.output_text.delta",
+    response_id,
+    offset,
+    delta: text,
+});
 
 /**
  * @param {string} response_id
@@ -304,4 +319,7 @@ export const done = (response_id, text) => ({ type: "response.output_text.done",
  * @param {string} text
  * @param {Partial<Response>} [more]
  */
-export const ended = (id, status, text, more) => ({ type: `response.${status}`, response: response(id, status, text, more) });
+export const ended = (id, status, text, more) => ({
+    type: `response.${status}`,
+    response: response(id, status, text, more),
+});

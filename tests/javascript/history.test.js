@@ -30,7 +30,11 @@ describe("a resync", () => {
         await settle();
         const said = hub.say("user", "meanwhile");
         page.socket.tell(added(said));
-        page.socket.tell({ type: "companion_hub.item.updated", item: message(2, "assistant", "changed"), revision: 2 });
+        page.socket.tell({
+            type: "companion_hub.item.updated",
+            item: message(2, "assistant", "changed"),
+            revision: 2,
+        });
         answer({ items: before, next_cursor: null });
         await settle();
         assert.deepEqual(page.contents, ["message 1", "changed", "meanwhile"]);
@@ -53,7 +57,10 @@ describe("a resync", () => {
     test("is tried until it works", async () => {
         const hub = new FakeHub().fill(1);
         const page = await opened(hub);
-        hub.on.set("GET /api/conversations/*", new Problem({ status: 503, code: "not_ready", detail: "Later." }));
+        hub.on.set(
+            "GET /api/conversations/*",
+            new Problem({ status: 503, code: "not_ready", detail: "Later." }),
+        );
         hub.message(0).content = "changed";
         page.socket.tell({ type: "companion_hub.resync", last_position: 1, revision: 1 });
         await settle();
@@ -83,7 +90,8 @@ describe("long talks", () => {
     /** @param {Page} page */
     const positions = (page) => page.talk.items.map((item) => item.position);
     /** @param {Page} page */
-    const isWhole = (page) => positions(page).every((position, index, [first = 0]) => position === first + index);
+    const isWhole = (page) =>
+        positions(page).every((position, index, [first = 0]) => position === first + index);
     /** @param {Page} page */
     const last = (page) => positions(page).at(-1) ?? 0;
 
@@ -144,7 +152,12 @@ describe("long talks", () => {
         await page.talk.goTo(280);
         await page.talk.loadNewer();
         await page.talk.loadNewer();
-        assert.deepEqual(positions(page).filter((position) => position > 299).slice(0, 3), [300, 901, 902]);
+        assert.deepEqual(
+            positions(page)
+                .filter((position) => position > 299)
+                .slice(0, 3),
+            [300, 901, 902],
+        );
         while (page.talk.hasNewer) await page.talk.loadNewer();
         assert.equal(last(page), 1000);
     });
@@ -170,14 +183,20 @@ describe("long talks", () => {
         const said = hub.say("user", "Here I am");
         page.socket.tell(added(said, eventId));
         await settle();
-        assert.deepEqual([page.contents.at(-1), page.talk.hasNewer, isWhole(page)], ["Here I am", false, true]);
+        assert.deepEqual(
+            [page.contents.at(-1), page.talk.hasNewer, isWhole(page)],
+            ["Here I am", false, true],
+        );
     });
 
     test("do not grow beyond the window while they go on", async () => {
         const hub = new FakeHub();
         const page = await opened(hub);
         for (let number = 0; number < 450; number += 1) page.socket.tell(added(hub.say("user", `${number}`)));
-        assert.deepEqual([page.talk.items.length, page.talk.hasOlder, page.talk.hasNewer], [400, true, false]);
+        assert.deepEqual(
+            [page.talk.items.length, page.talk.hasOlder, page.talk.hasNewer],
+            [400, true, false],
+        );
         await page.talk.loadOlder();
         assert.ok(isWhole(page));
     });

@@ -31,13 +31,22 @@ describe("sending", () => {
         page.socket.open();
         await settle();
         assert.equal(page.socket.sent[0]?.type, "conversation.subscribe");
-        assert.deepEqual(sends(page).map((frame) => frame.item.content), ["Hi", "And another"]);
+        assert.deepEqual(
+            sends(page).map((frame) => frame.item.content),
+            ["Hi", "And another"],
+        );
         assert.equal(sent(page).event_id, eventId);
         page.subscribed();
         page.socket.tell(added(stored)); // the feed does not know who sent it
-        assert.deepEqual([page.contents, page.talk.outbox.map((each) => each.content)], [["Hi"], ["And another"]]);
+        assert.deepEqual(
+            [page.contents, page.talk.outbox.map((each) => each.content)],
+            [["Hi"], ["And another"]],
+        );
         page.socket.tell(added(stored, eventId)); // its confirmation
-        assert.deepEqual([page.contents, page.talk.outbox.map((each) => each.content)], [["Hi"], ["And another"]]);
+        assert.deepEqual(
+            [page.contents, page.talk.outbox.map((each) => each.content)],
+            [["Hi"], ["And another"]],
+        );
         assert.equal(page.talk.keyOf(page.item(0)), eventId);
     });
 
@@ -48,13 +57,19 @@ describe("sending", () => {
         const { eventId } = first.talk.send("Keep me", { generateImage: true });
         first.close();
         const second = await opened(hub, { storage });
-        assert.deepEqual(second.talk.outbox.map((each) => each.content), ["Keep me"]);
+        assert.deepEqual(
+            second.talk.outbox.map((each) => each.content),
+            ["Keep me"],
+        );
         assert.deepEqual([sent(second).event_id, sent(second).response], [eventId, { generate_image: true }]);
         second.socket.tell(added(hub.say("user", "Keep me"), eventId));
         assert.equal(storage.length, 0);
         second.close();
         const third = await opened(hub, { storage });
-        assert.deepEqual([third.contents, third.talk.outbox.length, sends(third).length], [["Keep me"], 0, 0]);
+        assert.deepEqual(
+            [third.contents, third.talk.outbox.length, sends(third).length],
+            [["Keep me"], 0, 0],
+        );
     });
 
     test("after a reload does not show twice what had been stored", async () => {
@@ -77,11 +92,17 @@ describe("sending", () => {
         const error = { code: "too_many_requests", message: "Wait.", event_id: eventId, retry_after: 9 };
         page.socket.tell({ type: "error", error });
         const refused = page.unsent;
-        assert.deepEqual([refused.state, refused.problem?.retryAfter, refused.problem?.detail], ["refused", 9, "Wait."]);
+        assert.deepEqual(
+            [refused.state, refused.problem?.retryAfter, refused.problem?.detail],
+            ["refused", 9, "Wait."],
+        );
         const reloaded = await opened(hub, { storage });
         assert.deepEqual([reloaded.unsent.state, sends(reloaded).length], ["refused", 0]);
         page.talk.resend(eventId);
-        assert.deepEqual(sends(page).map((frame) => frame.event_id), [eventId, eventId]);
+        assert.deepEqual(
+            sends(page).map((frame) => frame.event_id),
+            [eventId, eventId],
+        );
         page.socket.tell({ type: "error", error });
         page.talk.drop(eventId);
         assert.deepEqual([page.talk.outbox.length, reloaded.talk.outbox.length, storage.length], [0, 0, 0]);
@@ -90,7 +111,10 @@ describe("sending", () => {
     test("waits while the hub is not ready", async () => {
         const page = await opened(new FakeHub());
         const { eventId } = page.talk.send("Hi");
-        page.socket.tell({ type: "error", error: { code: "not_ready", message: "Later.", event_id: eventId } });
+        page.socket.tell({
+            type: "error",
+            error: { code: "not_ready", message: "Later.", event_id: eventId },
+        });
         assert.equal(page.unsent.state, "sending");
         clock.tick(3000);
         assert.equal(sends(page).length, 2);

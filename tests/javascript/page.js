@@ -77,13 +77,34 @@ export class Page {
                 sockets.push(this);
             }
         };
-        this.live = new Live({ url: "ws://hub/api/ws", Socket: /** @type {any} */ (Socket), signals: window });
+        this.live = new Live({
+            url: "ws://hub/api/ws",
+            Socket: /** @type {any} */ (Socket),
+            signals: window,
+        });
         const ids = { conversationId: CONVERSATION, companionId: COMPANION };
-        this.talk = new Talk({ ...ids, live: this.live, request: hub.request, signals: window, storage: storage.as(window) });
-        for (const type of ["items", "text", "running", "outbox", "pictures", "scene", "connection", "gone"]) {
+        this.talk = new Talk({
+            ...ids,
+            live: this.live,
+            request: hub.request,
+            signals: window,
+            storage: storage.as(window),
+        });
+        for (const type of [
+            "items",
+            "text",
+            "running",
+            "outbox",
+            "pictures",
+            "scene",
+            "connection",
+            "gone",
+        ]) {
             this.talk.addEventListener(type, () => this.events.push(type));
         }
-        this.talk.addEventListener("problem", (told) => this.problems.push(/** @type {CustomEvent} */ (told).detail));
+        this.talk.addEventListener("problem", (told) =>
+            this.problems.push(/** @type {CustomEvent} */ (told).detail),
+        );
     }
 
     get socket() {
@@ -133,7 +154,11 @@ export class Page {
 
     subscribed() {
         const asked = there(this.socket.of("conversation.subscribe").at(-1));
-        this.socket.tell({ type: "conversation.subscribed", last_position: this.hub.lastPosition, revision: asked.revision });
+        this.socket.tell({
+            type: "conversation.subscribed",
+            last_position: this.hub.lastPosition,
+            revision: asked.revision,
+        });
         return asked;
     }
 

@@ -2,7 +2,19 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { Problem } from "../../src/hub/web/pages/static/js/api.js";
-import { FakeHub, SCENE, added, begun, delta, done, ended, message, queued, response, settle } from "./fakes.js";
+import {
+    FakeHub,
+    SCENE,
+    added,
+    begun,
+    delta,
+    done,
+    ended,
+    message,
+    queued,
+    response,
+    settle,
+} from "./fakes.js";
 import { asked, clock, opened, sends, subscriptions, useClock, visit } from "./page.js";
 
 useClock();
@@ -33,7 +45,10 @@ describe("a reply", () => {
         assert.equal(subscriptions(page).length, 1);
     });
 
-    for (const [what, offset] of /** @type {const} */ ([["a gap", 7], ["an overlap", 3]])) {
+    for (const [what, offset] of /** @type {const} */ ([
+        ["a gap", 7],
+        ["an overlap", 3],
+    ])) {
         test(`with ${what} is asked for anew, and never shown wrong`, async () => {
             const page = await opened(new FakeHub());
             clock.tick(2000);
@@ -91,7 +106,12 @@ describe("a reply", () => {
     test("waits behind another, and is shown when that one has become a message", async () => {
         const hub = new FakeHub();
         const page = await opened(hub);
-        page.socket.tell(added(hub.say("user", "One")), begun("r1"), added(hub.say("user", "Two")), queued("r2"));
+        page.socket.tell(
+            added(hub.say("user", "One")),
+            begun("r1"),
+            added(hub.say("user", "Two")),
+            queued("r2"),
+        );
         assert.equal(page.running.id, "r1");
         page.socket.tell(added(hub.say("assistant", "1", { response_id: "r1" })));
         assert.equal(page.running.id, "r2");
@@ -117,7 +137,13 @@ describe("a reply", () => {
         const key = page.talk.keyOf(page.item(1));
         page.socket.tell(begun("r9", "", { kind: "regenerate" }), delta("r9", 0, "Other"));
         assert.equal(page.running.messageId, "m2");
-        const item = { ...hub.message(1), content: "Other", response_id: "r9", alternative: 2, alternatives: 2 };
+        const item = {
+            ...hub.message(1),
+            content: "Other",
+            response_id: "r9",
+            alternative: 2,
+            alternatives: 2,
+        };
         page.socket.tell({ type: "companion_hub.item.updated", item, revision: 1 });
         assert.equal(page.talk.running, null);
         assert.deepEqual(page.contents, ["message 1", "Other"]);
@@ -141,7 +167,11 @@ describe("pictures", () => {
      * @param {number | null} position
      */
     const progress = (progress, position) => ({
-        type: "response.image_generation_call.in_progress", response_id: "r1", job_id: "j1", progress, position,
+        type: "response.image_generation_call.in_progress",
+        response_id: "r1",
+        job_id: "j1",
+        progress,
+        position,
     });
     const image = { id: "i1", url: "/api/images/i1", width: 8, height: 8 };
 
@@ -173,7 +203,14 @@ describe("pictures", () => {
         hub.say("assistant", "Look", { response_id: "r1" });
         const page = await opened(hub);
         page.socket.tell(progress(0.5, null));
-        hub.on.set("GET /api/jobs/j1", { id: "j1", status: "completed", progress: 1, position: null, result: image, error: null });
+        hub.on.set("GET /api/jobs/j1", {
+            id: "j1",
+            status: "completed",
+            progress: 1,
+            position: null,
+            result: image,
+            error: null,
+        });
         await page.reconnect();
         clock.tick(500);
         await settle();
@@ -187,7 +224,14 @@ describe("pictures", () => {
         const page = await opened(hub);
         page.socket.tell(begun("r1"), added(hub.say("assistant", "Look", { response_id: "r1" })));
         hub.on.set("GET /api/responses/r1", response("r1", "completed", "Look", { image_job_id: "j1" }));
-        hub.on.set("GET /api/jobs/j1", { id: "j1", status: "completed", progress: 1, position: null, result: image, error: null });
+        hub.on.set("GET /api/jobs/j1", {
+            id: "j1",
+            status: "completed",
+            progress: 1,
+            position: null,
+            result: image,
+            error: null,
+        });
         await page.reconnect();
         clock.tick(500);
         await settle();
@@ -197,7 +241,15 @@ describe("pictures", () => {
     test("asked for by themselves are watched until they end", async () => {
         const hub = new FakeHub();
         const page = await opened(hub);
-        const job = { id: "j7", status: "queued", progress: 0, position: 1, result: null, error: null, completed_at: null };
+        const job = {
+            id: "j7",
+            status: "queued",
+            progress: 0,
+            position: 1,
+            result: null,
+            error: null,
+            completed_at: null,
+        };
         hub.on.set("POST /api/companions/*", job);
         await page.talk.picture("a lake");
         hub.on.set("GET /api/jobs/j7", { ...job, status: "in_progress", progress: 0.4, position: null });
@@ -216,7 +268,10 @@ describe("pictures", () => {
     test("that may not be asked for so often reject", async () => {
         const hub = new FakeHub();
         const page = await opened(hub);
-        hub.on.set("POST /api/companions/*", new Problem({ status: 429, code: "too_many_requests", retryAfter: 60 }));
+        hub.on.set(
+            "POST /api/companions/*",
+            new Problem({ status: 429, code: "too_many_requests", retryAfter: 60 }),
+        );
         await assert.rejects(page.talk.picture(), { status: 429, retryAfter: 60 });
     });
 });
@@ -227,7 +282,11 @@ describe("everything else", () => {
         const page = await opened(hub);
         assert.deepEqual(page.talk.scene, SCENE);
         page.socket.tell({ type: "companion_hub.scene", scene: { ...SCENE, location: "the beach" } });
-        page.socket.tell({ type: "companion_hub.item.updated", item: message(1, "user", "edited"), revision: 1 });
+        page.socket.tell({
+            type: "companion_hub.item.updated",
+            item: message(1, "user", "edited"),
+            revision: 1,
+        });
         page.socket.tell({ type: "companion_hub.of.tomorrow", what: "ever" });
         page.socket.tell({ ...added(message(9, "user", "other")), conversation_id: "another" });
         assert.equal(page.talk.scene?.location, "the beach");

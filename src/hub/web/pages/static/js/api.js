@@ -88,14 +88,21 @@ async function content(response) {
     try {
         return JSON.parse(text);
     } catch {
-        throw new Problem({ status: response.status, code: "bad_answer", detail: _("The server's answer makes no sense.") });
+        throw new Problem({
+            status: response.status,
+            code: "bad_answer",
+            detail: _("The server's answer makes no sense."),
+        });
     }
 }
 
 /** @param {unknown} error */
 function noAnswer(error) {
     if (error instanceof Error && error.name === "AbortError") return error;
-    return new Problem({ code: "offline", detail: _("The server cannot be reached. Check your connection.") });
+    return new Problem({
+        code: "offline",
+        detail: _("The server cannot be reached. Check your connection."),
+    });
 }
 
 /**
@@ -105,12 +112,16 @@ function noAnswer(error) {
 async function problemOf(response) {
     const told = await response.json().catch(() => ({}));
     const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-    const code = String(told.type ?? "").replace("/problems/", "").replaceAll("-", "_");
+    const code = String(told.type ?? "")
+        .replace("/problems/", "")
+        .replaceAll("-", "_");
     return new Problem({
         status: response.status,
         code: code || `http_${response.status}`,
         title: String(told.title ?? ""),
-        detail: String(told.detail ?? "") || format(_("The server answered with %(status)d."), { status: response.status }),
+        detail:
+            String(told.detail ?? "") ||
+            format(_("The server answered with %(status)d."), { status: response.status }),
         retryAfter: Number.isNaN(wait) ? null : wait,
         errors: Array.isArray(told.errors) ? told.errors : [],
     });
@@ -122,5 +133,8 @@ async function problemOf(response) {
  */
 export function asProblem(error) {
     if (error instanceof Problem) return error;
-    return new Problem({ code: "unexpected", detail: error instanceof Error ? error.message : String(error) });
+    return new Problem({
+        code: "unexpected",
+        detail: error instanceof Error ? error.message : String(error),
+    });
 }

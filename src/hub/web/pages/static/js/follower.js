@@ -58,7 +58,13 @@ export class Follower {
         this.#request = request;
         this.#outbox = outbox;
         this.#tell = tell;
-        this.state = new State({ conversationId, request, outbox, tell, onGap: () => this.#subscribeAgain() });
+        this.state = new State({
+            conversationId,
+            request,
+            outbox,
+            tell,
+            onGap: () => this.#subscribeAgain(),
+        });
     }
 
     /** Begin; resolves when the messages are there, or could not be read at first. */
@@ -74,7 +80,10 @@ export class Follower {
         this.state.close();
         for (const timer of Object.values(this.#timers)) clearTimeout(timer);
         for (const [type, listener] of this.#listeners) this.#live.removeEventListener(type, listener);
-        const frame = { type: /** @type {const} */ ("conversation.unsubscribe"), conversation_id: this.#conversationId };
+        const frame = {
+            type: /** @type {const} */ ("conversation.unsubscribe"),
+            conversation_id: this.#conversationId,
+        };
         this.#live.send(frame, { expectsAnswer: false });
     }
 
@@ -147,7 +156,8 @@ export class Follower {
         if (problem.status === 404) this.#leave(problem);
         else this.#tell("problem", problem);
         const pause = Math.max(PAUSE, 1000 * (problem.retryAfter ?? 0));
-        if (problem.status !== 404 && problem.status !== 401) this.#later("refresh", () => void this.#refresh(), pause);
+        if (problem.status !== 404 && problem.status !== 401)
+            this.#later("refresh", () => void this.#refresh(), pause);
     }
 
     /**
@@ -212,7 +222,12 @@ export class Follower {
     /** @param {ServerFrame} frame */
     #take(frame) {
         if (frame.type === "error") this.#refused(frame.error);
-        if (!("conversation_id" in frame) || frame.conversation_id !== this.#conversationId || !this.#hasBegun) return;
+        if (
+            !("conversation_id" in frame) ||
+            frame.conversation_id !== this.#conversationId ||
+            !this.#hasBegun
+        )
+            return;
         if (frame.type === "conversation.subscribed") this.#subscribed(frame);
         else if (frame.type === "companion_hub.resync") this.#resync(frame);
         else this.state.take(frame);
@@ -246,7 +261,10 @@ export class Follower {
             this.#asked = "";
             if (isGone) this.#leave(problem);
             else this.#later("subscribe", () => this.#subscribe());
-        } else if (PASSING.includes(code) && this.#outbox.waiting.some((entry) => entry.eventId === eventId)) {
+        } else if (
+            PASSING.includes(code) &&
+            this.#outbox.waiting.some((entry) => entry.eventId === eventId)
+        ) {
             this.#later("send", () => this.sendWaiting());
         } else if (this.#outbox.refuse(eventId, problem) && isGone) this.#leave(problem);
     }

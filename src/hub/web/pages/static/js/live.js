@@ -60,7 +60,8 @@ export class Live extends EventTarget {
     start() {
         if (this.#isWanted) return;
         this.#isWanted = true;
-        for (const type of ["online", "pageshow", "visibilitychange"]) this.#signals?.addEventListener(type, this.#wake);
+        for (const type of ["online", "pageshow", "visibilitychange"])
+            this.#signals?.addEventListener(type, this.#wake);
         this.#signals?.addEventListener("offline", this.#lost);
         this.#connect();
     }
@@ -68,7 +69,8 @@ export class Live extends EventTarget {
     /** Disconnect. */
     stop() {
         this.#isWanted = false;
-        for (const type of ["online", "pageshow", "visibilitychange"]) this.#signals?.removeEventListener(type, this.#wake);
+        for (const type of ["online", "pageshow", "visibilitychange"])
+            this.#signals?.removeEventListener(type, this.#wake);
         this.#signals?.removeEventListener("offline", this.#lost);
         clearTimeout(this.#retry);
         this.#leave();
@@ -137,7 +139,10 @@ export class Live extends EventTarget {
         this.#failures += 1;
         clearTimeout(this.#retry);
         // Jitter: after a restart not everybody comes at once.
-        this.#retry = setTimeout(() => this.#connect(), pause * (slowly ? 1 + Math.random() : 0.5 + Math.random() / 2));
+        this.#retry = setTimeout(
+            () => this.#connect(),
+            pause * (slowly ? 1 + Math.random() : 0.5 + Math.random() / 2),
+        );
         this.#become(this.#failures > 1 || slowly ? "offline" : "connecting");
     }
 
@@ -162,7 +167,8 @@ export class Live extends EventTarget {
 
     #onWake() {
         if (this.#socket === null) this.#connect();
-        else if (this.state === "open" && Date.now() - this.#heardAt > SILENCE) this.dispatchEvent(new Event("doubt"));
+        else if (this.state === "open" && Date.now() - this.#heardAt > SILENCE)
+            this.dispatchEvent(new Event("doubt"));
     }
 
     /** @param {Connection} state */

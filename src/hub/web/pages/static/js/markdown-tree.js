@@ -23,14 +23,17 @@ import { Lexer } from "../vendor/marked/marked.js";
 /** What is longer, or more deeply nested, is shown as it is: reading it could take a browser seconds. */
 const LONGEST = 50_000;
 const DEEPEST = 20;
-const NESTED_TOO_DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){20}|^[ \t]{64,}(?:[-+*]|\d{1,9}[.)])[ \t]/m;
+const NESTED_TOO_DEEP =
+    /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){20}|^[ \t]{64,}(?:[-+*]|\d{1,9}[.)])[ \t]/m;
 /** The same for a single paragraph with so many marks, or such a long word. */
 const MARKS = /[*_~`[\]<&@!\\]/g;
 const MOST_MARKS = 600;
 const LONG_WORD = /\S{2000}/;
 
 const PROTOCOLS = ["http:", "https:", "mailto:"];
-const ENTITIES = new Map(Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" }));
+const ENTITIES = new Map(
+    Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" }),
+);
 
 /**
  * Read Markdown.
@@ -99,7 +102,8 @@ const readers = {
     em: (_token, inner) => element("em", inner()),
     del: (_token, inner) => element("del", inner()),
     codespan: (token) => element("code", [token.text]),
-    code: (token) => element("pre", [token.text], { language: /^[\w+#.-]{1,30}/.exec(token.lang ?? "")?.[0] ?? "" }),
+    code: (token) =>
+        element("pre", [token.text], { language: /^[\w+#.-]{1,30}/.exec(token.lang ?? "")?.[0] ?? "" }),
     escape: (token) => token.text,
     text: (token, inner) => (token.tokens ? inner() : decoded(token.text)),
     html: (token) => (token.block ? element("p", [token.raw.trimEnd()]) : token.raw),
@@ -107,10 +111,16 @@ const readers = {
     image: (token) => link(token, [decoded(token.text) || token.href]),
     list: (token, _inner, depth) => {
         const items = token.items.map((/** @type {Tokens.ListItem} */ item) => listItem(item, depth));
-        return token.ordered ? element("ol", items, { start: Number(token.start) || 0 }) : element("ul", items);
+        return token.ordered
+            ? element("ol", items, { start: Number(token.start) || 0 })
+            : element("ul", items);
     },
     table: (token, _inner, depth) => {
-        const row = (/** @type {Tokens.TableCell[]} */ cells) => element("tr", cells.map((cell) => tableCell(cell, depth)));
+        const row = (/** @type {Tokens.TableCell[]} */ cells) =>
+            element(
+                "tr",
+                cells.map((cell) => tableCell(cell, depth)),
+            );
         return element("table", [token.header, ...token.rows].map(row));
     },
 };
@@ -120,7 +130,9 @@ const readers = {
  * @param {number} depth
  */
 function listItem(item, depth) {
-    return element("li", blocks(item.tokens, depth + 1), { checked: item.task ? item.checked === true : null });
+    return element("li", blocks(item.tokens, depth + 1), {
+        checked: item.task ? item.checked === true : null,
+    });
 }
 
 /**

@@ -24,12 +24,15 @@ export function markdown(text, options) {
  * @returns {(string | TemplateResult)[]}
  */
 function shown(nodes) {
-    return nodes.map((node) => (typeof node === "string" ? node : templates[node.tag](node, shown(node.children))));
+    return nodes.map((node) =>
+        typeof node === "string" ? node : templates[node.tag](node, shown(node.children)),
+    );
 }
 
 /** @type {Record<Tag, (node: Element, inner: unknown[]) => TemplateResult>} */
 const templates = {
-    p: ({ level }, inner) => (level ? html`<p class="heading level-${level}">${inner}</p>` : html`<p>${inner}</p>`),
+    p: ({ level }, inner) =>
+        level ? html`<p class="heading level-${level}">${inner}</p>` : html`<p>${inner}</p>`,
     strong: (_node, inner) => html`<strong>${inner}</strong>`,
     em: (_node, inner) => html`<em>${inner}</em>`,
     del: (_node, inner) => html`<del>${inner}</del>`,
@@ -47,7 +50,8 @@ const templates = {
     td: ({ align }, inner) => html`<td class=${align ?? nothing}>${inner}</td>`,
     hr: () => html`<hr />`,
     br: () => html`<br />`,
-    a: ({ href }, inner) => html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${inner}</a>`,
+    a: ({ href }, inner) =>
+        html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${inner}</a>`,
 };
 
 /**

@@ -189,7 +189,11 @@ export class Outbox extends EventTarget {
     /** @param {Unsent} entry */
     #keep(entry) {
         const { problem, ...rest } = entry;
-        const about = problem && { code: problem.code, detail: problem.detail, retryAfter: problem.retryAfter };
+        const about = problem && {
+            code: problem.code,
+            detail: problem.detail,
+            retryAfter: problem.retryAfter,
+        };
         try {
             this.#storage.setItem(this.#prefix + entry.eventId, JSON.stringify({ ...rest, problem: about }));
         } catch {
@@ -238,7 +242,9 @@ function keys(storage, prefix) {
  */
 function read(storage, key) {
     try {
-        const { eventId, content, generateImage, state, problem, at } = JSON.parse(storage.getItem(key) ?? "");
+        const { eventId, content, generateImage, state, problem, at } = JSON.parse(
+            storage.getItem(key) ?? "",
+        );
         if (typeof content !== "string" || !Number.isFinite(at) || !key.endsWith(`.${eventId}`)) return null;
         const isRefused = state === "refused";
         const why = isRefused ? new Problem(problem ?? { code: "refused" }) : null;
@@ -263,5 +269,8 @@ function refuse(entry, problem) {
 }
 
 function tooOld() {
-    return new Problem({ code: "too_old", detail: _("This was written a while ago and never sent. Send it now?") });
+    return new Problem({
+        code: "too_old",
+        detail: _("This was written a while ago and never sent. Send it now?"),
+    });
 }

@@ -51,7 +51,8 @@ export class Pictures {
     take(key, responseId, job) {
         const { id: jobId, progress, position, result: image } = job;
         const error = job.error ?? { code: `image_${job.status}`, message: "" };
-        const hasFailed = job.status === "failed" || job.status === "cancelled" || (job.status === "completed" && !image);
+        const hasFailed =
+            job.status === "failed" || job.status === "cancelled" || (job.status === "completed" && !image);
         this.#put(key, { responseId, jobId, progress, position, image, error: hasFailed ? error : null });
     }
 

@@ -58,8 +58,16 @@ export class Talk extends EventTarget {
         this.#path = `/api/conversations/${conversationId}`;
         this.#outbox = new Outbox(conversationId, storage ?? browserStorage(), window);
         this.#outbox.addEventListener("outbox", () => this.#tell("outbox"));
-        const tell = (/** @type {string} */ event, /** @type {unknown} */ detail) => this.#tell(event, detail);
-        this.#follower = new Follower({ conversationId, companionId, live: this.#live, request, outbox: this.#outbox, tell });
+        const tell = (/** @type {string} */ event, /** @type {unknown} */ detail) =>
+            this.#tell(event, detail);
+        this.#follower = new Follower({
+            conversationId,
+            companionId,
+            live: this.#live,
+            request,
+            outbox: this.#outbox,
+            tell,
+        });
         this.#state = this.#follower.state;
         this.#outbox.addEventListener("adopted", () => this.#follower.sendWaiting());
     }
@@ -271,7 +279,8 @@ export class Talk extends EventTarget {
      * @returns {Promise<Message>}
      */
     async choose(message, number) {
-        return (await this.#request("POST", `/api/messages/${message.id}/alternatives/${number}/choose`)).data;
+        return (await this.#request("POST", `/api/messages/${message.id}/alternatives/${number}/choose`))
+            .data;
     }
 
     /**
@@ -281,7 +290,11 @@ export class Talk extends EventTarget {
      */
     async picture(prompt) {
         const body = prompt ? { prompt } : {};
-        const { data: job } = await this.#request("POST", `/api/companions/${this.#companionId}/images`, body);
+        const { data: job } = await this.#request(
+            "POST",
+            `/api/companions/${this.#companionId}/images`,
+            body,
+        );
         this.#state.pictures.take(job.id, null, job);
         this.#tell("pictures");
         void this.#watch(job.id);
@@ -294,7 +307,8 @@ export class Talk extends EventTarget {
      */
     async dropPicture(key) {
         const picture = this.pictures.get(key);
-        if (picture && !picture.image && !picture.error) await this.#request("POST", `/api/jobs/${picture.jobId}/cancel`);
+        if (picture && !picture.image && !picture.error)
+            await this.#request("POST", `/api/jobs/${picture.jobId}/cancel`);
         this.#state.pictures.remove(key);
         this.#tell("pictures");
     }
@@ -343,7 +357,7 @@ export class Talk extends EventTarget {
      * @param {string} id
      */
     async #watch(id) {
-        for (let pause = POLL; ; ) {
+        for (let pause = POLL; ;) {
             await new Promise((resolve) => setTimeout(resolve, pause));
             if (this.#isClosed || !this.pictures.has(id)) return;
             try {
