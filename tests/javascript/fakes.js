@@ -1,29 +1,41 @@
 // A hub that a test plays: sockets that it opens and closes, an API that it answers, a browser's storage.
 
+import assert from "node:assert/strict";
+
 import { Problem } from "../../src/hub/web/pages/static/js/api.js";
-import { Live } from "../../src/hub/web/pages/static/js/live.js";
-import { Talk } from "../../src/hub/web/pages/static/js/talk.js";
+
+/** @import { Options } from "../../src/hub/web/pages/static/js/api.js" */
+/** @import { ClientFrame, Message, Response, Status } from "../../src/hub/web/pages/static/js/shapes.js" */
+/** @typedef {(body: any, options: Options | undefined) => unknown} Answerer */
 
 export const CONVERSATION = "01a2068b-73dd-7566-ab6a-337a107dd102";
 export const COMPANION = "01a2068b-73dd-7566-ab6a-337a107dd101";
+export const SCENE = { outfit: "a coat", location: "a garden", action: "sitting", expression: "calm" };
 
 /** Let everything go on that waits for nothing but its turn. */
 export async function settle() {
     for (let turn = 0; turn < 30; turn += 1) await Promise.resolve();
 }
 
+/**
+ * An event with something on it.
+ * @param {string} type
+ * @param {object} fields
+ */
+const event = (type, fields) => Object.assign(new Event(type), fields);
+
+/** @template T @param {T | undefined} value @returns {T} */
+export function there(value) {
+    assert.ok(value !== undefined, "there is none");
+    return value;
+}
+
 export class FakeSocket extends EventTarget {
+    /** @type {ClientFrame[]} */
     sent = [];
     isClosed = false;
 
-    constructor(url, protocol) {
-        super();
-        Object.assign(this, { url, protocol });
-        FakeSocket.all.push(this);
-    }
-
-    static all = [];
-
+    /** @param {string} text */
     send(text) {
         this.sent.push(JSON.parse(text));
     }
@@ -32,9 +44,23 @@ export class FakeSocket extends EventTarget {
         this.isClosed = true;
     }
 
-    /** What was sent, of one type. */
+    /**
+     * What was sent, of one type.
+     * @template {ClientFrame["type"]} T
+     * @param {T} type
+     */
     of(type) {
-        return this.sent.filter((frame) => frame.type === type);
+        return /** @type {Extract<ClientFrame, {type: T}>[]} */ (
+            this.sent.filter((frame) => frame.type === type)
+        );
+    }
+
+    /**
+     * @template {ClientFrame["type"]} T
+     * @param {T} type
+     */
+    first(type) {
+        return there(this.of(type)[0]);
     }
 
     /** The hub lets it in. */
@@ -42,94 +68,131 @@ export class FakeSocket extends EventTarget {
         this.tell({ type: "session.created", session: { id: "s", user_id: "u" } });
     }
 
+    /** @param {...object} frames */
     tell(...frames) {
-        for (const frame of frames) {
-            const data = JSON.stringify({ conversation_id: CONVERSATION, ...frame });
-            this.dispatchEvent(Object.assign(new Event("message"), { data }));
-        }
+        for (const frame of frames) this.say(JSON.stringify({ conversation_id: CONVERSATION, ...frame }));
+    }
+
+    /** @param {string} data */
+    say(data) {
+        this.dispatchEvent(event("message", { data }));
     }
 
     end(code = 1006) {
-        this.dispatchEvent(Object.assign(new Event("close"), { code }));
+        this.dispatchEvent(event("close", { code }));
     }
 }
 
 export class FakeStorage {
-    /** Windows that share it: each has a `storage` event for what another one does. */
+    /** @type {EventTarget[]} windows that share it: each has a `storage` event for what another one does */
     static windows = [];
+    isFull = false;
     #kept;
     #own;
 
+    /**
+     * @param {Map<string, string>} [kept]
+     * @param {EventTarget | null} [own]
+     */
     constructor(kept = new Map(), own = null) {
         this.#kept = kept;
         this.#own = own;
     }
 
-    /** The same storage, as another tab sees it. */
-    as(signals) {
-        return new FakeStorage(this.#kept, signals);
+    /**
+     * The same storage, as another tab sees it.
+     * @param {EventTarget} own
+     */
+    as(own) {
+        return Object.assign(new FakeStorage(this.#kept, own), { isFull: this.isFull });
     }
 
     get length() {
         return this.#kept.size;
     }
 
+    /** @param {number} index */
     key(index) {
         return [...this.#kept.keys()][index] ?? null;
     }
 
+    /** @param {string} key */
     getItem(key) {
         return this.#kept.get(key) ?? null;
     }
 
+    /**
+     * @param {string} key
+     * @param {string} value
+     */
     setItem(key, value) {
+        if (this.isFull) throw new Error("There is no room.");
         this.#kept.set(key, value);
         this.#tell(key, value);
     }
 
+    /** @param {string} key */
     removeItem(key) {
         if (this.#kept.delete(key)) this.#tell(key, null);
     }
 
+    /**
+     * @param {string} key
+     * @param {string | null} newValue
+     */
     #tell(key, newValue) {
         for (const each of FakeStorage.windows) {
-            if (each !== this.#own) each.dispatchEvent(Object.assign(new Event("storage"), { key, newValue }));
+            if (each !== this.#own) each.dispatchEvent(event("storage", { key, newValue }));
         }
     }
 }
 
-export const SCENE = { outfit: "a coat", location: "a garden", action: "sitting", expression: "calm" };
-
 /** The hub's API over a list of messages; `log` names every request, `on` overrides an answer. */
 export class FakeHub {
+    /** @type {Message[]} */
     messages = [];
     lastPosition = 0;
     revision = 0;
+    /** @type {string[]} */
     log = [];
+    /** @type {Map<string, object | Answerer>} by method and path; a star at the end stands for any rest */
     on = new Map();
-    held = null;
 
+    /**
+     * @param {string} method
+     * @param {string} path
+     * @param {unknown} [body]
+     * @param {Options} [options]
+     */
     request = async (method, path, body, options) => {
         const call = `${method} ${path}`;
         this.log.push(call);
-        if (this.held) await this.held;
-        const known = [...this.on].find(([key]) => call === key || (key.endsWith("*") && call.startsWith(key.slice(0, -1))));
-        const answer = known ? known[1] : () => this.#answer(call);
-        const data = typeof answer === "function" ? await answer(body, options) : answer;
+        const known = [...this.on].find(
+            ([key]) => call === key || (key.endsWith("*") && call.startsWith(key.slice(0, -1))),
+        );
+        const answer = known ? known[1] : this.#answer(call);
+        const data =
+            typeof answer === "function" ? await /** @type {Answerer} */ (answer)(body, options) : answer;
         if (data instanceof Problem) throw data;
         return { data: structuredClone(data), etag: '"1"' };
     };
 
-    /** Keep all answers back, until the returned function is called. */
-    hold() {
-        const { promise, resolve } = Promise.withResolvers?.() ?? deferred();
-        this.held = promise;
-        return () => {
-            this.held = null;
-            resolve();
-        };
+    /**
+     * Answer a request only when the returned function is told with what.
+     * @param {string} key
+     */
+    delay(key) {
+        /** @type {((data: unknown) => void)[]} */
+        const waiting = [];
+        this.on.set(key, () => new Promise((resolve) => waiting.push(resolve)));
+        return (/** @type {unknown} */ data, number = 0) => there(waiting[number])(data);
     }
 
+    /**
+     * @param {"user" | "assistant"} role
+     * @param {string} content
+     * @param {Partial<Message>} [more]
+     */
     say(role, content, more = {}) {
         this.lastPosition += 1;
         const item = message(this.lastPosition, role, content, more);
@@ -137,13 +200,21 @@ export class FakeHub {
         return item;
     }
 
+    /** @param {number} count */
     fill(count) {
-        for (let number = 1; number <= count; number += 1) this.say(number % 2 ? "user" : "assistant", `message ${number}`);
+        for (let number = 1; number <= count; number += 1)
+            this.say(number % 2 ? "user" : "assistant", `message ${number}`);
         return this;
     }
 
+    /** @param {number} index */
+    message(index) {
+        return there(this.messages[index]);
+    }
+
+    /** @param {string} call */
     #answer(call) {
-        const { pathname, searchParams } = new URL(call.split(" ")[1], "http://hub");
+        const { pathname, searchParams } = new URL(there(call.split(" ")[1]), "http://hub");
         if (pathname === `/api/companions/${COMPANION}`) return { id: COMPANION, name: "Mira", scene: SCENE };
         if (pathname === `/api/conversations/${CONVERSATION}`) {
             return { id: CONVERSATION, last_position: this.lastPosition, revision: this.revision };
@@ -152,6 +223,7 @@ export class FakeHub {
         return new Problem({ status: 404, code: "not_found", detail: call });
     }
 
+    /** @param {URLSearchParams} query */
     #page(query) {
         const before = Number(query.get("before") ?? Infinity);
         const limit = Number(query.get("limit"));
@@ -160,12 +232,13 @@ export class FakeHub {
     }
 }
 
-function deferred() {
-    const made = {};
-    made.promise = new Promise((resolve) => Object.assign(made, { resolve }));
-    return made;
-}
-
+/**
+ * @param {number} position
+ * @param {"user" | "assistant"} role
+ * @param {string} content
+ * @param {Partial<Message>} [more]
+ * @returns {Message}
+ */
 export function message(position, role, content, more = {}) {
     return {
         id: `m${position}`,
@@ -183,95 +256,70 @@ export function message(position, role, content, more = {}) {
     };
 }
 
+/**
+ * @param {string} id
+ * @param {Status} status
+ * @param {string} [output_text]
+ * @param {Partial<Response>} [more]
+ */
 export function response(id, status, output_text = "", more = {}) {
     const fields = { message_id: null, attempt: 1, error: null, image_job_id: null, kind: "reply" };
     return { id, conversation_id: CONVERSATION, status, output_text, ...fields, ...more };
 }
 
-export const added = (item, event_id) => ({ type: "conversation.item.added", item, ...(event_id && { event_id }) });
+// Frames
+
+/**
+ * @param {Message} item
+ * @param {string} [event_id]
+ */
+export const added = (item, event_id) => ({
+    type: "conversation.item.added",
+    item,
+    ...(event_id && { event_id }),
+});
+
+/**
+ * @param {string} id
+ * @param {Partial<Response>} [more]
+ */
 export const queued = (id, more) => ({ type: "response.queued", response: response(id, "queued", "", more) });
+
+/**
+ * @param {string} id
+ * @param {string} [text]
+ * @param {Partial<Response>} [more]
+ */
 export const begun = (id, text = "", more = {}) => ({
     type: "response.in_progress",
     response: response(id, "in_progress", text, more),
 });
-export const delta = (response_id, offset, text) => ({ type: "response.output_text.delta", response_id, offset, delta: text });
+
+/**
+ * @param {string} response_id
+ * @param {number} offset
+ * @param {string} text
+ */
+export const delta = (response_id, offset, text) => ({
+    type: "response.output_text.delta",
+    response_id,
+    offset,
+    delta: text,
+});
+
+/**
+ * @param {string} response_id
+ * @param {string} text
+ */
 export const done = (response_id, text) => ({ type: "response.output_text.done", response_id, text });
-export const ended = (id, status, text, more) => ({ type: `response.${status}`, response: response(id, status, text, more) });
 
-/** A page with one talk; `events` lists what it told, `socket` is its newest socket. */
-export class Page {
-    events = [];
-    problems = [];
-
-    constructor(hub, { storage = new FakeStorage() } = {}) {
-        this.hub = hub;
-        this.window = new EventTarget();
-        FakeStorage.windows.push(this.window);
-        this.sockets = [];
-        const { sockets } = this;
-        class Socket extends FakeSocket {
-            constructor(...values) {
-                super(...values);
-                sockets.push(this);
-            }
-        }
-        this.live = new Live({ url: "ws://hub/api/ws", Socket, signals: this.window });
-        const ids = { conversationId: CONVERSATION, companionId: COMPANION };
-        const own = storage.as(this.window);
-        this.talk = new Talk({ ...ids, live: this.live, request: hub.request, signals: this.window, storage: own });
-        for (const type of ["items", "text", "running", "outbox", "pictures", "scene", "connection", "gone"]) {
-            this.talk.addEventListener(type, () => this.events.push(type));
-        }
-        this.talk.addEventListener("problem", (event) => this.problems.push(event.detail));
-    }
-
-    get socket() {
-        return this.sockets.at(-1);
-    }
-
-    get contents() {
-        return this.talk.items.map((item) => item.content);
-    }
-
-    /** Open it and let the hub answer the subscription. */
-    async open() {
-        await this.talk.open();
-        await settle();
-        return this.connect();
-    }
-
-    async connect() {
-        this.socket.open();
-        await settle();
-        this.subscribed();
-        return this;
-    }
-
-    /** The hub is there again, for a page that has not read anything yet. */
-    async connectLater(clock) {
-        this.socket.open();
-        clock.tick(3000);
-        await settle();
-        this.subscribed();
-    }
-
-    subscribed() {
-        const [asked] = this.socket.of("conversation.subscribe").slice(-1);
-        this.socket.tell({ type: "conversation.subscribed", last_position: this.hub.lastPosition, revision: asked.revision });
-        return asked;
-    }
-
-    /** Lose the connection, and come back after the pause. */
-    async reconnect(clock, code = 1006) {
-        this.socket.end(code);
-        clock.tick(1000);
-        return this.connect();
-    }
-
-    /** Close the tab. */
-    close() {
-        this.talk.close();
-        this.live.stop();
-        FakeStorage.windows = FakeStorage.windows.filter((each) => each !== this.window);
-    }
-}
+/**
+ * @param {string} id
+ * @param {"completed" | "failed" | "cancelled"} status
+ * @param {string} text
+ * @param {Partial<Response>} [more]
+ */
+export const ended = (id, status, text, more) => ({
+    type: `response.${status}`,
+    response: response(id, status, text, more),
+});

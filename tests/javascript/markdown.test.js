@@ -4,21 +4,34 @@ import { describe, test } from "node:test";
 import { allowed, tree } from "../../src/hub/web/pages/static/js/markdown-tree.js";
 
 // lit-html asks for these when it is loaded; nothing is rendered here.
-globalThis.document ??= { createTreeWalker: () => ({}), createComment: () => ({}) };
+await import("../../src/hub/web/pages/static/js/words.js");
+Object.assign(globalThis, { document: { createTreeWalker: () => ({}), createComment: () => ({}) } });
 const { markdown } = await import("../../src/hub/web/pages/static/js/markdown.js");
 
 const TAGS = "p strong em del code pre ul ol li blockquote table tr th td hr br a".split(" ");
 
-/** Write a tree in brackets: `[p a [strong b]]`. */
+/** @typedef {import("../../src/hub/web/pages/static/js/markdown-tree.js").Node} Node */
+
+/**
+ * Write a tree in brackets: `[p a [strong b]]`.
+ * @param {Node[]} nodes
+ * @returns {string}
+ */
 function short(nodes) {
-    const one = (node) => {
+    const one = (/** @type {Node} */ node) => {
         if (typeof node === "string") return node;
-        const more = [node.level && `h${node.level}`, node.href, node.language, node.start].filter(Boolean).join(" ");
+        const more = [node.level && `h${node.level}`, node.href, node.language, node.start]
+            .filter(Boolean)
+            .join(" ");
         return `[${node.tag}${more && `:${more}`} ${short(node.children)}]`;
     };
     return nodes.map(one).join("");
 }
 
+/**
+ * @param {Node[]} nodes
+ * @param {(node: Node) => void} visit
+ */
 function each(nodes, visit) {
     for (const node of nodes) {
         visit(node);
@@ -26,7 +39,9 @@ function each(nodes, visit) {
     }
 }
 
-const textOf = (nodes) => nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
+/** @type {(nodes: Node[]) => string} */
+const textOf = (nodes) =>
+    nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
 
 describe("markdown", () => {
     const cases = {
@@ -56,7 +71,9 @@ describe("markdown", () => {
 
     test("tasks say whether they are done", () => {
         const [list] = tree("- [x] a\n- [ ] b\n- c");
-        assert.deepEqual(list.children.map((item) => item.checked), [true, false, null]);
+        assert.ok(typeof list === "object");
+        const checked = list.children.map((item) => typeof item === "object" && item.checked);
+        assert.deepEqual(checked, [true, false, null]);
     });
 });
 
@@ -85,10 +102,13 @@ describe("unfinished markdown", () => {
     }
 
     test("never throws and never loses words, wherever it is cut", () => {
-        const text = "# Hi\n\n*She* said **[this](https://a.b)** `x*y`\n\n```py\na * b\n```\n- one\n- two\n\n| a |\n|-|\n| b |\n";
+        const text =
+            "# Hi\n\n*She* said **[this](https://a.b)** `x*y`\n\n```py\na * b\n```\n- one\n- two\n\n| a |\n|-|\n| b |\n";
         for (let end = 1; end <= text.length; end += 1) {
             const said = textOf(tree(text.slice(0, end), { isUnfinished: true }));
-            for (const word of text.slice(0, end - 3).match(/\b(?:She|said|this|one|two)\b(?=\W)/g) ?? []) {
+            for (const word of text
+                .slice(0, Math.max(0, end - 3))
+                .match(/\b(?:She|said|this|one|two)\b(?=\W)/g) ?? []) {
                 assert.ok(said.includes(word), `${word} in ${JSON.stringify(said)}`);
             }
         }
@@ -97,11 +117,34 @@ describe("unfinished markdown", () => {
 
 describe("links", () => {
     const refused = [
-        "javascript:alert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)", "java\tscript:alert(1)",
-        "\u0001javascript:alert(1)", "javascript&#58;alert(1)", "javascript&colon;alert(1)", "&#x6a;avascript:alert(1)",
-        "javascript\u0000:alert(1)", "vbscript:x", "data:text/html,<script>alert(1)</script>", "DATA:text/html;base64,PHN2Zz4=",
-        "file:///etc/passwd", "blob:https://a/b", "ftp://a", "//evil.example", "/logout", "#x", "?x", "", "http://", "about:blank",
-        "ws://a", "intent://x", "view-source:https://a", "filesystem:https://a/b", "https://a:99999/",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "java\tscript:alert(1)",
+        "\u0001javascript:alert(1)",
+        "javascript&#58;alert(1)",
+        "javascript&colon;alert(1)",
+        "&#x6a;avascript:alert(1)",
+        "javascript\u0000:alert(1)",
+        "vbscript:x",
+        "data:text/html,<script>alert(1)</script>",
+        "DATA:text/html;base64,PHN2Zz4=",
+        "file:///etc/passwd",
+        "blob:https://a/b",
+        "ftp://a",
+        "//evil.example",
+        "/logout",
+        "#x",
+        "?x",
+        "",
+        "http://",
+        "about:blank",
+        "ws://a",
+        "intent://x",
+        "view-source:https://a",
+        "filesystem:https://a/b",
+        "https://a:99999/",
     ];
     for (const address of refused) {
         test(`to ${JSON.stringify(address)} lead nowhere`, () => assert.equal(allowed(address), null));
@@ -115,21 +158,61 @@ describe("links", () => {
 });
 
 const XSS = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<svg><script>alert(1)</script></svg>",
-    "<iframe srcdoc='<script>alert(1)</script>'>", "<a href='javascript:alert(1)'>x</a>", "<math><mtext></mtext></math>",
-    "<style>@import 'x'</style>", "<body onload=alert(1)>", "<details open ontoggle=alert(1)>", "<!--<img src=x onerror=alert(1)>-->",
-    "<![CDATA[<script>alert(1)</script>]]>", "<?php x ?>", "<form action=javascript:alert(1)><button>", "<object data=x>",
-    "[x](javascript:alert(1))", "[x](<javascript:alert(1)>)", "[x](javascript&#58;alert(1))", "[x](  javascript:alert(1))",
-    "[x](\u0001javascript:alert(1))", "![x](javascript:alert(1))", "![x](data:image/svg+xml,<svg/onload=alert(1)>)",
-    "[x]: javascript:alert(1)\n\n[x]", "<javascript:alert(1)>", "<data:text/html,x>", "[x](data:text/html;base64,PHNj)",
-    "[a](https://b \"onmouseover=alert(1)\")", "[a](https://b'onmouseover='alert(1))", "[<img src=x onerror=alert(1)>](https://a)",
-    "`<script>alert(1)</script>`", "```html\n<script>alert(1)</script>\n```", "```<script>alert(1)</script>\nx\n```",
-    "```\"><img/src=x onerror=alert(1)>\nx\n```", "| <img src=x onerror=alert(1)> |\n|-|\n| <script>x</script> |", "# <script>alert(1)</script>",
-    "> <script>alert(1)</script>", "- <script>alert(1)</script>", "**<b onclick=alert(1)>**", "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "<scr<script>ipt>alert(1)</scr</script>ipt>", "\\<script>alert(1)</script>", "<a\nhref=\"javascript:alert(1)\">x</a>",
-    "${alert(1)}", "{{constructor.constructor('alert(1)')()}}", "<template><s><template><s><img src=x onerror=alert(1)>", "\u2028<script>",
-    "https://a.b/<script>alert(1)</script>", "www.a.b/\"onmouseover=alert(1)", "<x:y onclick=alert(1)>", "<hub-chat></hub-chat>",
-    "<?lit$1$?>", "<!--?lit$123$-->", "__proto__", "[constructor](constructor)", "![__proto__](__proto__)",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "<math><mtext></mtext></math>",
+    "<style>@import 'x'</style>",
+    "<body onload=alert(1)>",
+    "<details open ontoggle=alert(1)>",
+    "<!--<img src=x onerror=alert(1)>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<?php x ?>",
+    "<form action=javascript:alert(1)><button>",
+    "<object data=x>",
+    "[x](javascript:alert(1))",
+    "[x](<javascript:alert(1)>)",
+    "[x](javascript&#58;alert(1))",
+    "[x](  javascript:alert(1))",
+    "[x](\u0001javascript:alert(1))",
+    "![x](javascript:alert(1))",
+    "![x](data:image/svg+xml,<svg/onload=alert(1)>)",
+    "[x]: javascript:alert(1)\n\n[x]",
+    "<javascript:alert(1)>",
+    "<data:text/html,x>",
+    "[x](data:text/html;base64,PHNj)",
+    '[a](https://b "onmouseover=alert(1)")',
+    "[a](https://b'onmouseover='alert(1))",
+    "[<img src=x onerror=alert(1)>](https://a)",
+    "`<script>alert(1)</script>`",
+    "```html\n<script>alert(1)</script>\n```",
+    "```<script>alert(1)</script>\nx\n```",
+    '```"><img/src=x onerror=alert(1)>\nx\n```',
+    "| <img src=x onerror=alert(1)> |\n|-|\n| <script>x</script> |",
+    "# <script>alert(1)</script>",
+    "> <script>alert(1)</script>",
+    "- <script>alert(1)</script>",
+    "**<b onclick=alert(1)>**",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "<scr<script>ipt>alert(1)</scr</script>ipt>",
+    "\\<script>alert(1)</script>",
+    '<a\nhref="javascript:alert(1)">x</a>',
+    "${alert(1)}",
+    "{{constructor.constructor('alert(1)')()}}",
+    "<template><s><template><s><img src=x onerror=alert(1)>",
+    "\u2028<script>",
+    "https://a.b/<script>alert(1)</script>",
+    'www.a.b/"onmouseover=alert(1)',
+    "<x:y onclick=alert(1)>",
+    "<hub-chat></hub-chat>",
+    "<?lit$1$?>",
+    "<!--?lit$123$-->",
+    "__proto__",
+    "[constructor](constructor)",
+    "![__proto__](__proto__)",
 ];
 
 describe("hostile text", () => {
@@ -139,10 +222,22 @@ describe("hostile text", () => {
                 each(tree(text, { isUnfinished }), (node) => {
                     if (typeof node === "string") return;
                     assert.ok(TAGS.includes(node.tag), node.tag);
-                    if (node.tag === "a") assert.match(node.href, /^(https?:\/\/|mailto:)/);
+                    if (node.tag === "a") assert.match(node.href ?? "", /^(https?:\/\/|mailto:)/);
                     if (node.language) assert.match(node.language, /^[\w+#.-]+$/);
-                    const known = ["tag", "children", "href", "language", "start", "level", "checked", "align"];
-                    assert.deepEqual(Object.keys(node).filter((key) => !known.includes(key)), []);
+                    const known = [
+                        "tag",
+                        "children",
+                        "href",
+                        "language",
+                        "start",
+                        "level",
+                        "checked",
+                        "align",
+                    ];
+                    assert.deepEqual(
+                        Object.keys(node).filter((key) => !known.includes(key)),
+                        [],
+                    );
                 });
             }
         });
@@ -150,11 +245,12 @@ describe("hostile text", () => {
 
     test("is a value of a template, never a part of one", () => {
         const marker = "hostile";
-        const text = `# ${marker}\n\n${marker} *${marker}* <${marker}>\n\n- [x] ${marker}\n\n1. ${marker}\n\n\`\`\`${marker}\n${marker}\n\`\`\`\n\n`
-            + `| ${marker} |\n|:-:|\n| ${marker} |\n\n> ${marker}\n\n[${marker}](https://${marker}.org) ![${marker}](https://${marker}.org)`;
+        const text =
+            `# ${marker}\n\n${marker} *${marker}* <${marker}>\n\n- [x] ${marker}\n\n1. ${marker}\n\n\`\`\`${marker}\n${marker}\n\`\`\`\n\n` +
+            `| ${marker} |\n|:-:|\n| ${marker} |\n\n> ${marker}\n\n[${marker}](https://${marker}.org) ![${marker}](https://${marker}.org)`;
         const statics = new Set();
         let values = 0;
-        (function walk(value) {
+        (function walk(/** @type {any} */ value) {
             if (Array.isArray(value)) value.forEach(walk);
             else if (value?.strings) {
                 for (const part of value.strings) statics.add(part);
@@ -162,20 +258,43 @@ describe("hostile text", () => {
             } else if (typeof value === "string" && value.includes(marker)) values += 1;
         })(markdown(text));
         assert.ok(values >= 12, String(values));
-        for (const part of statics) assert.ok(!part.includes(marker) && !/style=|\son\w+=|\.\w+=/i.test(part), part);
+        for (const part of statics)
+            assert.ok(!part.includes(marker) && !/style=|\son\w+=|\.\w+=/i.test(part), part);
     });
 
     const N = 20_000;
     const many = {
-        "nested quotes": ">".repeat(N), "nested quotes with blanks": "> ".repeat(N), "quotes and lists": "> - ".repeat(N),
-        "open brackets": "[".repeat(N), "pictures": "![".repeat(N), "brackets": "[".repeat(N) + "]".repeat(N), "half links": "[a](".repeat(N),
-        "stars": "*".repeat(100_000), "backticks": "`".repeat(100_000), "growing backticks": Array.from({ length: 280 }, (_, n) => "`".repeat(n) + "a").join(""),
-        "strong": "__a".repeat(N / 2), "emphasis": "***a".repeat(N / 2), "mixed": "*a_ ".repeat(N / 2), "deleted": "~~a ".repeat(N / 2),
-        "numbers": "1. ".repeat(N), "deep list": Array.from({ length: 300 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n"),
-        "mail": `${"a.".repeat(N)}@`, "mails": "a@".repeat(N), "addresses": "http://a".repeat(N / 2), "tags": "<a ".repeat(N), "comments": "<!--".repeat(N),
-        "table": `${"|a".repeat(N / 2)}\n${"|-".repeat(N / 2)}`, "references": `[a]: b\n${"[a]".repeat(N / 2)}`, "blanks": `${" ".repeat(N)}a`,
-        "lines": "a\n".repeat(N), "breaks": "a  \n".repeat(N / 2), "entities": "&#".repeat(N), "escapes": "\\".repeat(N), "fences": "```\n".repeat(N / 4),
-        "titles": `[a](b "${'\\"'.repeat(N)}`, "many paragraphs": "**a** `b` [c](https://d)\n\n".repeat(1500),
+        "nested quotes": ">".repeat(N),
+        "nested quotes with blanks": "> ".repeat(N),
+        "quotes and lists": "> - ".repeat(N),
+        "open brackets": "[".repeat(N),
+        pictures: "![".repeat(N),
+        brackets: "[".repeat(N) + "]".repeat(N),
+        "half links": "[a](".repeat(N),
+        stars: "*".repeat(100_000),
+        backticks: "`".repeat(100_000),
+        "growing backticks": Array.from({ length: 280 }, (_, n) => "`".repeat(n) + "a").join(""),
+        strong: "__a".repeat(N / 2),
+        emphasis: "***a".repeat(N / 2),
+        mixed: "*a_ ".repeat(N / 2),
+        deleted: "~~a ".repeat(N / 2),
+        numbers: "1. ".repeat(N),
+        "deep list": Array.from({ length: 300 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n"),
+        mail: `${"a.".repeat(N)}@`,
+        mails: "a@".repeat(N),
+        addresses: "http://a".repeat(N / 2),
+        tags: "<a ".repeat(N),
+        comments: "<!--".repeat(N),
+        table: `${"|a".repeat(N / 2)}\n${"|-".repeat(N / 2)}`,
+        references: `[a]: b\n${"[a]".repeat(N / 2)}`,
+        blanks: `${" ".repeat(N)}a`,
+        lines: "a\n".repeat(N),
+        breaks: "a  \n".repeat(N / 2),
+        entities: "&#".repeat(N),
+        escapes: "\\".repeat(N),
+        fences: "```\n".repeat(N / 4),
+        titles: `[a](b "${'\\"'.repeat(N)}`,
+        "many paragraphs": "**a** `b` [c](https://d)\n\n".repeat(1500),
     };
     for (const [what, text] of Object.entries(many)) {
         test(`${what} do not keep the page waiting`, () => {

@@ -23,14 +23,17 @@ import { Lexer } from "../vendor/marked/marked.js";
 /** What is longer, or more deeply nested, is shown as it is: reading it could take a browser seconds. */
 const LONGEST = 50_000;
 const DEEPEST = 20;
-const NESTED_TOO_DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){20}|^[ \t]{64,}(?:[-+*]|\d{1,9}[.)])[ \t]/m;
+const NESTED_TOO_DEEP =
+    /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){20}|^[ \t]{64,}(?:[-+*]|\d{1,9}[.)])[ \t]/m;
 /** The same for a single paragraph with so many marks, or such a long word. */
 const MARKS = /[*_~`[\]<&@!\\]/g;
 const MOST_MARKS = 600;
 const LONG_WORD = /\S{2000}/;
 
 const PROTOCOLS = ["http:", "https:", "mailto:"];
-const ENTITIES = new Map(Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" }));
+const ENTITIES = new Map(
+    Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" }),
+);
 
 /**
  * Read Markdown.
@@ -40,14 +43,14 @@ const ENTITIES = new Map(Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"',
  * @returns {Node[]}
  */
 export function tree(text, { isUnfinished = false } = {}) {
-  const plain = () => [element("p", [text])];
-  if (text.length > LONGEST || NESTED_TOO_DEEP.test(text)) return plain();
-  try {
-    const read = blocks(tokens(isUnfinished ? closed(text) : text), 0);
-    return read.length || !text.trim() ? read : plain();
-  } catch {
-    return plain(); // nested too deeply after all
-  }
+    const plain = () => [element("p", [text])];
+    if (text.length > LONGEST || NESTED_TOO_DEEP.test(text)) return plain();
+    try {
+        const read = blocks(tokens(isUnfinished ? closed(text) : text), 0);
+        return read.length || !text.trim() ? read : plain();
+    } catch {
+        return plain(); // nested too deeply after all
+    }
 }
 
 /**
@@ -55,14 +58,14 @@ export function tree(text, { isUnfinished = false } = {}) {
  * @returns {Token[]}
  */
 function tokens(text) {
-  const lexer = new Lexer({ gfm: true, breaks: true });
-  lexer.blockTokens(text.replace(/\r\n?/g, "\n"), lexer.tokens);
-  for (const { src, tokens: found } of lexer.inlineQueue) {
-    const isHostile = (src.match(MARKS)?.length ?? 0) > MOST_MARKS || LONG_WORD.test(src);
-    if (isHostile) found.push(/** @type {Tokens.Escape} */ ({ type: "escape", raw: src, text: src }));
-    else lexer.inlineTokens(src, found);
-  }
-  return lexer.tokens;
+    const lexer = new Lexer({ gfm: true, breaks: true });
+    lexer.blockTokens(text.replace(/\r\n?/g, "\n"), lexer.tokens);
+    for (const { src, tokens: found } of lexer.inlineQueue) {
+        const isHostile = (src.match(MARKS)?.length ?? 0) > MOST_MARKS || LONG_WORD.test(src);
+        if (isHostile) found.push(/** @type {Tokens.Escape} */ ({ type: "escape", raw: src, text: src }));
+        else lexer.inlineTokens(src, found);
+    }
+    return lexer.tokens;
 }
 
 /**
@@ -71,7 +74,7 @@ function tokens(text) {
  * @returns {Node[]}
  */
 function blocks(found, depth) {
-  return found.flatMap((token) => node(/** @type {Tokens.Generic} */ (token), depth + 1));
+    return found.flatMap((token) => node(/** @type {Tokens.Generic} */ (token), depth + 1));
 }
 
 /**
@@ -80,39 +83,46 @@ function blocks(found, depth) {
  * @returns {Node | Node[]}
  */
 function node(token, depth) {
-  if (depth > DEEPEST) return token.raw;
-  const read = Object.hasOwn(readers, token.type) ? readers[token.type] : undefined;
-  return read ? read(token, () => blocks(token.tokens ?? [], depth), depth) : token.raw;
+    if (depth > DEEPEST) return token.raw;
+    const read = Object.hasOwn(readers, token.type) ? readers[token.type] : undefined;
+    return read ? read(token, () => blocks(token.tokens ?? [], depth), depth) : token.raw;
 }
 
 /** @type {Record<string, (token: Tokens.Generic, inner: () => Node[], depth: number) => Node | Node[]>} */
 const readers = {
-  space: () => [],
-  def: () => [],
-  checkbox: () => [],
-  hr: () => element("hr"),
-  br: () => element("br"),
-  paragraph: (_token, inner) => element("p", inner()),
-  heading: (token, inner) => element("p", inner(), { level: token.depth }),
-  blockquote: (_token, inner) => element("blockquote", inner()),
-  strong: (_token, inner) => element("strong", inner()),
-  em: (_token, inner) => element("em", inner()),
-  del: (_token, inner) => element("del", inner()),
-  codespan: (token) => element("code", [token.text]),
-  code: (token) => element("pre", [token.text], { language: /^[\w+#.-]{1,30}/.exec(token.lang ?? "")?.[0] ?? "" }),
-  escape: (token) => token.text,
-  text: (token, inner) => (token.tokens ? inner() : decoded(token.text)),
-  html: (token) => (token.block ? element("p", [token.raw.trimEnd()]) : token.raw),
-  link: (token, inner) => link(token, inner()),
-  image: (token) => link(token, [decoded(token.text) || token.href]),
-  list: (token, _inner, depth) => {
-    const items = token.items.map((/** @type {Tokens.ListItem} */ item) => listItem(item, depth));
-    return token.ordered ? element("ol", items, { start: Number(token.start) || 0 }) : element("ul", items);
-  },
-  table: (token, _inner, depth) => {
-    const row = (/** @type {Tokens.TableCell[]} */ cells) => element("tr", cells.map((cell) => tableCell(cell, depth)));
-    return element("table", [token.header, ...token.rows].map(row));
-  },
+    space: () => [],
+    def: () => [],
+    checkbox: () => [],
+    hr: () => element("hr"),
+    br: () => element("br"),
+    paragraph: (_token, inner) => element("p", inner()),
+    heading: (token, inner) => element("p", inner(), { level: token.depth }),
+    blockquote: (_token, inner) => element("blockquote", inner()),
+    strong: (_token, inner) => element("strong", inner()),
+    em: (_token, inner) => element("em", inner()),
+    del: (_token, inner) => element("del", inner()),
+    codespan: (token) => element("code", [token.text]),
+    code: (token) =>
+        element("pre", [token.text], { language: /^[\w+#.-]{1,30}/.exec(token.lang ?? "")?.[0] ?? "" }),
+    escape: (token) => token.text,
+    text: (token, inner) => (token.tokens ? inner() : decoded(token.text)),
+    html: (token) => (token.block ? element("p", [token.raw.trimEnd()]) : token.raw),
+    link: (token, inner) => link(token, inner()),
+    image: (token) => link(token, [decoded(token.text) || token.href]),
+    list: (token, _inner, depth) => {
+        const items = token.items.map((/** @type {Tokens.ListItem} */ item) => listItem(item, depth));
+        return token.ordered
+            ? element("ol", items, { start: Number(token.start) || 0 })
+            : element("ul", items);
+    },
+    table: (token, _inner, depth) => {
+        const row = (/** @type {Tokens.TableCell[]} */ cells) =>
+            element(
+                "tr",
+                cells.map((cell) => tableCell(cell, depth)),
+            );
+        return element("table", [token.header, ...token.rows].map(row));
+    },
 };
 
 /**
@@ -120,7 +130,9 @@ const readers = {
  * @param {number} depth
  */
 function listItem(item, depth) {
-  return element("li", blocks(item.tokens, depth + 1), { checked: item.task ? item.checked === true : null });
+    return element("li", blocks(item.tokens, depth + 1), {
+        checked: item.task ? item.checked === true : null,
+    });
 }
 
 /**
@@ -128,7 +140,7 @@ function listItem(item, depth) {
  * @param {number} depth
  */
 function tableCell(cell, depth) {
-  return element(cell.header ? "th" : "td", blocks(cell.tokens, depth + 1), { align: cell.align });
+    return element(cell.header ? "th" : "td", blocks(cell.tokens, depth + 1), { align: cell.align });
 }
 
 /**
@@ -138,9 +150,9 @@ function tableCell(cell, depth) {
  * @returns {Node | Node[]}
  */
 function link(token, children) {
-  const href = allowed(token.href);
-  if (href !== null) return element("a", children, { href });
-  return token.autolink || token.type === "image" ? token.raw : [...children, ` (${token.href})`];
+    const href = allowed(token.href);
+    if (href !== null) return element("a", children, { href });
+    return token.autolink || token.type === "image" ? token.raw : [...children, ` (${token.href})`];
 }
 
 /**
@@ -148,22 +160,22 @@ function link(token, children) {
  * @param {string} address
  */
 export function allowed(address) {
-  try {
-    const url = new URL(decoded(address));
-    return PROTOCOLS.includes(url.protocol) ? url.href : null;
-  } catch {
-    return null;
-  }
+    try {
+        const url = new URL(decoded(address));
+        return PROTOCOLS.includes(url.protocol) ? url.href : null;
+    } catch {
+        return null;
+    }
 }
 
 /** @param {string} text */
 function decoded(text) {
-  return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|(\w{2,6}));/g, (whole, decimal, hex, name) => {
-    if (name) return ENTITIES.get(name) ?? whole;
-    const code = decimal ? Number(decimal) : Number.parseInt(hex, 16);
-    const isText = code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
-    return isText ? String.fromCodePoint(code) : "\ufffd";
-  });
+    return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|(\w{2,6}));/g, (whole, decimal, hex, name) => {
+        if (name) return ENTITIES.get(name) ?? whole;
+        const code = decimal ? Number(decimal) : Number.parseInt(hex, 16);
+        const isText = code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+        return isText ? String.fromCodePoint(code) : "\ufffd";
+    });
 }
 
 /**
@@ -173,7 +185,7 @@ function decoded(text) {
  * @returns {Element}
  */
 function element(tag, children = [], more = {}) {
-  return { tag, children, ...more };
+    return { tag, children, ...more };
 }
 
 /**
@@ -181,19 +193,19 @@ function element(tag, children = [], more = {}) {
  * @param {string} text
  */
 function closed(text) {
-  const fences = text.match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0;
-  if (fences % 2) return text.replace(/\n`{1,2}$/, "");
-  const start = text.lastIndexOf("\n\n") + 1;
-  let end = text.slice(start);
-  end = end.replace(/(^|\n)[ \t]*(?:[-=+*_#>`~]+|\d{1,3}[.)]?)[ \t]*$/, "$1"); // a mark without its line
-  end = end.replace(/!?\[([^\]\n]{0,200})\]\([^)\n]{0,2000}$/, "$1"); // half a link
-  const open = openMarks(end);
-  if (open.length === 0) return text.slice(0, start) + end;
-  const last = open[open.length - 1] ?? "";
-  const bare = end.trimEnd();
-  const isBare = bare.endsWith(last);
-  const closing = (isBare ? open.slice(0, -1) : open).reverse().join("");
-  return text.slice(0, start) + (isBare ? bare.slice(0, -last.length) : bare) + closing;
+    const fences = text.match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0;
+    if (fences % 2) return text.replace(/\n`{1,2}$/, "");
+    const start = text.lastIndexOf("\n\n") + 1;
+    let end = text.slice(start);
+    end = end.replace(/(^|\n)[ \t]*(?:[-=+*_#>`~]+|\d{1,3}[.)]?)[ \t]*$/, "$1"); // a mark without its line
+    end = end.replace(/!?\[([^\]\n]{0,200})\]\([^)\n]{0,2000}$/, "$1"); // half a link
+    const open = openMarks(end);
+    if (open.length === 0) return text.slice(0, start) + end;
+    const last = open[open.length - 1] ?? "";
+    const bare = end.trimEnd();
+    const isBare = bare.endsWith(last);
+    const closing = (isBare ? open.slice(0, -1) : open).reverse().join("");
+    return text.slice(0, start) + (isBare ? bare.slice(0, -last.length).trimEnd() : bare) + closing;
 }
 
 /**
@@ -201,13 +213,13 @@ function closed(text) {
  * @param {string} text
  */
 function openMarks(text) {
-  /** @type {string[]} */
-  const open = [];
-  for (const [mark] of text.matchAll(/\\.|`+|(?<=\S)\*{1,3}|\*{1,3}(?=\S|$)/gs)) {
-    const last = open.at(-1);
-    if (mark.startsWith("\\") || (last?.startsWith("`") && mark !== last)) continue;
-    if (mark === last) open.pop();
-    else if (open.length < DEEPEST) open.push(mark);
-  }
-  return open;
+    /** @type {string[]} */
+    const open = [];
+    for (const [mark] of text.matchAll(/\\.|`+|(?<=\S)\*{1,3}|\*{1,3}(?=\S|$)/gs)) {
+        const last = open.at(-1);
+        if (mark.startsWith("\\") || (last?.startsWith("`") && mark !== last)) continue;
+        if (mark === last) open.pop();
+        else if (open.length < DEEPEST) open.push(mark);
+    }
+    return open;
 }
