@@ -75,7 +75,6 @@ export class HubMessage extends HTMLElement {
     const field = /** @type {HTMLTextAreaElement} */ (this.querySelector("textarea"));
     field.value = item.content;
     field.focus();
-    field.scrollIntoView({ block: "nearest" });
   }
 
   #render() {

@@ -65,7 +65,6 @@ export class HubTranscript extends HTMLElement {
     this.#update();
     const found = this.#messages.findLast((each) => (each.entry?.item?.position ?? Infinity) <= position);
     if (!found) return;
-    this.#follow(found);
     const article = /** @type {HTMLElement} */ (found.firstElementChild);
     article.focus({ preventScroll: true });
     found.classList.remove("is-found");
@@ -73,7 +72,7 @@ export class HubTranscript extends HTMLElement {
     found.classList.add("is-found");
     // What comes into view for the first time takes the room that it needs, not what was guessed.
     for (let frame = 0; frame < 4; frame += 1) {
-      found.scrollIntoView({ block: "center" });
+      this.#centre(found);
       await new Promise(requestAnimationFrame);
     }
     this.#jumpButton();
@@ -154,10 +153,19 @@ export class HubTranscript extends HTMLElement {
     if (Math.abs(moved) >= 1) this.#log.scrollTop += moved;
   }
 
-  /** @param {Element} [element] what to show, in place of the end */
-  #follow(element) {
-    if (element) element.scrollIntoView({ block: "center" });
-    else if (this.#isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
+  #follow() {
+    if (this.#isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
+    this.#remember();
+  }
+
+  /**
+   * Put a message in the middle, or its beginning to the top if it is long.
+   * @param {Element} element
+   */
+  #centre(element) {
+    const { top, height } = element.getBoundingClientRect();
+    const room = Math.max(this.#log.clientHeight - height, 0);
+    this.#log.scrollTop += top - this.#log.getBoundingClientRect().top - room / 2;
     this.#remember();
   }
 
