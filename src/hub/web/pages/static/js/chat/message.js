@@ -7,7 +7,7 @@ import { _, format } from "../words.js";
 import { figure, progress, tool, typing } from "./parts.js";
 
 /** @import { Picture } from "../pictures.js" */
-/** @import { Message } from "../shapes.js" */
+/** @import { Image, Message } from "../shapes.js" */
 /** @import { Room } from "./room.js" */
 
 /**
@@ -21,6 +21,7 @@ import { figure, progress, tool, typing } from "./parts.js";
  * @property {string} detail why it failed or was refused
  * @property {boolean} canRegenerate
  * @property {boolean} canContinue
+ * @property {Image | null} image
  * @property {Picture | null} picture on its way, or failed
  */
 
@@ -98,12 +99,13 @@ export class HubMessage extends HTMLElement {
 
   /** @param {Room} room */
   #body(room) {
-    const { item, text, state, picture } = /** @type {Entry} */ (this.#entry);
+    const { item, text, state, detail, image, picture } = /** @type {Entry} */ (this.#entry);
     const isComing = state === "queued" || state === "in_progress";
     const said = text ?? item?.content ?? "";
     return html`${said ? html`<div class="said">${markdown(said, { isUnfinished: isComing })}</div>` : nothing}
       ${isComing && (state === "queued" || !said) ? typing(room.name, state === "queued") : nothing}
-      ${item?.image ? figure(item.image, room.name) : nothing} ${picture ? this.#picture(room, picture) : nothing}`;
+      ${said || (state !== "failed" && state !== "cancelled") ? nothing : html`<p class="said">${fate(state, detail)}</p>`}
+      ${image ? figure(image, room.name) : nothing} ${picture ? this.#picture(room, picture) : nothing}`;
   }
 
   /**
@@ -120,23 +122,20 @@ export class HubMessage extends HTMLElement {
     const { item, state, detail } = /** @type {Entry} */ (this.#entry);
     const problem = this.#problem ? html`<p class="problem" role="alert">${this.#problem}</p>` : nothing;
     if (state === "failed" || state === "cancelled" || state === "unanswered") {
-      return html`${this.#again(room, state, detail)}${problem}${item ? this.#tools(room, item) : nothing}`;
+      return html`${this.#again(room)}${problem}${item ? this.#tools(room, item) : nothing}`;
     }
     if (state === "sending") return html`<p class="fate">${_("Sent when you are online again")}</p>`;
     if (state === "refused") return this.#refused(room, detail);
     return html`${problem}${item && !this.#isEditing ? this.#tools(room, item) : nothing}`;
   }
 
-  /**
-   * @param {Room} room
-   * @param {string} state
-   * @param {string} detail
-   */
-  #again({ talk }, state, detail) {
-    const stopped = state === "cancelled" ? _("Stopped.") : detail;
+  /** @param {Room} room */
+  #again({ talk }) {
+    const { item, text, state, detail } = /** @type {Entry} */ (this.#entry);
+    const why = text || item ? fate(state, detail) : "";
     const label = state === "unanswered" ? _("Ask for an answer") : _("Try again");
     const act = () => this.#try(() => (state === "unanswered" ? talk.reply() : talk.retry()));
-    return html`<p class="fate">${state === "unanswered" ? nothing : html`<span>${stopped}</span>`}
+    return html`<p class="fate">${why ? html`<span>${why}</span>` : nothing}
       <button class="small" type="button" ?disabled=${this.#isBusy} @click=${act}>${label}</button></p>`;
   }
 
@@ -281,6 +280,15 @@ export class HubMessage extends HTMLElement {
 function portrait({ portrait: url, name }) {
   if (url) return html`<img class="portrait" src=${url} alt="" width="36" height="36" loading="lazy">`;
   return html`<span class="portrait letter" aria-hidden="true">${[...name][0]?.toUpperCase()}</span>`;
+}
+
+/**
+ * @param {string} state
+ * @param {string} detail
+ */
+function fate(state, detail) {
+  if (state === "unanswered") return "";
+  return state === "cancelled" ? _("Stopped.") : detail;
 }
 
 /** @param {Message} item */

@@ -100,7 +100,7 @@ export class HubTranscript extends HTMLElement {
     const entries = entriesOf(talk);
     this.#log.setAttribute("aria-busy", String(talk.running !== null));
     render(
-      html`<div class="edge edge-older">${talk.hasOlder ? html`<p class="hint">${_("Loading…")}</p>` : nothing}</div>
+      html`<div class="edge edge-older" aria-hidden="true">${talk.hasOlder ? html`<p class="hint">${_("Loading…")}</p>` : nothing}</div>
         ${this.#hint(talk.isLoaded, entries.length)}
         <div class="lines">${repeat(
           entries,
