@@ -198,7 +198,7 @@ export class HubMessage extends HTMLElement {
       event.preventDefault();
       save(false);
     }}>
-      <textarea aria-label=${_("Text of the message")} required></textarea>
+      <textarea rows=${Math.min(12, Math.ceil(item.content.length / 50) + 1)} aria-label=${_("Text of the message")} required></textarea>
       ${this.#problem ? html`<p class="problem" role="alert">${this.#problem}</p>` : nothing}
       <div class="edit-row">
         <button class="primary small" ?disabled=${this.#isBusy}>${_("Save")}</button>
@@ -251,7 +251,9 @@ export class HubMessage extends HTMLElement {
   async #remove(room, item) {
     const choice = await room.askRemoval(item);
     const following = choice === "following";
-    if (choice && (await this.#try(() => room.talk.remove(item, { following })))) room.say(_("Deleted."));
+    if (!choice || !(await this.#try(() => room.talk.remove(item, { following })))) return;
+    room.focusLog();
+    room.say(_("Deleted."));
   }
 
   /**

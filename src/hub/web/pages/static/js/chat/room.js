@@ -86,6 +86,10 @@ export class HubChat extends HTMLElement {
     await this.#transcript.goTo(position).catch((error) => this.complain(error));
   }
 
+  focusLog() {
+    this.#transcript.focus();
+  }
+
   editLast() {
     this.#transcript.editLast();
   }
@@ -211,6 +215,7 @@ export class HubChat extends HTMLElement {
     if (running) this.say(format(_("%(name)s is typing…"), { name }));
     else if (ended) this.say(ended.error?.message ?? _("Stopped."));
     else this.say(format(_("%(name)s has answered."), { name }));
+    if (!running) this.#mark();
   }
 
   /** A conversation without a title is called by how it began. */
@@ -226,8 +231,19 @@ export class HubChat extends HTMLElement {
   }
 
   #help() {
-    /** @type {HTMLElement & {hidePopover(): void}} */ (this.querySelector("#chat-menu")).hidePopover();
-    /** @type {HTMLDialogElement} */ (this.#part("help")).showModal();
+    const opener = /** @type {HTMLElement} */ (this.querySelector("[popovertarget=chat-menu]"));
+    const dialog = /** @type {HTMLDialogElement} */ (this.#part("help"));
+    /** @type {HTMLElement} */ (this.querySelector("#chat-menu")).hidePopover();
+    dialog.addEventListener("close", () => opener.focus(), { once: true });
+    dialog.showModal();
+  }
+
+  /** Whoever looks elsewhere sees in the tab's title that there is something new. */
+  #mark() {
+    if (!document.hidden) return;
+    const { title } = document;
+    document.title = `● ${title}`;
+    document.addEventListener("visibilitychange", () => (document.title = title), { once: true });
   }
 
   /** @param {KeyboardEvent} event */

@@ -28,7 +28,7 @@ export class HubScene extends HTMLElement {
       element.classList.add("is-new");
     }
     const line = document.querySelector("[data-part=scene-line]");
-    if (line) line.textContent = `${scene.location} · ${scene.action}`;
+    if (line) line.textContent = [scene.location, scene.action].filter(Boolean).join(" · ");
   }
 
   /** @param {Room} room */

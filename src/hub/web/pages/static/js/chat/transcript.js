@@ -14,6 +14,8 @@ import { icon } from "./parts.js";
 const NEAR = 32;
 /** Older and newer messages are read when no more than this is left to scroll. */
 const AHEAD = "900px";
+/** Milliseconds that a message is marked. */
+const MARKED = 2_500;
 const EVENTS = ["items", "running", "outbox", "pictures"];
 
 export class HubTranscript extends HTMLElement {
@@ -67,15 +69,18 @@ export class HubTranscript extends HTMLElement {
     if (!found) return;
     const article = /** @type {HTMLElement} */ (found.firstElementChild);
     article.focus({ preventScroll: true });
-    found.classList.remove("is-found");
-    void found.offsetWidth; // the mark is shown once more
     found.classList.add("is-found");
+    setTimeout(() => found.classList.remove("is-found"), MARKED);
     // What comes into view for the first time takes the room that it needs, not what was guessed.
     for (let frame = 0; frame < 4; frame += 1) {
       this.#centre(found);
       await new Promise(requestAnimationFrame);
     }
     this.#jumpButton();
+  }
+
+  focus() {
+    this.#log.focus({ preventScroll: true });
   }
 
   /**
@@ -122,8 +127,8 @@ export class HubTranscript extends HTMLElement {
    */
   #hint(isLoaded, length) {
     if (!isLoaded) return html`<p class="hint">${_("Loading…")}</p>`;
-    const { name } = this.#room;
-    return length ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
+    const { name, talk } = this.#room;
+    return length || talk.isGone ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
   }
 
   /** @param {Entry} entry */
@@ -233,7 +238,7 @@ export class HubTranscript extends HTMLElement {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "jump" });
     button.addEventListener("click", () => {
       void this.toEnd();
-      this.#log.focus({ preventScroll: true });
+      this.focus();
     });
     this.append(button);
     return button;
