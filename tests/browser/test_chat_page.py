@@ -83,8 +83,9 @@ async def test_what_goes_wrong_can_be_put_right(page: Page, client: Client, llm:
     llm.script(error(400, "no"))
     await chat.say("One")
     await expect(chat.messages.last).to_contain_text("Ask the operator")
+    await page.reload()
     llm.script(reply("Two."))
-    await chat.button("Try again").click()
+    await chat.button("Ask for an answer").click()
     await chat.shows("One", "Two.")
 
     llm.script(reply(LONG, between={3: asyncio.Event()}))

@@ -22,6 +22,7 @@ export class HubComposer extends HTMLElement {
   /** @param {Room} room */
   attach(room) {
     this.#room = room;
+    this.#field.enterKeyHint = isTouch() ? "enter" : "send";
     if (!this.#field.value) this.#field.value = this.#draft;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
