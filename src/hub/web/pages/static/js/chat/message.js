@@ -83,6 +83,7 @@ export class HubMessage extends HTMLElement {
     if (room === undefined || this.#entry === undefined) return;
     const { isUser, item, state } = this.#entry;
     const author = isUser ? _("You") : room.name;
+    const hadFocus = this.contains(document.activeElement);
     const names = ["message", isUser ? "mine" : "theirs", state && `is-${state}`].filter(Boolean).join(" ");
     render(
       html`<article class=${names} tabindex="-1" aria-label=${author}>
@@ -95,6 +96,12 @@ export class HubMessage extends HTMLElement {
       </article>`,
       this,
     );
+    // The button that was pressed may be gone.
+    if (hadFocus && !this.contains(document.activeElement)) this.#article.focus({ preventScroll: true });
+  }
+
+  get #article() {
+    return /** @type {HTMLElement} */ (this.firstElementChild);
   }
 
   /** @param {Room} room */
@@ -143,11 +150,15 @@ export class HubMessage extends HTMLElement {
    * @param {Room} room
    * @param {string} detail
    */
-  #refused({ talk }, detail) {
+  #refused(room, detail) {
     const { key } = /** @type {Entry} */ (this.#entry);
+    const drop = () => {
+      room.focusLog();
+      room.talk.drop(key);
+    };
     return html`<p class="fate"><span class="problem">${detail}</span>
-      <button class="small" type="button" @click=${() => talk.resend(key)}>${_("Send again")}</button>
-      <button class="small" type="button" @click=${() => talk.drop(key)}>${_("Remove")}</button></p>`;
+      <button class="small" type="button" @click=${() => room.talk.resend(key)}>${_("Send again")}</button>
+      <button class="small" type="button" @click=${drop}>${_("Remove")}</button></p>`;
   }
 
   /**
@@ -177,7 +188,8 @@ export class HubMessage extends HTMLElement {
     const choose = (/** @type {number} */ other) => this.#try(() => talk.choose(item, other));
     return html`<span class="switcher">
       ${tool("before", _("The text before"), () => choose(number - 1), number <= 1 || this.#isBusy)}
-      <span aria-label=${format(_("Text %(number)d of %(all)d"), { number, all })}>${number}/${all}</span>
+      <span class="visually-hidden">${format(_("Text %(number)d of %(all)d"), { number, all })}</span>
+      <span aria-hidden="true">${number}/${all}</span>
       ${tool("next", _("The next text"), () => choose(number + 1), number >= all || this.#isBusy)}
     </span>`;
   }

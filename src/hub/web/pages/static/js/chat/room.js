@@ -32,6 +32,7 @@ export class HubChat extends HTMLElement {
   #composer = /** @type {HubComposer} */ (this.querySelector("hub-composer"));
   #find = /** @type {HubFind} */ (this.querySelector("hub-find"));
   #findButton = /** @type {HTMLElement} */ (this.querySelector("[data-act=find]"));
+  #menu = /** @type {HTMLElement} */ (this.querySelector("#chat-menu"));
   #isPatient = true;
   #problem = "";
   /** @type {Record<string, ReturnType<typeof setTimeout>>} */
@@ -47,7 +48,9 @@ export class HubChat extends HTMLElement {
     talk.addEventListener("items", () => this.#title());
     talk.addEventListener("gone", () => this.#bar());
     talk.addEventListener("problem", (event) => this.complain(/** @type {CustomEvent} */ (event).detail));
-    this.#findButton.addEventListener("click", () => (this.#find.hidden ? this.openFind() : this.closeFind()));
+    for (const button of this.querySelectorAll("[data-act=find]")) {
+      button.addEventListener("click", () => (this.#find.hidden ? this.openFind() : this.closeFind()));
+    }
     this.querySelector("[data-act=help]")?.addEventListener("click", () => this.#help());
     document.addEventListener("keydown", (event) => this.#onKey(event));
     this.#connection();
@@ -117,6 +120,7 @@ export class HubChat extends HTMLElement {
   }
 
   openFind() {
+    this.#menu.hidePopover();
     this.#findButton.setAttribute("aria-expanded", "true");
     this.#find.open();
   }
@@ -126,7 +130,9 @@ export class HubChat extends HTMLElement {
     const hadFocus = this.#find.contains(document.activeElement);
     this.#find.close();
     this.#findButton.setAttribute("aria-expanded", "false");
-    if (hadFocus) this.#findButton.focus();
+    if (!hadFocus) return;
+    if (this.#findButton.checkVisibility()) this.#findButton.focus();
+    else this.#composer.focus();
   }
 
   /**
@@ -233,7 +239,7 @@ export class HubChat extends HTMLElement {
   #help() {
     const opener = /** @type {HTMLElement} */ (this.querySelector("[popovertarget=chat-menu]"));
     const dialog = /** @type {HTMLDialogElement} */ (this.#part("help"));
-    /** @type {HTMLElement} */ (this.querySelector("#chat-menu")).hidePopover();
+    this.#menu.hidePopover();
     dialog.addEventListener("close", () => opener.focus(), { once: true });
     dialog.showModal();
   }

@@ -126,9 +126,10 @@ export class HubTranscript extends HTMLElement {
    * @param {number} length
    */
   #hint(isLoaded, length) {
-    if (!isLoaded) return html`<p class="hint">${_("Loading…")}</p>`;
     const { name, talk } = this.#room;
-    return length || talk.isGone ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
+    if (talk.isGone) return nothing;
+    if (!isLoaded) return html`<p class="hint">${_("Loading…")}</p>`;
+    return length ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
   }
 
   /** @param {Entry} entry */
