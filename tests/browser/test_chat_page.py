@@ -219,6 +219,10 @@ async def test_pictures_and_the_scene(
         await page.locator(".scene-line").click()
         await expect(page.get_by_role("complementary")).to_contain_text("counting stars")
         assert await axe(page) == []
+        await chat.button("Change the scene").click()
+        await page.get_by_label("Doing").fill("counting shells")
+        await chat.button("Save", within=page.get_by_role("dialog")).click()
+        await expect(page.get_by_role("complementary")).to_contain_text("counting shells")
         await page.keyboard.press("Escape")
 
         await chat.button("Picture of the scene").click()

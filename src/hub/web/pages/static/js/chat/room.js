@@ -21,12 +21,13 @@ const STAYS = 8_000;
 
 export class HubChat extends HTMLElement {
   conversationId = this.dataset["conversation"] ?? "";
+  companionId = this.dataset["companion"] ?? "";
   name = this.dataset["name"] ?? "";
   /** Address of the companion's small picture, or nothing. */
   portrait = this.dataset["portrait"] ?? "";
   /** Characters that a message may have. */
   limit = Number(this.dataset["limit"]);
-  talk = new Talk({ conversationId: this.conversationId, companionId: this.dataset["companion"] ?? "" });
+  talk = new Talk({ conversationId: this.conversationId, companionId: this.companionId });
 
   #transcript = /** @type {HubTranscript} */ (this.querySelector("hub-transcript"));
   #composer = /** @type {HubComposer} */ (this.querySelector("hub-composer"));
