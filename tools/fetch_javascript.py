@@ -17,17 +17,8 @@ _PROJECT = Path(__file__).resolve().parents[1]
 _MODULES = _PROJECT / "node_modules"
 _SERVED = _PROJECT / "src" / "hub" / "web" / "pages" / "static" / "vendor"
 
-_LIT_MODULES = (
-    "lit-html",
-    "directive",
-    "directive-helpers",
-    "async-directive",
-    "directives/class-map",
-    "directives/if-defined",
-    "directives/live",
-    "directives/ref",
-    "directives/repeat",
-)
+#: The page is small: only what it imports.
+_LIT_MODULES = ("lit-html", "directive", "directive-helpers", "directives/repeat")
 
 #: What is served, and where npm puts it. The types are for the type checker.
 _FILES = {

@@ -21,3 +21,8 @@ document.addEventListener("submit", (event) => {
     form.dataset["sending"] = "";
     window.addEventListener("pageshow", () => delete form.dataset["sending"], { once: true });
 });
+
+// What was written and never sent stays in the browser, but not for whoever comes after a log out.
+document.querySelector("form.log-out")?.addEventListener("submit", () => {
+    for (const key of Object.keys(localStorage)) if (/^hub\.(draft|outbox)\./.test(key)) localStorage.removeItem(key);
+});

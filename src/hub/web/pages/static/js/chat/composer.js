@@ -22,6 +22,7 @@ export class HubComposer extends HTMLElement {
   /** @param {Room} room */
   attach(room) {
     this.#room = room;
+    this.#field.enterKeyHint = isTouch() ? "enter" : "send";
     if (!this.#field.value) this.#field.value = this.#draft;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -79,8 +80,10 @@ export class HubComposer extends HTMLElement {
     this.#note.classList.toggle("problem", isTooLong);
     this.#field.setAttribute("aria-invalid", String(isTooLong));
     this.#send.disabled = isTooLong;
+    const hadFocus = this.contains(document.activeElement);
     this.#stop.hidden = talk.running === null;
     this.#send.hidden = talk.running !== null && isBlank;
+    if (hadFocus && !this.contains(document.activeElement)) this.focus();
   }
 
   #submit() {

@@ -13,6 +13,7 @@ const NOTHING = {
   detail: "",
   canRegenerate: false,
   canContinue: false,
+  image: null,
   picture: null,
 };
 
@@ -38,10 +39,11 @@ function message(talk, item, index) {
   const isUser = item.role === "user";
   const isLast = index === items.length - 1 && !talk.hasNewer && !running && talk.outbox.length === 0;
   const picture = (item.response_id && talk.pictures.get(item.response_id)) || null;
-  const base = { ...NOTHING, key: talk.keyOf(item), isUser, item, picture };
+  const base = { ...NOTHING, key: talk.keyOf(item), isUser, item, image: item.image, picture };
   if (running?.messageId === item.id) {
     const { status: state, text, kind } = running;
-    return { ...base, state, text: text || (kind === "continue" ? null : "") };
+    // What is written anew may get another picture; what goes on keeps it.
+    return kind === "continue" ? { ...base, state, text: text || null } : { ...base, state, text, image: null };
   }
   if (!isLast) return base;
   if (isUser) return talk.canReply && !talk.ended ? { ...base, state: "unanswered" } : base;

@@ -7,7 +7,7 @@ import { _, format } from "../words.js";
 import { figure, progress, tool, typing } from "./parts.js";
 
 /** @import { Picture } from "../pictures.js" */
-/** @import { Message } from "../shapes.js" */
+/** @import { Image, Message } from "../shapes.js" */
 /** @import { Room } from "./room.js" */
 
 /**
@@ -21,6 +21,7 @@ import { figure, progress, tool, typing } from "./parts.js";
  * @property {string} detail why it failed or was refused
  * @property {boolean} canRegenerate
  * @property {boolean} canContinue
+ * @property {Image | null} image
  * @property {Picture | null} picture on its way, or failed
  */
 
@@ -75,7 +76,6 @@ export class HubMessage extends HTMLElement {
     const field = /** @type {HTMLTextAreaElement} */ (this.querySelector("textarea"));
     field.value = item.content;
     field.focus();
-    field.scrollIntoView({ block: "nearest" });
   }
 
   #render() {
@@ -83,6 +83,7 @@ export class HubMessage extends HTMLElement {
     if (room === undefined || this.#entry === undefined) return;
     const { isUser, item, state } = this.#entry;
     const author = isUser ? _("You") : room.name;
+    const hadFocus = this.contains(document.activeElement);
     const names = ["message", isUser ? "mine" : "theirs", state && `is-${state}`].filter(Boolean).join(" ");
     render(
       html`<article class=${names} tabindex="-1" aria-label=${author}>
@@ -95,16 +96,23 @@ export class HubMessage extends HTMLElement {
       </article>`,
       this,
     );
+    // The button that was pressed may be gone.
+    if (hadFocus && !this.contains(document.activeElement)) this.#article.focus({ preventScroll: true });
+  }
+
+  get #article() {
+    return /** @type {HTMLElement} */ (this.firstElementChild);
   }
 
   /** @param {Room} room */
   #body(room) {
-    const { item, text, state, picture } = /** @type {Entry} */ (this.#entry);
+    const { item, text, state, detail, image, picture } = /** @type {Entry} */ (this.#entry);
     const isComing = state === "queued" || state === "in_progress";
     const said = text ?? item?.content ?? "";
     return html`${said ? html`<div class="said">${markdown(said, { isUnfinished: isComing })}</div>` : nothing}
       ${isComing && (state === "queued" || !said) ? typing(room.name, state === "queued") : nothing}
-      ${item?.image ? figure(item.image, room.name) : nothing} ${picture ? this.#picture(room, picture) : nothing}`;
+      ${said || (state !== "failed" && state !== "cancelled") ? nothing : html`<p class="said">${fate(state, detail)}</p>`}
+      ${image ? figure(image, room.name) : nothing} ${picture ? this.#picture(room, picture) : nothing}`;
   }
 
   /**
@@ -121,23 +129,20 @@ export class HubMessage extends HTMLElement {
     const { item, state, detail } = /** @type {Entry} */ (this.#entry);
     const problem = this.#problem ? html`<p class="problem" role="alert">${this.#problem}</p>` : nothing;
     if (state === "failed" || state === "cancelled" || state === "unanswered") {
-      return html`${this.#again(room, state, detail)}${problem}${item ? this.#tools(room, item) : nothing}`;
+      return html`${this.#again(room)}${problem}${item ? this.#tools(room, item) : nothing}`;
     }
     if (state === "sending") return html`<p class="fate">${_("Sent when you are online again")}</p>`;
     if (state === "refused") return this.#refused(room, detail);
     return html`${problem}${item && !this.#isEditing ? this.#tools(room, item) : nothing}`;
   }
 
-  /**
-   * @param {Room} room
-   * @param {string} state
-   * @param {string} detail
-   */
-  #again({ talk }, state, detail) {
-    const stopped = state === "cancelled" ? _("Stopped.") : detail;
+  /** @param {Room} room */
+  #again({ talk }) {
+    const { item, text, state, detail } = /** @type {Entry} */ (this.#entry);
+    const why = text || item ? fate(state, detail) : "";
     const label = state === "unanswered" ? _("Ask for an answer") : _("Try again");
     const act = () => this.#try(() => (state === "unanswered" ? talk.reply() : talk.retry()));
-    return html`<p class="fate">${state === "unanswered" ? nothing : html`<span>${stopped}</span>`}
+    return html`<p class="fate">${why ? html`<span>${why}</span>` : nothing}
       <button class="small" type="button" ?disabled=${this.#isBusy} @click=${act}>${label}</button></p>`;
   }
 
@@ -145,11 +150,15 @@ export class HubMessage extends HTMLElement {
    * @param {Room} room
    * @param {string} detail
    */
-  #refused({ talk }, detail) {
+  #refused(room, detail) {
     const { key } = /** @type {Entry} */ (this.#entry);
+    const drop = () => {
+      room.focusLog();
+      room.talk.drop(key);
+    };
     return html`<p class="fate"><span class="problem">${detail}</span>
-      <button class="small" type="button" @click=${() => talk.resend(key)}>${_("Send again")}</button>
-      <button class="small" type="button" @click=${() => talk.drop(key)}>${_("Remove")}</button></p>`;
+      <button class="small" type="button" @click=${() => room.talk.resend(key)}>${_("Send again")}</button>
+      <button class="small" type="button" @click=${drop}>${_("Remove")}</button></p>`;
   }
 
   /**
@@ -179,7 +188,8 @@ export class HubMessage extends HTMLElement {
     const choose = (/** @type {number} */ other) => this.#try(() => talk.choose(item, other));
     return html`<span class="switcher">
       ${tool("before", _("The text before"), () => choose(number - 1), number <= 1 || this.#isBusy)}
-      <span aria-label=${format(_("Text %(number)d of %(all)d"), { number, all })}>${number}/${all}</span>
+      <span class="visually-hidden">${format(_("Text %(number)d of %(all)d"), { number, all })}</span>
+      <span aria-hidden="true">${number}/${all}</span>
       ${tool("next", _("The next text"), () => choose(number + 1), number >= all || this.#isBusy)}
     </span>`;
   }
@@ -200,7 +210,7 @@ export class HubMessage extends HTMLElement {
       event.preventDefault();
       save(false);
     }}>
-      <textarea aria-label=${_("Text of the message")} required></textarea>
+      <textarea rows=${Math.min(12, Math.ceil(item.content.length / 50) + 1)} aria-label=${_("Text of the message")} required></textarea>
       ${this.#problem ? html`<p class="problem" role="alert">${this.#problem}</p>` : nothing}
       <div class="edit-row">
         <button class="primary small" ?disabled=${this.#isBusy}>${_("Save")}</button>
@@ -253,7 +263,9 @@ export class HubMessage extends HTMLElement {
   async #remove(room, item) {
     const choice = await room.askRemoval(item);
     const following = choice === "following";
-    if (choice && (await this.#try(() => room.talk.remove(item, { following })))) room.say(_("Deleted."));
+    if (!choice || !(await this.#try(() => room.talk.remove(item, { following })))) return;
+    room.focusLog();
+    room.say(_("Deleted."));
   }
 
   /**
@@ -282,6 +294,15 @@ export class HubMessage extends HTMLElement {
 function portrait({ portrait: url, name }) {
   if (url) return html`<img class="portrait" src=${url} alt="" width="36" height="36" loading="lazy">`;
   return html`<span class="portrait letter" aria-hidden="true">${[...name][0]?.toUpperCase()}</span>`;
+}
+
+/**
+ * @param {string} state
+ * @param {string} detail
+ */
+function fate(state, detail) {
+  if (state === "unanswered") return "";
+  return state === "cancelled" ? _("Stopped.") : detail;
 }
 
 /** @param {Message} item */

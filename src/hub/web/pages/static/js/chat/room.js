@@ -21,17 +21,19 @@ const STAYS = 8_000;
 
 export class HubChat extends HTMLElement {
   conversationId = this.dataset["conversation"] ?? "";
+  companionId = this.dataset["companion"] ?? "";
   name = this.dataset["name"] ?? "";
   /** Address of the companion's small picture, or nothing. */
   portrait = this.dataset["portrait"] ?? "";
   /** Characters that a message may have. */
   limit = Number(this.dataset["limit"]);
-  talk = new Talk({ conversationId: this.conversationId, companionId: this.dataset["companion"] ?? "" });
+  talk = new Talk({ conversationId: this.conversationId, companionId: this.companionId });
 
   #transcript = /** @type {HubTranscript} */ (this.querySelector("hub-transcript"));
   #composer = /** @type {HubComposer} */ (this.querySelector("hub-composer"));
   #find = /** @type {HubFind} */ (this.querySelector("hub-find"));
   #findButton = /** @type {HTMLElement} */ (this.querySelector("[data-act=find]"));
+  #menu = /** @type {HTMLElement} */ (this.querySelector("#chat-menu"));
   #isPatient = true;
   #problem = "";
   /** @type {Record<string, ReturnType<typeof setTimeout>>} */
@@ -47,7 +49,9 @@ export class HubChat extends HTMLElement {
     talk.addEventListener("items", () => this.#title());
     talk.addEventListener("gone", () => this.#bar());
     talk.addEventListener("problem", (event) => this.complain(/** @type {CustomEvent} */ (event).detail));
-    this.#findButton.addEventListener("click", () => (this.#find.hidden ? this.openFind() : this.closeFind()));
+    for (const button of this.querySelectorAll("[data-act=find]")) {
+      button.addEventListener("click", () => (this.#find.hidden ? this.openFind() : this.closeFind()));
+    }
     this.querySelector("[data-act=help]")?.addEventListener("click", () => this.#help());
     document.addEventListener("keydown", (event) => this.#onKey(event));
     this.#connection();
@@ -86,6 +90,10 @@ export class HubChat extends HTMLElement {
     await this.#transcript.goTo(position).catch((error) => this.complain(error));
   }
 
+  focusLog() {
+    this.#transcript.focus();
+  }
+
   editLast() {
     this.#transcript.editLast();
   }
@@ -113,6 +121,7 @@ export class HubChat extends HTMLElement {
   }
 
   openFind() {
+    this.#menu.hidePopover();
     this.#findButton.setAttribute("aria-expanded", "true");
     this.#find.open();
   }
@@ -122,7 +131,9 @@ export class HubChat extends HTMLElement {
     const hadFocus = this.#find.contains(document.activeElement);
     this.#find.close();
     this.#findButton.setAttribute("aria-expanded", "false");
-    if (hadFocus) this.#findButton.focus();
+    if (!hadFocus) return;
+    if (this.#findButton.checkVisibility()) this.#findButton.focus();
+    else this.#composer.focus();
   }
 
   /**
@@ -211,6 +222,7 @@ export class HubChat extends HTMLElement {
     if (running) this.say(format(_("%(name)s is typing…"), { name }));
     else if (ended) this.say(ended.error?.message ?? _("Stopped."));
     else this.say(format(_("%(name)s has answered."), { name }));
+    if (!running) this.#mark();
   }
 
   /** A conversation without a title is called by how it began. */
@@ -226,8 +238,19 @@ export class HubChat extends HTMLElement {
   }
 
   #help() {
-    /** @type {HTMLElement & {hidePopover(): void}} */ (this.querySelector("#chat-menu")).hidePopover();
-    /** @type {HTMLDialogElement} */ (this.#part("help")).showModal();
+    const opener = /** @type {HTMLElement} */ (this.querySelector("[popovertarget=chat-menu]"));
+    const dialog = /** @type {HTMLDialogElement} */ (this.#part("help"));
+    this.#menu.hidePopover();
+    dialog.addEventListener("close", () => opener.focus(), { once: true });
+    dialog.showModal();
+  }
+
+  /** Whoever looks elsewhere sees in the tab's title that there is something new. */
+  #mark() {
+    if (!document.hidden) return;
+    const { title } = document;
+    document.title = `● ${title}`;
+    document.addEventListener("visibilitychange", () => (document.title = title), { once: true });
   }
 
   /** @param {KeyboardEvent} event */

@@ -1,6 +1,7 @@
 /** Where the companion is and how it looks, beside the talk. The words come with the page. */
 
 import { nothing, render } from "../../vendor/lit-html/lit-html.js";
+import { api } from "../api.js";
 import { figure } from "./parts.js";
 
 /** @import { Scene } from "../shapes.js" */
@@ -14,7 +15,32 @@ export class HubScene extends HTMLElement {
   attach(room) {
     const { talk } = room;
     talk.addEventListener("scene", () => talk.scene && this.#words(talk.scene));
+    this.querySelector("[data-act=scene]")?.addEventListener("click", () => this.#edit(room));
+    this.#dialog.addEventListener("close", () => void this.#save(room));
     for (const event of ["items", "pictures", "scene"]) talk.addEventListener(event, () => this.#picture(room));
+  }
+
+  get #dialog() {
+    return /** @type {HTMLDialogElement} */ (this.querySelector("dialog"));
+  }
+
+  get #fields() {
+    return this.#dialog.querySelectorAll("input");
+  }
+
+  /** @param {Room} room */
+  #edit({ talk }) {
+    if (!talk.scene) return;
+    for (const field of this.#fields) field.value = talk.scene[/** @type {keyof Scene} */ (field.name)];
+    this.#dialog.returnValue = "";
+    this.#dialog.showModal();
+  }
+
+  /** @param {Room} room */
+  async #save(room) {
+    if (this.#dialog.returnValue !== "save") return;
+    const scene = Object.fromEntries([...this.#fields].map(({ name, value }) => [name, value.trim()]));
+    await api("PATCH", `/api/companions/${room.companionId}`, { scene }).catch((error) => room.complain(error));
   }
 
   /** @param {Scene} scene */
@@ -28,7 +54,7 @@ export class HubScene extends HTMLElement {
       element.classList.add("is-new");
     }
     const line = document.querySelector("[data-part=scene-line]");
-    if (line) line.textContent = `${scene.location} · ${scene.action}`;
+    if (line) line.textContent = [scene.location, scene.action].filter(Boolean).join(" · ");
   }
 
   /** @param {Room} room */

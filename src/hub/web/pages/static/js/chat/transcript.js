@@ -14,6 +14,8 @@ import { icon } from "./parts.js";
 const NEAR = 32;
 /** Older and newer messages are read when no more than this is left to scroll. */
 const AHEAD = "900px";
+/** Milliseconds that a message is marked. */
+const MARKED = 2_500;
 const EVENTS = ["items", "running", "outbox", "pictures"];
 
 export class HubTranscript extends HTMLElement {
@@ -65,18 +67,20 @@ export class HubTranscript extends HTMLElement {
     this.#update();
     const found = this.#messages.findLast((each) => (each.entry?.item?.position ?? Infinity) <= position);
     if (!found) return;
-    this.#follow(found);
     const article = /** @type {HTMLElement} */ (found.firstElementChild);
     article.focus({ preventScroll: true });
-    found.classList.remove("is-found");
-    void found.offsetWidth; // the mark is shown once more
     found.classList.add("is-found");
+    setTimeout(() => found.classList.remove("is-found"), MARKED);
     // What comes into view for the first time takes the room that it needs, not what was guessed.
     for (let frame = 0; frame < 4; frame += 1) {
-      found.scrollIntoView({ block: "center" });
+      this.#centre(found);
       await new Promise(requestAnimationFrame);
     }
     this.#jumpButton();
+  }
+
+  focus() {
+    this.#log.focus({ preventScroll: true });
   }
 
   /**
@@ -101,7 +105,7 @@ export class HubTranscript extends HTMLElement {
     const entries = entriesOf(talk);
     this.#log.setAttribute("aria-busy", String(talk.running !== null));
     render(
-      html`<div class="edge edge-older">${talk.hasOlder ? html`<p class="hint">${_("Loading…")}</p>` : nothing}</div>
+      html`<div class="edge edge-older" aria-hidden="true">${talk.hasOlder ? html`<p class="hint">${_("Loading…")}</p>` : nothing}</div>
         ${this.#hint(talk.isLoaded, entries.length)}
         <div class="lines">${repeat(
           entries,
@@ -122,8 +126,9 @@ export class HubTranscript extends HTMLElement {
    * @param {number} length
    */
   #hint(isLoaded, length) {
+    const { name, talk } = this.#room;
+    if (talk.isGone) return nothing;
     if (!isLoaded) return html`<p class="hint">${_("Loading…")}</p>`;
-    const { name } = this.#room;
     return length ? nothing : html`<p class="hint">${format(_("Say something to %(name)s."), { name })}</p>`;
   }
 
@@ -154,10 +159,19 @@ export class HubTranscript extends HTMLElement {
     if (Math.abs(moved) >= 1) this.#log.scrollTop += moved;
   }
 
-  /** @param {Element} [element] what to show, in place of the end */
-  #follow(element) {
-    if (element) element.scrollIntoView({ block: "center" });
-    else if (this.#isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
+  #follow() {
+    if (this.#isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
+    this.#remember();
+  }
+
+  /**
+   * Put a message in the middle, or its beginning to the top if it is long.
+   * @param {Element} element
+   */
+  #centre(element) {
+    const { top, height } = element.getBoundingClientRect();
+    const room = Math.max(this.#log.clientHeight - height, 0);
+    this.#log.scrollTop += top - this.#log.getBoundingClientRect().top - room / 2;
     this.#remember();
   }
 
@@ -225,7 +239,7 @@ export class HubTranscript extends HTMLElement {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "jump" });
     button.addEventListener("click", () => {
       void this.toEnd();
-      this.#log.focus({ preventScroll: true });
+      this.focus();
     });
     this.append(button);
     return button;
