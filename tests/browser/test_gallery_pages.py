@@ -104,7 +104,7 @@ async def test_the_viewer(visit: Visits, client: Client, server: PromptedA1111, 
     await expect(page.get_by_role("definition").filter(has_text="fern")).to_be_visible()
     assert await barriers(page, axe) == []
     await page.get_by_role("button", name="Copy recipe").click()
-    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    await expect(page.get_by_role("status")).to_have_text("Copied.")
     copied = await page.evaluate("navigator.clipboard.readText()")
     assert f"Seed: {second['recipe']['seed']}, Size: 64x96" in copied
     async with page.expect_download() as download:

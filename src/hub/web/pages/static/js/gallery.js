@@ -1,4 +1,4 @@
-// The gallery while pictures are being painted, and the viewer: arrow keys, and the recipe to take along.
+// The gallery while pictures are being painted, and the viewer's arrow keys.
 
 import { api, Problem } from "./api.js";
 import { _, format, ngettext } from "./words.js";
@@ -160,43 +160,6 @@ function shortened(text, most) {
     return `${text.slice(0, text.lastIndexOf(" ", most)) || text.slice(0, most)}...`;
 }
 
-/** A button that copies what its element has in `data-text`. */
-class Copy extends HTMLElement {
-    connectedCallback() {
-        this.hidden = false;
-        this.querySelector("button")?.addEventListener("click", () => void this.#copy());
-    }
-
-    async #copy() {
-        const text = this.dataset["text"] ?? "";
-        const button = this.querySelector("button");
-        if (!button) return;
-        const label = button.dataset["label"] ?? button.textContent ?? "";
-        button.dataset["label"] = label;
-        button.textContent = (await copied(text)) ? _("Copied") : _("It could not be copied");
-        setTimeout(() => (button.textContent = label), 2500);
-    }
-}
-
-/** @param {string} text */
-async function copied(text) {
-    if (navigator.clipboard) {
-        return navigator.clipboard.writeText(text).then(
-            () => true,
-            () => false,
-        );
-    }
-    // Without https a browser has no clipboard for us, but it copies what is selected.
-    const field = document.createElement("textarea");
-    field.value = text;
-    field.className = "visually-hidden";
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-}
-
 document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const target = /** @type {Element} */ (event.target);
@@ -207,4 +170,3 @@ document.addEventListener("keydown", (event) => {
 });
 
 customElements.define("hub-painting", Painting);
-customElements.define("hub-copy", Copy);
