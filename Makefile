@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents words format lock FORCE
+.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and d
 
 words: .venv/installed-dev ## Collect what the page says, for its translation into other languages
 	@exec $(PY) tools/words.py
+
+screenshots: .venv/installed-dev ## Take the README's pictures anew, of a hub with its samples
+	@exec $(PY) -m tools.screenshots $(args)
 
 format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff check --fix .

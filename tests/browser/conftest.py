@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
@@ -10,22 +9,11 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.accessibility import Axe, violations
-from tests.browser.visits import Visits
+from tests.browser.visits import Visits, launch
 from tests.services.hub import Client, HubServer
 from tests.services.programs import chromium
 
 _FAILED = pytest.StashKey[bool]()
-
-_OPTIONS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    # Nobody else is reached, not even by the browser itself; one name leads to the hub, as at home by http.
-    "--host-resolver-rules=MAP chat.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,10 +30,9 @@ def pytest_runtest_makereport(
 async def browser() -> AsyncIterator[Browser]:
     """Yield the machine's Chromium, without a window."""
     program = chromium()
-    sandbox = [] if os.getuid() else ["--no-sandbox"]  # root has none
     expect.set_options(timeout=15_000)  # a machine that does other things too
     async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=program, args=[*_OPTIONS, *sandbox])
+        found = await launch(playwright, program)
         yield found
         await found.close()
 

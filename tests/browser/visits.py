@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    WebError,
+)
 
 from tests.services.hub import Client
 
 DESKTOP = (1280, 800)
 PHONE = (360, 740)
 
+_OPTIONS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    # Nobody else is reached, not even by the browser itself; one name leads to the hub, as at home by http.
+    "--host-resolver-rules=MAP chat.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
 _OF_THE_PAGE_ITSELF = ("data", "blob", "about")
+
+
+async def launch(playwright: Playwright, program: str) -> Browser:
+    """Start a Chromium without a window, which asks nobody but this machine."""
+    sandbox = [] if os.getuid() else ["--no-sandbox"]  # root has none
+    return await playwright.chromium.launch(executable_path=program, args=[*_OPTIONS, *sandbox])
 
 
 class Visits:

@@ -8,6 +8,7 @@ from tests.services.fixtures import require_or_skip
 
 _PACKAGES = {"node": "nodejs"}
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL_CHROMIUM = "apt-get install chromium fonts-liberation"
 
 
 def program(name: str) -> str:
@@ -21,7 +22,12 @@ def program(name: str) -> str:
 
 def chromium() -> str:
     """Return where the machine's Chromium is, called ``browser`` in HUB_TEST_REQUIRE."""
-    found = next((path for path in map(shutil.which, _BROWSERS) if path), None)
+    found = find_chromium()
     if found is None:
-        require_or_skip("browser", "Chromium is not installed; install it with: apt-get install chromium")
+        require_or_skip("browser", f"Chromium is not installed; install it with: {INSTALL_CHROMIUM}")
     return str(found)
+
+
+def find_chromium() -> str | None:
+    """Return where the machine's Chromium is, if it has one."""
+    return next((path for path in map(shutil.which, _BROWSERS) if path), None)

@@ -19,7 +19,7 @@ from hub.domain.painting.schemas import CreateImage, RepeatImage
 from hub.process import Process
 from hub.storage.layout import Kind
 from hub.web.api.dependencies import Cursor, ProcessDependency
-from hub.web.pages.forms import FormError, fill, read_form, refused
+from hub.web.pages.forms import FormError, fill, read_form, show_again
 from hub.web.pages.rendering import page, redirect, words_of
 from hub.web.requests import HubRequest
 
@@ -40,7 +40,8 @@ async def gallery(
     """Show the pictures of a companion, the newest first, and those that are being painted."""
     user_id = request.user.user.id
     companion = await companions.get(companion_id, user_id=user_id)
-    return await _gallery(request, process, companion, cursor=cursor, kind=kind)
+    shown = await _shown(process, companion, user_id=user_id, cursor=cursor, kind=kind)
+    return page(request, "gallery.html", status=200, values={}, problems={}, **shown)
 
 
 @post("/companions/{companion_id:uuid}/gallery")
@@ -56,9 +57,8 @@ async def paint(
         command = fill(CreateImage, {"prompt": fields.get("prompt", "")}, words=words, hints=hints)
         await process.painting.ask(companion_id, command, user_id=user_id)
     except (FormError, HubError) as error:
-        problems = error.problems if isinstance(error, FormError) else refused(error, words)
-        status = error.status if isinstance(error, HubError) else 400
-        return await _gallery(request, process, companion, status=status, values=fields, problems=problems)
+        more = await _shown(process, companion, user_id=user_id)
+        return show_again(request, "gallery.html", fields, error, **more)
     return redirect(_gallery_of(companion_id))
 
 
@@ -126,36 +126,29 @@ async def delete(request: HubRequest, process: ProcessDependency, image_id: From
     return redirect(_gallery_of(hung.companion_id), notice=notice)
 
 
-async def _gallery(
-    request: HubRequest,
+async def _shown(
     process: Process,
     companion: Companion,
     *,
+    user_id: UUID,
     cursor: str | None = None,
     kind: Kind | None = None,
-    status: int = 200,
-    values: dict[str, str] | None = None,
-    problems: dict[str, str] | None = None,
-) -> Response[str]:
-    user_id = request.user.user.id
-    is_first = cursor is None and kind != "header"
+) -> dict[str, object]:
+    """Return what a page of the gallery shows."""
+    is_first = cursor is None
     # Before the pictures: what is done in between is then shown twice, which a script sees, rather than not.
-    jobs = await process.painting.under_way(companion.id, user_id=user_id) if is_first else []
+    is_watched = is_first and kind != "header"
+    jobs = await process.painting.under_way(companion.id, user_id=user_id) if is_watched else []
     found = await process.images.page(companion.id, user_id=user_id, kind=kind, limit=PICTURES, cursor=cursor)
-    return page(
-        request,
-        "gallery.html",
-        status=status,
-        section="companions",
-        companion=companion,
-        kind=kind,
-        is_first=cursor is None,
-        jobs=jobs,
-        pictures=found.items,
-        next_cursor=found.next_cursor,
-        values=values or {},
-        problems=problems or {},
-    )
+    return {
+        "section": "companions",
+        "companion": companion,
+        "kind": kind,
+        "is_first": is_first,
+        "jobs": jobs,
+        "pictures": found.items,
+        "next_cursor": found.next_cursor,
+    }
 
 
 def as_text(recipe: Recipe) -> str:

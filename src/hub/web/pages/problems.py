@@ -40,6 +40,8 @@ _SENTENCES = {
     "companion_not_found": N_("There is no such companion. It may have been deleted."),
     "conversation_not_found": N_("There is no such conversation. It may have been deleted."),
     "image_not_found": N_("There is no such picture. It may have been deleted."),
+    "job_not_found": N_("There is no such picture under way. It may be there already, or be cancelled."),
+    "no_recipe": N_("This picture was not painted here, so it cannot be painted again."),
     "token_not_found": N_("There is no such token. It may have been deleted or have expired."),
     "sign_in_not_found": N_("There is no such device. It may be signed out already."),
     "webhook_not_found": N_("There is no such webhook. It may have been deleted."),

@@ -1,5 +1,6 @@
-// The gallery while pictures are being painted, and the viewer: arrow keys, and the recipe to take along.
+// The gallery while pictures are being painted, and the viewer's arrow keys.
 
+import { api, Problem } from "./api.js";
 import { _, format, ngettext } from "./words.js";
 
 /** @typedef {{prompt: string}} Recipe */
@@ -13,6 +14,12 @@ import { _, format, ngettext } from "./words.js";
 const SOON = 1000;
 const FOR_EACH_BEFORE = 500;
 const AT_MOST = 5000;
+const SLOWLY = 10;
+
+/** Whether asking again is of no use: nobody is signed in any more, or there is no such job. @param {unknown} error */
+function isOver(error) {
+    return error instanceof Problem && [401, 403, 404].includes(error.status);
+}
 
 /** Says something once to those who do not see the page. @param {string} text */
 function tell(text) {
@@ -52,12 +59,10 @@ class Painting extends HTMLElement {
         if (document.hidden) return;
         clearTimeout(this.#next);
         try {
-            const answer = await fetch(`/api/jobs/${this.dataset["job"]}`);
-            if (answer.ok) this.#show(await answer.json());
-            else if (answer.status < 500 && answer.status !== 429) location.reload(); // signed out, or gone
-            else this.#later(10);
-        } catch {
-            this.#later(10); // no network: it goes on by itself
+            this.#show(await api("GET", `/api/jobs/${this.dataset["job"]}`));
+        } catch (error) {
+            if (isOver(error)) location.reload();
+            else this.#later(SLOWLY); // no network, or a server that restarts: it goes on by itself
         }
     }
 
@@ -67,8 +72,10 @@ class Painting extends HTMLElement {
         const button = this.querySelector("button");
         if (button) button.disabled = true;
         try {
-            const answer = await fetch(`/api/jobs/${this.dataset["job"]}/cancel`, { method: "POST" });
-            if (answer.ok) this.#show(await answer.json());
+            this.#show(await api("POST", `/api/jobs/${this.dataset["job"]}/cancel`));
+        } catch (error) {
+            if (isOver(error)) location.reload();
+            else if (error instanceof Problem) this.#say(error.detail);
         } finally {
             if (button) button.disabled = false;
         }
@@ -153,43 +160,6 @@ function shortened(text, most) {
     return `${text.slice(0, text.lastIndexOf(" ", most)) || text.slice(0, most)}...`;
 }
 
-/** A button that copies what its element has in `data-text`. */
-class Copy extends HTMLElement {
-    connectedCallback() {
-        this.hidden = false;
-        this.querySelector("button")?.addEventListener("click", () => void this.#copy());
-    }
-
-    async #copy() {
-        const text = this.dataset["text"] ?? "";
-        const button = this.querySelector("button");
-        if (!button) return;
-        const label = button.dataset["label"] ?? button.textContent ?? "";
-        button.dataset["label"] = label;
-        button.textContent = (await copied(text)) ? _("Copied") : _("It could not be copied");
-        setTimeout(() => (button.textContent = label), 2500);
-    }
-}
-
-/** @param {string} text */
-async function copied(text) {
-    if (navigator.clipboard) {
-        return navigator.clipboard.writeText(text).then(
-            () => true,
-            () => false,
-        );
-    }
-    // Without https a browser has no clipboard for us, but it copies what is selected.
-    const field = document.createElement("textarea");
-    field.value = text;
-    field.className = "visually-hidden";
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-}
-
 document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const target = /** @type {Element} */ (event.target);
@@ -200,4 +170,3 @@ document.addEventListener("keydown", (event) => {
 });
 
 customElements.define("hub-painting", Painting);
-customElements.define("hub-copy", Copy);
