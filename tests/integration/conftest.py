@@ -17,7 +17,7 @@ from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.fakes.receiver import Receiver
 from tests.services.fixtures import new_database
-from tests.services.hub import Client, HubServer
+from tests.services.hub import NO_TLS, Client, HubServer
 from tests.services.legacy import Original, original
 from tests.services.legacy_import import Importer, Move
 from tests.services.picture_files import new_companion
@@ -119,7 +119,7 @@ async def move(hub: HubServer, source: Original, tmp_path: Path) -> Move:
 @pytest.fixture
 async def nobody(hub: HubServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Yield a client that is not signed in."""
-    async with httpx2.AsyncClient(base_url=hub.url) as http:
+    async with httpx2.AsyncClient(base_url=hub.url, verify=NO_TLS) as http:
         yield http
 
 
