@@ -10,7 +10,6 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from hub.db.migrate import migrate
 from hub.jobs.broker import queue_name
 from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
@@ -104,9 +103,8 @@ async def source(postgres: str) -> AsyncIterator[Original]:
 
 
 @pytest.fixture
-async def alone(tmp_path: Path, empty_database: str, source: Original) -> Importer:
-    await migrate(empty_database)
-    return Importer(tmp_path, empty_database, source)
+async def alone(tmp_path: Path, ready_database: str, source: Original) -> Importer:
+    return Importer(tmp_path, ready_database, source)
 
 
 @pytest.fixture
