@@ -40,7 +40,7 @@ test: .venv/installed-dev ## Run the tests against a real PostgreSQL and a real 
 check: .venv/installed-dev ## Lint, types and import rules, then the tests: what CI runs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m mypy --num-workers 2
 	$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
 	$(TSC) --project tsconfig.json
 	$(TSC) --project tests/javascript

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from queue import Empty, PriorityQueue
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import dramatiq.worker
 from dramatiq.asyncio import EventLoopThread, async_to_sync, set_event_loop_thread
 
 from hub.core.logging import get_logger
-from hub.jobs.broker import HubRabbitmqBroker, queue_name
+from hub.jobs.broker import HubRabbitmqBroker, InProcessBroker, queue_name
 
 logger = get_logger(__name__)
 
@@ -102,6 +103,8 @@ class ActorRuntime:
         self._worker = dramatiq.Worker(broker, queues=queues, worker_threads=threads)
         # A message in hand for each thread and none waiting, so that an idle worker elsewhere gets it.
         self._worker.queue_prefetch = threads
+        self._work = WorkQueue()
+        self._worker.work_queue = self._work
 
     def start(self) -> None:
         """Start the threads; returns at once, also when the broker is away: they wait for it."""
@@ -117,6 +120,7 @@ class ActorRuntime:
         """
         if isinstance(self._broker, HubRabbitmqBroker):
             self._broker.stop_waiting()
+        self._let_go()
         stopped = asyncio.Event()
         grace = max(timeout - _LAST_WORDS_SECONDS, timeout / 2)
         _in_daemon(lambda: self._worker.stop(timeout=int(timeout * 1000)), stopped)
@@ -126,6 +130,43 @@ class ActorRuntime:
             if not await _wait(stopped, timeout - grace):
                 logger.warning("actors did not stop", threads=sum(t.is_alive() for t in self._worker.workers))
         set_event_loop_thread(None)
+
+    def _let_go(self) -> None:
+        """Let threads that wait for work end at once: Dramatiq's look once a second whether they should."""
+        for thread in self._worker.workers:
+            thread.stop()
+        self._work.close()
+        if isinstance(self._broker, InProcessBroker):  # its consumers have nothing to confirm
+            for consumer in self._worker.consumers.values():
+                consumer.stop()
+            self._broker.wake_consumers()
+
+
+class WorkQueue(PriorityQueue[Any]):
+    """Dramatiq's queue between consumers and threads; once it is closed, nobody waits at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closed = False
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 - the queue's own signature
+        """Return the next item, waiting for it at most once.
+
+        Raises:
+            Empty: there is none, or it was taken by somebody else.
+        """
+        with self.not_empty:
+            if block and not self._qsize() and not self._closed:
+                self.not_empty.wait(timeout)
+            if not self._qsize():
+                raise Empty
+            return self._get()
+
+    def close(self) -> None:
+        """Wake everybody who waits."""
+        with self.not_empty:
+            self._closed = True
+            self.not_empty.notify_all()
 
 
 def _in_daemon(work: Callable[[], None], done: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.conftest import at
 from tests.fakes.a1111 import FakeA1111
 from tests.fakes.llm import FakeLLM
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import gallery
 from tests.services.rabbitmq import RabbitMQNode
@@ -71,7 +71,7 @@ async def studio(
 ) -> AsyncIterator[Studio]:
     """Yield it with its server at work."""
     folder = tmp_path_factory.mktemp("studio")
-    database = await new_database(postgres)
+    database = await migrated_database(postgres)
     rabbitmq.purge(QUEUE)
     async with FakeLLM() as llm, FakeA1111() as fake:
         settings = {

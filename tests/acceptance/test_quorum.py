@@ -16,7 +16,7 @@ from hub.jobs.contracts import JobKind
 from tests.acceptance.conftest import TEXT, Held, at
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import reply
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer
 from tests.services.rabbitmq import RabbitMQNode
 from tests.services.world import query, signed_in, within
@@ -64,7 +64,7 @@ async def pair(
 ) -> AsyncIterator[Pair]:
     """Yield a web and a worker that were told to use quorum queues."""
     folder = tmp_path_factory.mktemp("quorum")
-    database = await new_database(postgres)
+    database = await migrated_database(postgres)
     async with FakeLLM() as fake:
         settings = {**at(fake), "HUB_DATABASE_URL": database, "HUB_BROKER_URL": node.url}
         settings["HUB_BROKER_QUEUE_TYPE"] = "quorum"

@@ -16,7 +16,7 @@ from tests.faults.failpoints import Action
 from tests.faults.points import AFTER, BEFORE, FIRST
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import Case, Turn
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 
 _CASE_SECONDS = 90.0
 ACTIONS = (Action.CRASH, Action.ERROR, Action.HANG)
@@ -214,7 +214,7 @@ async def run_matrix(
             return await stack.enter_async_context(
                 Cluster(
                     folder / f"{broker}-{number}",
-                    database=await new_database(postgres),
+                    database=await migrated_database(postgres),
                     broker_url=rabbitmq_url if broker == "rabbitmq" else None,
                 )
             )

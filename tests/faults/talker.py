@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import websockets
 
-from tests.services.hub import Client, Socket
+from tests.services.hub import NO_TLS, Client, Socket
 
 PATIENCE = 20.0
 _CUT = (OSError, EOFError, TimeoutError, websockets.WebSocketException)
@@ -24,7 +24,9 @@ class Talker:
     def __init__(self, urls: list[str], token: str) -> None:
         self._token = token
         self._urls = cycle(urls)
-        self._http = httpx2.AsyncClient(timeout=15, headers={"Authorization": f"Bearer {token}"})
+        self._http = httpx2.AsyncClient(
+            timeout=15, headers={"Authorization": f"Bearer {token}"}, verify=NO_TLS
+        )
 
     async def once(
         self, method: str, path: str, body: Mapping[str, object] | None = None, **headers: str

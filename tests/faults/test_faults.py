@@ -12,7 +12,7 @@ from tests.faults.matrix import ACTIONS, BROKERS, PAINTING, all_cases, run_matri
 from tests.faults.points import BEFORE, POINTS, resolve
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import Case, Turn
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.oracle import disagreements
 from tests.services.rabbitmq import RabbitMQNode
 
@@ -82,7 +82,7 @@ SABOTAGE = (
 
 
 async def test_the_oracle_sees_what_is_wrong(tmp_path: Path, postgres: str) -> None:
-    async with Cluster(tmp_path, database=await new_database(postgres), broker_url=None) as cluster:
+    async with Cluster(tmp_path, database=await migrated_database(postgres), broker_url=None) as cluster:
         case = Case("ChatService.send", BEFORE, Action.ERROR, "send with key", asked=True)
         await Turn(cluster, case).run(SCENARIOS[case.scenario])
         for statement in SABOTAGE:

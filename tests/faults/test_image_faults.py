@@ -22,7 +22,7 @@ from tests.faults.failpoints import Action, Failpoints
 from tests.faults.image_points import CHILD_POINTS, REMOVE_POINTS, WRITE_POINTS
 from tests.faults.images import all_cases, fault_settings, run_faults, some_cases
 from tests.faults.points import AFTER, BEFORE, resolve
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer, base_environment, llm_settings
 from tests.services.leash import Leashed
 from tests.services.picture_files import Store, names_of, new_companion, picture, send_header, set_header
@@ -44,7 +44,7 @@ async def test_faults_while_writing_leave_rows_and_files_in_agreement(tmp_path: 
     result = await run_faults(
         list(some_cases(20)),
         folder=tmp_path,
-        database=await new_database(postgres),
+        database=await migrated_database(postgres),
         chance=random.Random(7),
         tell=lambda: None,
     )
@@ -245,7 +245,7 @@ async def test_a_disk_that_is_really_full_refuses_pictures_and_loses_none(
     server = HubServer(
         tmp_path / "hub",
         "web",
-        HUB_DATABASE_URL=await new_database(postgres),
+        HUB_DATABASE_URL=await migrated_database(postgres),
         HUB_DATA_DIR=str(small_disk),
         HUB_FREE_SPACE_FLOOR_MB="0",
         **llm_settings("http://127.0.0.1:1/v1"),

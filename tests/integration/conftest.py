@@ -10,14 +10,13 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from hub.db.migrate import migrate
 from hub.jobs.broker import queue_name
 from hub.storage.images import ImageProcesses
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, default_text, reply
 from tests.fakes.receiver import Receiver
 from tests.services.fixtures import new_database
-from tests.services.hub import Client, HubServer
+from tests.services.hub import NO_TLS, Client, HubServer
 from tests.services.legacy import Original, original
 from tests.services.legacy_import import Importer, Move
 from tests.services.picture_files import new_companion
@@ -104,9 +103,8 @@ async def source(postgres: str) -> AsyncIterator[Original]:
 
 
 @pytest.fixture
-async def alone(tmp_path: Path, empty_database: str, source: Original) -> Importer:
-    await migrate(empty_database)
-    return Importer(tmp_path, empty_database, source)
+async def alone(tmp_path: Path, ready_database: str, source: Original) -> Importer:
+    return Importer(tmp_path, ready_database, source)
 
 
 @pytest.fixture
@@ -119,7 +117,7 @@ async def move(hub: HubServer, source: Original, tmp_path: Path) -> Move:
 @pytest.fixture
 async def nobody(hub: HubServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Yield a client that is not signed in."""
-    async with httpx2.AsyncClient(base_url=hub.url) as http:
+    async with httpx2.AsyncClient(base_url=hub.url, verify=NO_TLS) as http:
         yield http
 
 

@@ -14,7 +14,7 @@ import pytest
 from httpx2 import AsyncClient
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-from tests.services.hub import PASSWORD, Client, HubServer
+from tests.services.hub import NO_TLS, PASSWORD, Client, HubServer
 from tests.services.refusals import pointers, refused
 
 SIGN_IN = {"user", "access_token", "expires_at"}
@@ -23,7 +23,7 @@ USER = {"id", "username", "email", "display_name", "role", "created_at"}
 
 @pytest.fixture
 async def anyone(hub: HubServer) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(base_url=hub.url, timeout=30) as http:
+    async with AsyncClient(base_url=hub.url, timeout=30, verify=NO_TLS) as http:
         yield http
 
 

@@ -16,7 +16,7 @@ from hub.jobs.contracts import JobKind
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import End, reply, status
 from tests.integration.conftest import Answers
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import PASSWORD, Client, HubServer, llm_settings
 from tests.services.people import promote
 from tests.services.refusals import pointers, refused
@@ -154,7 +154,7 @@ async def private(
     server = HubServer(
         tmp_path_factory.mktemp("private"),
         "web",
-        HUB_DATABASE_URL=await new_database(postgres),
+        HUB_DATABASE_URL=await migrated_database(postgres),
         HUB_REGISTRATION="invite",
         **llm_settings(llm.url),
     )

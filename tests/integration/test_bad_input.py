@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
-from tests.services.hub import PASSWORD, Client, HubServer
+from tests.services.hub import NO_TLS, PASSWORD, Client, HubServer
 from tests.services.people import promote
 from tests.services.refusals import pointers, refused
 from tests.services.routes import ROUTES, Home, Route
@@ -109,7 +109,7 @@ async def home(module_home: Home) -> AsyncIterator[Home]:
 
 async def fields_of(hub: HubServer, route: Route) -> dict[str, Schema]:
     """Return the schema of each field of a route's body."""
-    async with AsyncClient(base_url=hub.url) as http:
+    async with AsyncClient(base_url=hub.url, verify=NO_TLS) as http:
         document = (await http.get("/docs/openapi.json")).json()
     operation = document["paths"][route.path][route.method.lower()]
     name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
@@ -265,7 +265,7 @@ async def test_a_bad_last_event_id_is_refused(home: Home, value: str) -> None:
 
 async def test_of_very_many_wrong_fields_some_are_named(hub: HubServer) -> None:
     body = json.dumps(dict.fromkeys(map(str, range(50_000)), 0))
-    async with AsyncClient(base_url=hub.url, timeout=30) as http:
+    async with AsyncClient(base_url=hub.url, timeout=30, verify=NO_TLS) as http:
         answer = await http.post("/api/auth/login", content=body, headers=JSON)
     problem = refused(answer, 400)
     assert {"/login", "/password"} <= pointers(problem), "those that are missing, too"

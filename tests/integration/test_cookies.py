@@ -14,7 +14,7 @@ import websockets
 from httpx2 import AsyncClient, Response
 
 from tests.services.fixtures import ALLOWED_ORIGIN
-from tests.services.hub import PASSWORD, Client, HubServer
+from tests.services.hub import NO_TLS, PASSWORD, Client, HubServer
 from tests.services.refusals import refused
 
 NAME = "hub_session"
@@ -44,7 +44,7 @@ def cookie_of(answer: Response) -> Morsel[str]:
 async def log_in(client: Client, **headers: str) -> Response:
     """Sign in with a cookie, without the client's own token."""
     body = {"login": client.user["username"], "password": PASSWORD, "cookie": True}
-    async with AsyncClient(base_url=client.url) as http:
+    async with AsyncClient(base_url=client.url, verify=NO_TLS) as http:
         return await http.post("/api/auth/login", json=body, headers=headers)
 
 
@@ -161,7 +161,7 @@ async def test_signing_out_has_the_cookie_forgotten(browser: AsyncClient) -> Non
 
 @pytest.mark.parametrize("value", ["", "x", "%00", '"x"', "x" * 5000, "\xff", "a=b; hub_session=", ";;;"])
 async def test_a_cookie_that_is_none_of_ours_lets_nobody_in(hub: HubServer, value: str) -> None:
-    async with AsyncClient(base_url=hub.url) as http:
+    async with AsyncClient(base_url=hub.url, verify=NO_TLS) as http:
         raw = {b"Cookie": f"{NAME}={value}".encode("latin-1")}
         refused(await http.get("/api/me", headers=raw), 401)
 

@@ -9,12 +9,11 @@ import pytest
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.domain.painting import queries as painting
 from hub.domain.scenes import reading
 from hub.jobs import queue, store
 from hub.jobs.contracts import Claim, JobKind, NewJob
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 
 ADA, BEN, CAT = new_id(), new_id(), new_id()
 
@@ -22,8 +21,7 @@ ADA, BEN, CAT = new_id(), new_id(), new_id()
 @pytest.fixture(autouse=True, scope="module")
 async def database(postgres: str) -> AsyncIterator[None]:
     """Open a database of its own."""
-    dsn = await new_database(postgres)
-    await migrate(dsn)
+    dsn = await migrated_database(postgres)
     await ENGINE.open(dsn, pool_size=2)
     yield
     await ENGINE.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.storage import layout
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.picture_files import new_companion, picture, send_header
 
@@ -13,7 +13,7 @@ from tests.services.picture_files import new_companion, picture, send_header
 async def test_below_the_floor_pictures_are_refused_and_health_warns(tmp_path: Path, postgres: str) -> None:
     server = HubServer(
         tmp_path,
-        HUB_DATABASE_URL=await new_database(postgres),
+        HUB_DATABASE_URL=await migrated_database(postgres),
         HUB_FREE_SPACE_FLOOR_MB="10000000",
         **llm_settings("http://127.0.0.1:1/v1"),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from httpx2 import AsyncClient
 
-from tests.services.hub import Client, HubServer
+from tests.services.fixtures import new_user
+from tests.services.hub import NO_TLS, Client, HubServer
 from tests.services.refusals import refused
 from tests.services.routes import ROUTES, Home
 from tests.services.waiting import eventually
@@ -42,6 +43,13 @@ async def talk(hub: HubServer, request: bytes, *, within: float = 5.0) -> tuple[
     return int(first.split()[1]), headers, body
 
 
+@pytest.fixture(scope="module")
+async def home(hub: HubServer) -> AsyncIterator[Home]:
+    """Yield what somebody has, for tests that change nothing of it."""
+    async with new_user(hub) as owner:
+        yield await Home.of(owner)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -59,7 +67,7 @@ async def talk(hub: HubServer, request: bytes, *, within: float = 5.0) -> tuple[
 async def test_what_is_not_there_is_refused_with_and_without_a_token(
     client: Client, hub: HubServer, path: str
 ) -> None:
-    async with AsyncClient(base_url=hub.url) as anyone:
+    async with AsyncClient(base_url=hub.url, verify=NO_TLS) as anyone:
         for http in (client.http, anyone):
             for method in (*METHODS, "OPTIONS", "PROPFIND"):
                 refused(await http.request(method, path), 404)
@@ -72,13 +80,12 @@ async def test_a_file_that_is_not_there(client: Client, name: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_method_that_a_route_does_not_take_is_refused_with_those_that_it_does(
-    client: Client, path: str
+    home: Home, path: str
 ) -> None:
-    home = await Home.of(client)
     taken = {route.method for route in ROUTES if route.path == path}
     for method in (*METHODS, "TRACE", "PROPFIND"):
         if method not in taken:
-            answer = await client.http.request(method, path.format(number=1, **home.ids))
+            answer = await home.owner.http.request(method, path.format(number=1, **home.ids))
             refused(answer, 405)
             assert answer.headers["allow"] == allowed(path)
 
@@ -86,19 +93,18 @@ async def test_a_method_that_a_route_does_not_take_is_refused_with_those_that_it
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if route.method == "GET"], ids=lambda r: r.operation
 )
-async def test_head_is_get_without_the_body(client: Client, route: object) -> None:
-    home = await Home.of(client)
+async def test_head_is_get_without_the_body(home: Home, route: object) -> None:
     path = next(each for each in ROUTES if each is route).path.format(number=1, **home.ids)
     async with asyncio.timeout(5):
-        head = await client.http.head(path)
-        get = await client.http.get(path)
+        head = await home.owner.http.head(path)
+        get = await home.owner.http.get(path)
     assert (head.status_code, head.content) == (get.status_code, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
     assert head.headers.get("content-length") == get.headers.get("content-length")
 
 
 async def test_no_answer_is_guessed_at_or_kept_by_others(client: Client, hub: HubServer) -> None:
-    async with AsyncClient(base_url=hub.url) as anyone:
+    async with AsyncClient(base_url=hub.url, verify=NO_TLS) as anyone:
         for route in ROUTES:
             path = route.path.format_map(NOWHERE)
             for http in (client.http, anyone):
@@ -116,9 +122,8 @@ async def test_head_of_what_is_not_there(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_options_tell_what_can_be_done(client: Client, path: str) -> None:
-    home = await Home.of(client)
-    answer = await client.http.options(path.format(number=1, **home.ids))
+async def test_options_tell_what_can_be_done(home: Home, path: str) -> None:
+    answer = await home.owner.http.options(path.format(number=1, **home.ids))
     assert answer.status_code == 204
     assert answer.headers["allow"] == allowed(path)
 

@@ -16,7 +16,7 @@ import websockets
 from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
-from tests.services.fixtures import new_database, new_user, running_hub
+from tests.services.fixtures import migrated_database, new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.refusals import refused
 from tests.services.world import query, within
@@ -304,7 +304,7 @@ async def test_a_socket_too_many_is_closed_and_another_may_come_once_one_has_gon
 
 async def test_what_a_client_says_of_its_address_is_not_believed(postgres: str, tmp_path: Path) -> None:
     """CVE-2025-59152: limits passed by an X-Forwarded-For of one's own."""
-    database = await new_database(postgres)
+    database = await migrated_database(postgres)
     server = HubServer(tmp_path, "web", HUB_DATABASE_URL=database, HUB_LIMITS="on")
     await server.start()
     forged = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP")

@@ -16,12 +16,11 @@ import asyncpg
 import pytest
 
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.jobs import schedules
 from tests.fakes.llm_script import error
 from tests.integration.conftest import Answers
 from tests.migration.conftest import engine_at
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer, llm_settings
 from tests.services.world import within
 
@@ -133,7 +132,7 @@ class Upkeep:
 @pytest.fixture(scope="module")
 async def upkeep(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Upkeep]:
     """Yield two workers that were started at once on an empty database, where jobs are kept for 3 days."""
-    dsn = await new_database(postgres)
+    dsn = await migrated_database(postgres)
     settings = {
         **llm_settings("http://127.0.0.1:1/v1"),
         "HUB_DATABASE_URL": dsn,
@@ -354,9 +353,8 @@ async def test_what_the_database_refuses_is_tried_again_up_to_three_times(upkeep
     assert json.loads((await upkeep.run("tokens"))["result"])["deleted"] == 3, "the next time goes well"
 
 
-async def test_many_who_look_at_once_take_a_schedule_once(empty_database: str) -> None:
-    await migrate(empty_database)
-    async with engine_at(empty_database, pool_size=10), ENGINE.connection() as database:
+async def test_many_who_look_at_once_take_a_schedule_once(ready_database: str) -> None:
+    async with engine_at(ready_database, pool_size=10), ENGINE.connection() as database:
         await schedules.ensure({"often": timedelta(minutes=1), "seldom": timedelta(days=1)})
         assert await schedules.take_due(["often", "seldom"]) is None
         await database.execute("UPDATE schedules SET every_seconds = 5 WHERE name = 'often'")
@@ -373,10 +371,9 @@ async def test_many_who_look_at_once_take_a_schedule_once(empty_database: str) -
 
 
 async def test_a_clock_that_was_put_back_delays_a_schedule_by_no_more_than_its_period(
-    empty_database: str,
+    ready_database: str,
 ) -> None:
-    await migrate(empty_database)
-    async with engine_at(empty_database), ENGINE.connection() as database:
+    async with engine_at(ready_database), ENGINE.connection() as database:
         await schedules.ensure({"often": timedelta(minutes=1)})
         await database.execute("UPDATE schedules SET due_at = now() + interval '40 days'")
         assert await schedules.take_due(["often"]) is not None

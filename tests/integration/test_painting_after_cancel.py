@@ -24,11 +24,11 @@ class SlowToStop(FakeA1111):
 
 
 async def test_the_next_picture_waits_until_a_cancelled_one_has_stopped(
-    tmp_path: Path, empty_database: str, llm: FakeLLM
+    tmp_path: Path, ready_database: str, llm: FakeLLM
 ) -> None:
     async with SlowToStop() as fake:
         fake.held = True
-        settings = {"HUB_SD_URL": fake.url, "HUB_SD_KIND": "a1111", "HUB_DATABASE_URL": empty_database}
+        settings = {"HUB_SD_URL": fake.url, "HUB_SD_KIND": "a1111", "HUB_DATABASE_URL": ready_database}
         hub = HubServer(tmp_path, **llm_settings(llm.url), **settings)
         await hub.start()
         user = await Client(hub.url).register()

@@ -14,22 +14,19 @@ import pytest
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.domain.companions import queries as companions
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes.analysis import Findings
 from hub.domain.scenes.schemas import Scene, Setting
 from tests.migration.conftest import engine_at
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 
 FIRST = Scene(outfit="a coat", location="the hall", action="waiting", expression="neutral")
 
 
 @pytest.fixture(scope="module")
 async def migrated(postgres: str) -> str:
-    dsn = await new_database(postgres)
-    await migrate(dsn)
-    return dsn
+    return await migrated_database(postgres)
 
 
 @dataclass

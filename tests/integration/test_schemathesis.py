@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.fakes.a1111 import FakeA1111
 from tests.fakes.llm import FakeLLM
 from tests.fuzz.world import fuzz
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import HubServer, llm_settings
 
 
@@ -18,7 +18,7 @@ async def test_every_operation_answers_as_documented(postgres: str, llm: FakeLLM
     async with FakeA1111() as painter:
         hub = HubServer(
             tmp_path,
-            HUB_DATABASE_URL=await new_database(postgres),
+            HUB_DATABASE_URL=await migrated_database(postgres),
             HUB_SD_URL=painter.url,
             **llm_settings(llm.url),
         )

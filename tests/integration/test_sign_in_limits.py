@@ -14,7 +14,7 @@ from httpx2 import AsyncClient, Response
 
 from tests.fakes.llm import FakeLLM
 from tests.services.fixtures import running_hub
-from tests.services.hub import PASSWORD, HubServer, llm_settings
+from tests.services.hub import NO_TLS, PASSWORD, HubServer, llm_settings
 from tests.services.refusals import refused
 from tests.services.world import query
 
@@ -43,7 +43,7 @@ async def guarded(
 
 @pytest.fixture
 async def web(guarded: HubServer) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(base_url=guarded.url, timeout=30) as http:
+    async with AsyncClient(base_url=guarded.url, timeout=30, verify=NO_TLS) as http:
         yield http
 
 

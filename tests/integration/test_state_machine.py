@@ -28,7 +28,6 @@ from hypothesis.stateful import (
 
 from hub.core.settings import Settings
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.domain.chat import service, turns
 from hub.domain.chat.clearing import Clearing
 from hub.domain.chat.service import ChatService
@@ -37,7 +36,7 @@ from hub.domain.limits.service import Limits
 from hub.jobs import queue, store
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.talk_model import Reply, Talk, World, lost
 from tests.services.talk_people import CONVERSATIONS, WHICH, People
 
@@ -326,8 +325,7 @@ def world(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(service, "WORKER_STOPS_WITHIN", 0.01)
     monkeypatch.setattr(service, "logger", Mock())  # a line for each message would hide what failed
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        dsn = runner.run(new_database(postgres))
-        runner.run(migrate(dsn))
+        dsn = runner.run(migrated_database(postgres))
         runner.run(ENGINE.open(dsn, pool_size=4))
         watcher = runner.run(asyncpg.connect(dsn))
         world = runner.run(make_world(runner, watcher, dsn))

@@ -15,7 +15,7 @@ from httpx2 import AsyncClient
 
 from tests.fakes.llm_script import End, reply
 from tests.integration.conftest import Answers
-from tests.services.hub import PASSWORD, Client, HubServer
+from tests.services.hub import NO_TLS, PASSWORD, Client, HubServer
 from tests.services.people import promote
 from tests.services.refusals import pointers, refused
 from tests.services.world import query, within
@@ -25,7 +25,7 @@ TOKEN = {"id", "name", "scopes", "hint", "created_at", "expires_at", "last_used_
 
 @pytest.fixture
 async def anyone(hub: HubServer) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(base_url=hub.url, timeout=30) as http:
+    async with AsyncClient(base_url=hub.url, timeout=30, verify=NO_TLS) as http:
         yield http
 
 

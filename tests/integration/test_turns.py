@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from hub.core.ids import new_id
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.domain.chat import queries, turns
 from hub.jobs import queue, store
 from hub.jobs.contracts import JobKind, NewJob
@@ -61,10 +60,9 @@ class Talk(Struct, frozen=True):
 
 
 @pytest.fixture
-async def talk(empty_database: str) -> AsyncIterator[Talk]:
-    await migrate(empty_database)
-    await ENGINE.open(empty_database, pool_size=5)
-    other = await asyncpg.connect(empty_database)
+async def talk(ready_database: str) -> AsyncIterator[Talk]:
+    await ENGINE.open(ready_database, pool_size=5)
+    other = await asyncpg.connect(ready_database)
     user_id, companion_id, conversation_id = new_id(), new_id(), new_id()
     await other.execute(
         "INSERT INTO users (id, username, email, display_name, password_hash, role)"

@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import End, Script, reply
 from tests.fakes.receiver import Receiver, told
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import PROJECT, Client, HubServer, base_environment, llm_settings
 from tests.services.refusals import refused
 from tests.services.world import query, signed_in, within
@@ -55,7 +55,7 @@ async def server(
     hub = HubServer(
         folder,
         module="tests.services.hub_with_names",
-        HUB_DATABASE_URL=await new_database(postgres),
+        HUB_DATABASE_URL=await migrated_database(postgres),
         NAMES_FILE=str(names.file),
         HUB_WORKER_THREADS="8",
         HUB_LIMITS="on",

@@ -9,8 +9,7 @@ import asyncpg
 import pytest
 
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 
 _COLUMNS = """
 SELECT relname || '.' || attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required
@@ -57,6 +56,4 @@ async def engine_at(dsn: str, *, pool_size: int = 2) -> AsyncIterator[None]:
 @pytest.fixture(scope="module")
 async def migrated(postgres: str) -> str:
     """Return the address of a database that has every migration."""
-    dsn = await new_database(postgres)
-    await migrate(dsn)
-    return dsn
+    return await migrated_database(postgres)

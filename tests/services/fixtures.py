@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +17,14 @@ import pytest
 
 from hub.db.embedded import EmbeddedPostgres
 from tests.fakes.llm import FakeLLM
-from tests.services.hub import Client, HubServer, llm_settings
+from tests.services.hub import PROJECT, Client, HubServer, base_environment, llm_settings
 from tests.services.rabbitmq import INSTALL, RabbitMQNode, find_server
 
 #: The origin of the web pages that the shared hub allows.
 ALLOWED_ORIGIN = "https://pages.example"
+
+#: The database that others are copied from.
+MIGRATED = "hub_migrated"
 
 
 def require_or_skip(service: str, reason: str) -> None:
@@ -49,21 +55,45 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database.stop()
 
 
-async def new_database(postgres: str) -> str:
-    """Make an empty database and return its address."""
+async def new_database(postgres: str, *, like: str = "template1") -> str:
+    """Make a database, an empty one unless it is to be like another, and return its address."""
     name = f"hub_{secrets.token_hex(6)}"
     connection = await asyncpg.connect(postgres)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        # Copied file by file, which takes a third of the time that it takes through the log.
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY FILE_COPY")
     finally:
         await connection.close()
     return urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
 
 
+async def migrated_database(postgres: str) -> str:
+    """Make a database that has every migration, as a copy of one that ran them; return its address."""
+    guard = await asyncpg.connect(postgres)
+    try:
+        await guard.execute("SELECT pg_advisory_lock(1)")
+        if not await guard.fetchval("SELECT true FROM pg_database WHERE datname = $1", MIGRATED):
+            made = await new_database(postgres)
+            await _migrate(made)
+            await guard.execute(f"ALTER DATABASE {urlsplit(made).path[1:]} RENAME TO {MIGRATED}")
+    finally:
+        await guard.close()
+    return await new_database(postgres, like=MIGRATED)
+
+
+async def _migrate(dsn: str) -> None:
+    """Migrate in a process of its own: the engine of this one may be open on another database."""
+    program = "import asyncio, sys; from hub.db.migrate import migrate; asyncio.run(migrate(sys.argv[1]))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, dsn, env=base_environment(PROJECT), stdout=DEVNULL
+    )
+    assert await process.wait() == 0
+
+
 @asynccontextmanager
 async def running_hub(folder: Path, postgres: str, **settings: str) -> AsyncIterator[HubServer]:
     """Run a hub with these settings on a database of its own."""
-    server = HubServer(folder, HUB_DATABASE_URL=await new_database(postgres), **settings)
+    server = HubServer(folder, HUB_DATABASE_URL=await migrated_database(postgres), **settings)
     await server.start()
     try:
         yield server
@@ -85,6 +115,12 @@ async def new_user(hub: HubServer) -> AsyncIterator[Client]:
 async def empty_database(postgres: str) -> str:
     """Return the address of an empty database."""
     return await new_database(postgres)
+
+
+@pytest.fixture
+async def ready_database(postgres: str) -> str:
+    """Return the address of a database that has every migration and no rows."""
+    return await migrated_database(postgres)
 
 
 @pytest.fixture(scope="session")

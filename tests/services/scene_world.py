@@ -16,7 +16,7 @@ from uuid import UUID
 from tests.fakes.a1111 import FakeA1111
 from tests.fakes.llm import Body, FakeLLM
 from tests.fakes.llm_script import Script, Step, answer, default_text, reply
-from tests.services.fixtures import new_database
+from tests.services.fixtures import migrated_database
 from tests.services.hub import Client, HubServer, Socket, llm_settings
 from tests.services.world import query
 
@@ -195,7 +195,7 @@ async def scene_world(folder: Path, postgres: str, **settings: str) -> AsyncIter
         hub = HubServer(
             folder,
             **{
-                "HUB_DATABASE_URL": await new_database(postgres),
+                "HUB_DATABASE_URL": await migrated_database(postgres),
                 **llm_settings(llm.url, HUB_LLM_TIMEOUT="30", HUB_SCENE_ANALYSIS="auto"),
                 "HUB_SD_URL": images.url,
                 "HUB_SD_KIND": "a1111",

@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 
 import asyncpg
-from piccolo.apps.migrations.commands.forwards import run_forwards
-from piccolo.apps.migrations.commands.new import new as new_migration
 
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
-from hub.db.piccolo_app import MIGRATIONS_FOLDER
 
 logger = get_logger(__name__)
+
+#: The project's own folder of forward-only migrations.
+MIGRATIONS_FOLDER = Path(__file__).resolve().parents[3] / "piccolo_migrations"
 
 #: The advisory lock that whoever migrates holds ("hubm" in ASCII).
 MIGRATION_LOCK = 0x6875626D
@@ -76,6 +76,8 @@ async def migrate(dsn: str, *, wait: float = 60.0) -> int:
 
 async def _run_forwards(dsn: str) -> None:
     # Piccolo prints as it goes and returns failures; both become one exception here.
+    from piccolo.apps.migrations.commands.forwards import run_forwards  # noqa: PLC0415 - takes 0.1 s, seldom needed
+
     opened_here = ENGINE.pool is None
     if opened_here:
         await ENGINE.open(dsn, pool_size=2, lock_timeout=10_000)
@@ -114,11 +116,13 @@ async def applied(connection: asyncpg.Connection) -> list[str]:
 
 async def create_migration(dsn: str, name: str) -> str:
     """Write a migration file for what changed in the tables; return what Piccolo says about it."""
+    from piccolo.apps.migrations.commands.new import new  # noqa: PLC0415 - as above
+
     output = io.StringIO()
     await ENGINE.open(dsn, pool_size=2)
     try:
         with contextlib.redirect_stdout(output):
-            await new_migration("hub", auto=True, desc=name)
+            await new("hub", auto=True, desc=name)
     finally:
         await ENGINE.close()
     return output.getvalue()

@@ -1,11 +1,8 @@
 """Piccolo's view of the hub: which tables there are and where their migrations lie."""
 
-from pathlib import Path
-
 from piccolo.conf.apps import AppConfig, table_finder
 
-#: The project's own folder of forward-only migrations.
-MIGRATIONS_FOLDER = Path(__file__).resolve().parents[3] / "piccolo_migrations"
+from hub.db.migrate import MIGRATIONS_FOLDER
 
 APP_CONFIG = AppConfig(
     app_name="hub",

@@ -22,6 +22,9 @@ from hub.jobs.messages import job_message
 # Far more than a process works off in the 15 s after which the sweep publishes again; about 3 MB of ids.
 MAX_WAITING = 10_000
 
+#: What wakes a consumer and is no message.
+_NOTHING = b""
+
 
 class InProcessBroker(StubBroker):
     """Dramatiq's in-memory broker, made short for one process.
@@ -54,6 +57,11 @@ class InProcessBroker(StubBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:  # noqa: ARG002 - there is nothing to fetch before its time
         """Return a consumer of what was published before a worker was there."""
         return _Early(self.queues[queue_name], timeout / 1000)
+
+    def wake_consumers(self) -> None:
+        """Let consumers look whether they should end."""
+        for queue in tuple(self.queues.values()):
+            queue.put(_NOTHING)
 
     def waiting(self, queue_name: str) -> int:
         """Return how many messages no thread has taken yet."""
@@ -92,9 +100,10 @@ class _Early(Consumer):
 
     def __next__(self) -> MessageProxy | None:
         try:
-            return MessageProxy(Message.decode(self._queue.get(timeout=self._timeout)))
+            body = self._queue.get(timeout=self._timeout)
         except Empty:
             return None
+        return MessageProxy(Message.decode(body)) if body else None
 
 
 class InProcessPublisher:

@@ -17,8 +17,9 @@ _hasher = Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)
 _bcrypt = BcryptHasher()
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="password")
 
-#: The hash that a login of nobody is checked against, so that it takes as long as one of somebody.
-_NOBODY = _hasher.hash("a password that nobody has")
+#: The hash that a login of nobody is checked against, so that it takes as long as one of somebody: as
+#: ``_hasher`` makes them, made once, since every start would wait for it.
+NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$PVoQ3uXB6doUFmxqlezQFQ$TRXtL3Z/75V7/8nwzZXmYJzL+GZCyzCnEP2LNubzoK8"
 
 #: Stored for an account whose password is not known in any form that could be checked: none is right.
 UNUSABLE = "!"
@@ -79,7 +80,7 @@ def _verify(password: str, stored: str | None) -> bool:
     if stored is not None and is_bcrypt(stored):
         return _bcrypt.verify(password.encode()[:_BCRYPT_BYTES], stored)
     is_known = stored is not None and _hasher.identify(stored)
-    matches = _hasher.verify(password, stored if stored and is_known else _NOBODY)
+    matches = _hasher.verify(password, stored if stored and is_known else NOBODY)
     return matches and is_known
 
 
