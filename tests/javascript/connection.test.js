@@ -58,6 +58,46 @@ describe("a lost connection", () => {
         assert.equal(page.ended.text, "Half of");
     });
 
+    test("does not believe an answer that frames have overtaken", async () => {
+        const hub = new FakeHub();
+        const page = await opened(hub);
+        page.socket.tell(begun("r1"), delta("r1", 0, "Half"));
+        const answer = hub.delay("GET /api/responses/r1");
+        await page.reconnect();
+        clock.tick(500);
+        await settle();
+        page.socket.tell(begun("r1", "Half of", { attempt: 2 }));
+        answer(response("r1", "failed", "Half"));
+        await settle();
+        assert.equal(page.running.text, "Half of");
+    });
+
+    test("to a hub that was set back reads everything anew", async () => {
+        const hub = new FakeHub().fill(6);
+        const page = await opened(hub);
+        hub.messages = hub.messages.slice(0, 3);
+        hub.lastPosition = 3;
+        await page.reconnect();
+        await settle();
+        assert.deepEqual(page.contents, ["message 1", "message 2", "message 3"]);
+        page.socket.tell(added(hub.say("user", "again")));
+        assert.equal(page.contents.at(-1), "again");
+    });
+
+    test("that was good for a while is tried again at once", async () => {
+        const page = await opened(new FakeHub());
+        for (let failure = 0; failure < 6; failure += 1) {
+            page.socket.end();
+            clock.tick(15_000);
+        }
+        await page.connect();
+        clock.tick(6000);
+        const before = page.sockets.length;
+        page.socket.end();
+        clock.tick(500);
+        assert.equal(page.sockets.length, before + 1);
+    });
+
     test("comes back at once when the network does, and backs off while it does not", async () => {
         const page = await opened(new FakeHub());
         page.window.dispatchEvent(new Event("offline"));

@@ -150,8 +150,10 @@ describe("long talks", () => {
         hub.messages = hub.messages.filter((item) => item.position <= 300 || item.position > 900);
         const page = await opened(hub);
         await page.talk.goTo(280);
+        hub.log = [];
         await page.talk.loadNewer();
-        await page.talk.loadNewer();
+        assert.equal(hub.log.length, 2, "a gap is crossed in a few steps");
+        assert.deepEqual([last(page), page.talk.hasNewer], [950, true]);
         assert.deepEqual(
             positions(page)
                 .filter((position) => position > 299)
@@ -173,6 +175,27 @@ describe("long talks", () => {
         assert.ok(positions(page).includes(500) && !positions(page).includes(501));
         assert.ok((positions(page)[0] ?? 0) <= start && last(page) === end);
         assert.equal(page.talk.hasNewer, true);
+    });
+
+    test("take nothing in from before what is held", async () => {
+        const page = await opened(new FakeHub().fill(200));
+        page.socket.tell(added(message(100, "user", "late")));
+        assert.ok(isWhole(page) && !page.contents.includes("late"));
+    });
+
+    test("go on behind what was read without a connection", async () => {
+        const hub = new FakeHub().fill(200);
+        const page = await opened(hub);
+        page.socket.end();
+        hub.fill(100);
+        await page.talk.goToEnd();
+        await page.reconnect();
+        assert.equal(subscription(page).after, 300);
+    });
+
+    test("that were wiped go on behind the position that they had", async () => {
+        const page = await opened(Object.assign(new FakeHub(), { lastPosition: 700 }));
+        assert.equal(subscription(page).after, 700);
     });
 
     test("go to the end when something is said", async () => {

@@ -279,6 +279,7 @@ describe("hostile text", () => {
         mixed: "*a_ ".repeat(N / 2),
         deleted: "~~a ".repeat(N / 2),
         numbers: "1. ".repeat(N),
+        "less deep list": Array.from({ length: 30 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n"),
         "deep list": Array.from({ length: 300 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n"),
         mail: `${"a.".repeat(N)}@`,
         mails: "a@".repeat(N),
@@ -296,6 +297,13 @@ describe("hostile text", () => {
         titles: `[a](b "${'\\"'.repeat(N)}`,
         "many paragraphs": "**a** `b` [c](https://d)\n\n".repeat(1500),
     };
+    test("nested far too deeply is shown as it is", () => {
+        const list = Array.from({ length: 100 }, (_, n) => `${" ".repeat(2 * n)}- a`).join("\n");
+        for (const text of [list, "> ".repeat(25), "1. ".repeat(25)]) {
+            assert.deepEqual(tree(text), [{ tag: "p", children: [text] }]);
+        }
+    });
+
     for (const [what, text] of Object.entries(many)) {
         test(`${what} do not keep the page waiting`, () => {
             for (const isUnfinished of [false, true]) {

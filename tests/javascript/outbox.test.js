@@ -137,6 +137,29 @@ describe("sending", () => {
         assert.equal(storage.length, 0, "nobody came back for it");
     });
 
+    test("that is confirmed ahead of others does not hide those", async () => {
+        const hub = new FakeHub().fill(1);
+        const page = await opened(hub);
+        const { eventId } = page.talk.send("Mine");
+        const other = hub.say("user", "from elsewhere");
+        page.socket.tell(added(hub.say("user", "Mine"), eventId));
+        await page.reconnect();
+        assert.equal(page.socket.first("conversation.subscribe").after, 1);
+        page.socket.tell(added(other), added(hub.message(2)));
+        assert.deepEqual(page.contents, ["message 1", "from elsewhere", "Mine"]);
+    });
+
+    test("takes over what other tabs left whenever it comes back", async () => {
+        const [hub, storage] = [new FakeHub(), new FakeStorage()];
+        const gone = visit(hub, { storage });
+        await gone.talk.open();
+        const page = await opened(hub, { storage });
+        const { eventId } = gone.talk.send("Unsent");
+        gone.close();
+        await page.reconnect();
+        assert.equal(sent(page).event_id, eventId);
+    });
+
     test("from two tabs is stored and shown once", async () => {
         const [hub, storage] = [new FakeHub(), new FakeStorage()];
         const [one, other] = [await opened(hub, { storage }), await opened(hub, { storage })];

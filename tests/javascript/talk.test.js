@@ -55,6 +55,7 @@ describe("a reply", () => {
             page.socket.tell(begun("r1"), delta("r1", 0, "Hello"), delta("r1", offset, "wrong"));
             assert.equal(page.running.text, "Hello");
             assert.equal(subscriptions(page).length, 2);
+            clock.tick(1500);
             page.socket.tell(delta("r1", 9, "still wrong"));
             assert.equal(subscriptions(page).length, 2, "once is enough");
             page.subscribed();
@@ -150,6 +151,24 @@ describe("a reply", () => {
         assert.equal(page.talk.keyOf(page.item(1)), key);
     });
 
+    test("keeps what it is about when only its beginning is told", async () => {
+        const page = await opened(new FakeHub().fill(2));
+        page.socket.tell(queued("r9", { kind: "continue" }), begun("r9"));
+        assert.deepEqual([page.running.kind, page.running.messageId], ["continue", "m2"]);
+    });
+
+    test("that failed is no longer offered once the talk has gone on", async () => {
+        const hub = new FakeHub();
+        const page = await opened(hub);
+        page.socket.tell(added(hub.say("user", "Hi")), begun("r1"), ended("r1", "failed", ""));
+        assert.equal(page.ended.id, "r1");
+        clock.tick(1000);
+        assert.equal(page.talk.canReply, true);
+        page.socket.tell(added(hub.say("user", "Well?")));
+        assert.equal(page.talk.ended, null);
+        assert.equal(page.talk.canReply, false, "its reply may be on its way");
+    });
+
     test("that is missing can be asked for once it is clear that none is on its way", async () => {
         const hub = new FakeHub().fill(1);
         const page = await opened(hub);
@@ -217,6 +236,30 @@ describe("pictures", () => {
         assert.equal(page.item(0).image?.url, image.url);
         assert.equal(page.talk.pictures.size, 0);
         assert.equal(asked(hub, "/api/jobs/").length, 1);
+    });
+
+    test("that frames go on telling of are not asked about", async () => {
+        const hub = new FakeHub();
+        const page = await opened(hub);
+        page.socket.tell(progress(0.2, null));
+        await page.reconnect();
+        page.socket.tell(progress(0.3, null));
+        clock.tick(500);
+        await settle();
+        assert.deepEqual(asked(hub, "/api/jobs/"), []);
+    });
+
+    test("that were given up are not watched any longer", async () => {
+        const hub = new FakeHub();
+        const page = await opened(hub);
+        const job = { id: "j7", status: "queued", progress: 0, position: 1, result: null, error: null };
+        hub.on.set("POST /api/companions/*", { ...job, completed_at: null });
+        await page.talk.picture();
+        hub.on.set("POST /api/jobs/j7/cancel", { ...job, status: "cancelled" });
+        await page.talk.dropPicture("j7");
+        clock.tick(5000);
+        await settle();
+        assert.deepEqual([page.talk.pictures.size, asked(hub, "GET /api/jobs/")], [0, []]);
     });
 
     test("of a reply whose end was missed are found", async () => {

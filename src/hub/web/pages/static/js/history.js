@@ -112,7 +112,9 @@ export class History {
                 const page = await this.#page({ limit: span, before: from + span + 1 });
                 const items = page.items.filter((item) => item.position > from);
                 from += span;
-                if (items.length || from >= end) return () => this.window.addNewer(items, from < end);
+                if (items.length === 0 && from < end) continue;
+                const hasNewer = items.length > PAGE || from < end;
+                return () => this.window.addNewer(items.slice(0, PAGE), hasNewer);
             }
         });
     }
