@@ -91,6 +91,7 @@ async def _visit(playwright: Playwright, program: str, server: HubServer, camera
     context = await _window(browser, server.url)
     page = await context.new_page()
     await _set_up(page, server.output)
+    await page.goto("/companions")  # without the welcome
     await camera.take(page, "companions")
     companion = await _first_companion(context, server.url)
     await page.goto(f"/companions/{companion}")

@@ -119,6 +119,8 @@ async def test_the_viewer(visit: Visits, client: Client, server: PromptedA1111, 
     await expect(page.get_by_role("link", name="Picture of Mira: adult, moss")).to_have_count(2)
     await page.goto(f"/images/{first['id']}")
     await page.get_by_role("link", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("link", name="Keep it").click()
+    await page.get_by_role("link", name="Delete").click()
     await page.get_by_role("button", name="Delete it").click()
     await expect(page.get_by_role("status").first).to_have_text("The picture is deleted.")
     await expect(page.locator("[data-picture]")).to_have_count(2)

@@ -41,9 +41,11 @@ _FOREVER = "public, max-age=31536000, immutable"
 #: A static import of another module by its relative path.
 _IMPORT = re.compile(r"""(?:^|[;}\s])(?:import|export)\b[^;"'()]*?["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
 
-#: Comments with lines of their own, which only readers of the code need. In no template literal may a line
-#: begin like one; a test looks.
-_COMMENTS = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+#: Comments with lines of their own, and types within lines, which only readers of the code need. In no text
+#: may there be what looks like one; a test looks.
+_COMMENTS = re.compile(
+    r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)\n|/\*\* @type [^\n]*?\*/ ?", re.MULTILINE | re.DOTALL
+)
 
 Digest = Annotated[str, Parameter(max_length=64)]
 
