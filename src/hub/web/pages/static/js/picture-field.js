@@ -171,7 +171,8 @@ async function send(form) {
         progress.value = share;
         if (hasPicture && share === 1) status.textContent = _("The picture is on the server, being prepared…");
     };
-    const answer = await load(form.action, { form: new FormData(form), onSent });
+    const address = form.getAttribute("action") ?? ""; // form.action is its field of that name, if it has one
+    const answer = await load(address, { form: new FormData(form), onSent });
     if (answer?.location) {
         window.addEventListener("pageshow", () => form.classList.remove("is-sending"), { once: true });
         location.assign(answer.location);
