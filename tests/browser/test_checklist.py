@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.browser.conftest import has_failed, tell
 from tests.browser.looks import corners_shown, drop, size_shown
@@ -286,7 +286,8 @@ async def test_11_edit_companion_settings(journey: Journey) -> None:
 
 async def test_12_update_companion_image(journey: Journey) -> None:
     page, before = journey.page, journey.headers[0]
-    file = {"name": "new.png", "mimeType": "image/png", "buffer": quarters().rot180().pngsave_buffer()}
+    content: bytes = quarters().rot180().pngsave_buffer()
+    file = FilePayload(name="new.png", mimeType="image/png", buffer=content)
     async with page.expect_file_chooser() as chooser:
         await page.locator("picture-field [data-frame]").click()
     await (await chooser.value).set_files(file)
