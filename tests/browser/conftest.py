@@ -26,6 +26,17 @@ def pytest_runtest_makereport(
     return report
 
 
+def has_failed(request: pytest.FixtureRequest) -> bool:
+    """Tell of a test that has been run whether it failed."""
+    return bool(request.node.stash.get(_FAILED, False))
+
+
+async def tell(visits: Visits, folder: Path) -> None:
+    """Put into the report what can be seen in the windows, and what went wrong in them."""
+    print("What the windows showed:", *await visits.photograph(folder), sep="\n  ")  # noqa: T201 # in the report
+    print("What went wrong in them:", *visits.problems, sep="\n  ")  # noqa: T201 # in the report
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Yield the machine's Chromium, without a window."""
@@ -44,9 +55,8 @@ async def visit(
     """Yield what opens windows; in none of them may anything go wrong unannounced (``visit.expect``)."""
     visits = Visits(browser, hub.url)
     yield visits
-    if request.node.stash.get(_FAILED, False):
-        print("What the windows showed:", *await visits.photograph(tmp_path), sep="\n  ")  # noqa: T201 # in the report
-        print("What went wrong in them:", *visits.problems, sep="\n  ")  # noqa: T201 # in the report
+    if has_failed(request):
+        await tell(visits, tmp_path)
     await visits.close()
     assert visits.unexpected == []
 

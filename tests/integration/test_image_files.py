@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,24 +19,8 @@ from hub.storage.files import FileStore
 from hub.storage.images import Encoding, ImageProcesses, MediaType
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import Store, names_of, new_companion, picture, send_header, set_header
-from tests.services.world import within
 
 ENCODING = Encoding(media_type="image/avif", quality=70, effort=0)
-_DONE = """
-SELECT jobs.* FROM jobs JOIN schedules ON jobs.id = job_id
-WHERE name = $1 AND jobs.status = 'completed' AND job_id IS DISTINCT FROM $2
-"""
-
-
-async def run_task(store: Store, name: str) -> int:
-    """Have the running hub do a maintenance task now, and return how much it removed."""
-    before = (await store.database("SELECT job_id FROM schedules WHERE name = $1", name))[0]["job_id"]
-    await store.database("UPDATE schedules SET due_at = now() WHERE name = $1", name)
-
-    async def look() -> list[dict[str, Any]] | None:
-        return await store.database(_DONE, name, before) or None
-
-    return int(json.loads((await within(20, look))[0]["result"])["deleted"])
 
 
 async def test_the_old_files_go_after_the_grace_and_not_before(store: Store, user: Client) -> None:
@@ -49,11 +31,11 @@ async def test_the_old_files_go_after_the_grace_and_not_before(store: Store, use
     assert webp.headers["content-type"] == "image/webp"
     second = await set_header(user, companion, 3)
     assert (await user.http.delete(f"/api/companions/{deleted}/header-image")).status_code == 204
-    assert await run_task(store, "images") == 0
+    assert await store.run_task("images") == 0
     assert store.names(companion) == {*names_of(first), *names_of(second), f"{first['sha256']}.webp"}
     assert store.names(deleted) == names_of(gone)
     await store.age("1 hour")
-    assert await run_task(store, "images") == 2
+    assert await store.run_task("images") == 2
     assert store.names(companion) == names_of(second)
     assert not store.folder(deleted).exists()
     assert not list(store.temporary.iterdir())
@@ -188,7 +170,7 @@ async def test_strays_go_when_they_are_a_day_old_or_at_once_when_asked(store: St
         path.write_bytes(b"x" * 10)
         if path != new:
             os.utime(path, (time.time() - 25 * 3600,) * 2)
-    assert await run_task(store, "stray_files") == 3
+    assert await store.run_task("stray_files") == 3
     assert store.names(companion) == {*names_of(image), new.name}
     assert not store.folder("by-hand").exists()
     freed = (await store.collect()).strays
@@ -207,7 +189,7 @@ async def test_a_database_that_knows_none_of_the_pictures_does_not_cost_them(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (time.time() - 25 * 3600,) * 2)
-    assert await run_task(store, "stray_files") == 0
+    assert await store.run_task("stray_files") == 0
     assert (await store.gc())["strays"]["files"] == 0
     assert all(path.exists() for path in (*lost, known))
     assert (await store.gc("--grace", "86400"))["strays"]["files"] == 11

@@ -17,9 +17,13 @@ from hub.domain.images.collector import Collector, Tally
 from hub.domain.images.reconcile import Reconciler
 from hub.storage import layout
 from tests.services.hub import Client, HubServer
-from tests.services.world import Done, query, run_hub
+from tests.services.world import Done, query, run_hub, within
 
 SIDE = 24
+_DONE = """
+SELECT jobs.* FROM jobs JOIN schedules ON jobs.id = job_id
+WHERE name = $1 AND jobs.status = 'completed' AND job_id IS DISTINCT FROM $2
+"""
 
 
 def picture(number: int) -> bytes:
@@ -109,6 +113,16 @@ class Store:
     async def age(self, span: str) -> None:
         """Make it so that everything was removed so much longer ago."""
         await self.database("UPDATE image_removals SET removed_at = removed_at - $1::text::interval", span)
+
+    async def run_task(self, name: str) -> int:
+        """Have the running hub do a maintenance task now, and return how much it removed."""
+        before = (await self.database("SELECT job_id FROM schedules WHERE name = $1", name))[0]["job_id"]
+        await self.database("UPDATE schedules SET due_at = now() WHERE name = $1", name)
+
+        async def look() -> list[dict[str, Any]] | None:
+            return await self.database(_DONE, name, before) or None
+
+        return int(json.loads((await within(20, look))[0]["result"])["deleted"])
 
     async def collect(self) -> Tally:
         """Collect without any grace, in this process, whose engine is open."""

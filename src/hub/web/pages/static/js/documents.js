@@ -19,7 +19,7 @@ export function load(address, { form, onSent } = {}) {
     request.open(form ? "POST" : "GET", address);
     request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
     request.responseType = "document";
-    request.overrideMimeType("text/html"); // browsers complain about what they cannot read as XML
+    request.overrideMimeType("text/html"); // an answer without content would be read as XML, and called broken
     if (onSent) {
         request.upload.addEventListener("progress", (event) => {
             if (event.lengthComputable) onSent(event.loaded / event.total);
