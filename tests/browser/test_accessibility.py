@@ -79,7 +79,7 @@ async def test_no_page_has_barriers(visit: Visits, axe: Axe, admin: Client, plac
 
 
 async def test_every_page_in_german(admin: Client, places: dict[str, int]) -> None:
-    german = {"Accept-Language": "de-DE, en;q=0.5"}
+    german = {"Accept-Language": "de-DE, en;q=0.5", "Accept": "text/html"}
     for headers, addresses in (({"Authorization": ""}, PUBLIC), ({}, places)):
         for address, status in addresses.items():
             answer = await admin.http.get(address, headers=german | headers)
