@@ -8,8 +8,8 @@ from tests.services.hub import Client
 
 LOST = "00000000-0000-7000-8000-000000000000"
 
-#: Pages that everybody sees, and what their status is.
-PUBLIC = {"/login": 200, "/register": 200, "/setup?token=x": 200, "/login/nowhere": 404}
+#: Pages that everybody sees, with their status.
+PUBLIC = {"/login": 200, "/register": 200, "/setup?token=x": 200, "/nowhere": 404}
 
 #: A reply with everything that Markdown has.
 RICH_REPLY = """# Moss
@@ -53,12 +53,12 @@ async def settle(client: Client, llm: FakeLLM) -> dict[str, int]:
         "companions/" + companion["id"]: ["/gallery", "/wipe", "/delete"],
         "conversations/" + conversation["id"]: ["", "/delete"],
         "images/" + image["id"]: ["", "/delete"],
-        "search": ["", "?q=moss", "?q=zebra"],
+        "search": ["?q=moss", "?q=zebra"],
         "settings": ["", "/tokens", "/devices", "/webhooks", "/delete"],
         "settings/tokens/" + token["id"]: ["/delete"],
         "settings/webhooks/" + webhook["id"]: ["/delete"],
         "admin": ["", "/users", "/invites", "/jobs", "/storage"],
-        "admin/users/" + user: ["/disable", "/demote"],
+        "admin/users/" + user: ["/disable"],
     }
     found = {f"/{root}{rest}": 200 for root, rests in ways.items() for rest in rests}
     return {**found, f"/conversations/{LOST}": 404}

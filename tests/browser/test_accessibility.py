@@ -24,8 +24,9 @@ LOOKS: list[tuple[tuple[int, int], Literal["light", "dark"]]] = [(DESKTOP, "ligh
 #: Times that one presses Tab before giving up.
 PATIENCE = 60
 
-# What moves, and how much of the page is beside the screen.
-_UNREST = "document.getAnimations().filter(each => each.playState === 'running').length"
+# What moves; what only comes a while later does not. And how much of the page is beside the screen.
+_UNREST = """document.getAnimations().filter(({playState, effect}) =>
+    playState === 'running' && effect.getComputedTiming().duration > 0).length"""
 _TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
 # On a card it is the whole card that shows it.
 _SHOWS_FOCUS = (
