@@ -47,6 +47,9 @@ _COMMENTS = re.compile(
     r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)\n|/\*\* @type [^\n]*?\*/ ?", re.MULTILINE | re.DOTALL
 )
 
+#: Only spaces between elements, where it stands in a template.
+_INDENTS = re.compile(r"^[ \t]+", re.MULTILINE)
+
 Digest = Annotated[str, Parameter(max_length=64)]
 
 
@@ -122,7 +125,7 @@ class Assets:
 def _read(path: Path, folder: Path) -> bytes:
     content = path.read_bytes()
     is_own = path.suffix in _COMMENTED and folder / "vendor" not in path.parents  # others' name their licence
-    return _COMMENTS.sub("", content.decode()).encode() if is_own else content
+    return _INDENTS.sub("", _COMMENTS.sub("", content.decode())).encode() if is_own else content
 
 
 def _join(folder: PurePosixPath, target: str) -> str:
