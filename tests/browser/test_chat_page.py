@@ -29,6 +29,15 @@ async def stored(client: Client, conversation_id: str) -> list[str]:
     return [each["content"] for each in await client.messages(conversation_id)]
 
 
+async def stores(client: Client, conversation_id: str, *said: str) -> None:
+    """Wait until the messages say this: a text is whole in the window before it is stored."""
+
+    async def agrees() -> bool | None:
+        return await stored(client, conversation_id) == [*said] or None
+
+    await within(15, agrees)
+
+
 async def answered(client: Client, conversation_id: str) -> bool | None:
     """Tell whether a reply is stored."""
     return len(await stored(client, conversation_id)) > 1 or None
@@ -51,7 +60,7 @@ async def test_a_talk(page: Page, client: Client, llm: FakeLLM, axe: Axe) -> Non
     await expect(chat.status).to_have_text("Mira has answered.")
     await expect(chat.log).to_have_attribute("aria-busy", "false")
     await expect(chat.field).to_be_focused()
-    assert await stored(client, conversation) == ["What is moss?", "Moss is *soft*, and green."]
+    await stores(client, conversation, "What is moss?", "Moss is *soft*, and green.")
 
     llm.script(reply("A very small forest."))
     await chat.button("Answer differently").click()
@@ -73,7 +82,7 @@ async def test_a_talk(page: Page, client: Client, llm: FakeLLM, axe: Axe) -> Non
     await editor.fill("Where is moss?")
     await chat.button("Save and answer again").click()
     await chat.shows("Where is moss?", "It grows on stone.")
-    assert await stored(client, conversation) == ["Where is moss?", "It grows on stone."]
+    await stores(client, conversation, "Where is moss?", "It grows on stone.")
 
 
 async def test_what_goes_wrong_can_be_put_right(page: Page, client: Client, llm: FakeLLM) -> None:
@@ -104,7 +113,7 @@ async def test_what_goes_wrong_can_be_put_right(page: Page, client: Client, llm:
     await chat.button("Delete", within=chat.messages.nth(2)).click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete this and everything after it").click()
     await chat.shows("One", "Two.")
-    assert await stored(client, conversation) == ["One", "Two."]
+    await stores(client, conversation, "One", "Two.")
 
 
 async def test_a_lost_connection_loses_nothing(
@@ -135,7 +144,7 @@ async def test_a_lost_connection_loses_nothing(
         proxy.faults = Faults
         await chat.shows("Tell me", LONG, "Are you there?", "Here I am.")
         await expect(chat.bar).to_be_hidden()
-    assert await stored(client, conversation) == ["Tell me", LONG, "Are you there?", "Here I am."]
+    await stores(client, conversation, "Tell me", LONG, "Are you there?", "Here I am.")
 
 
 async def test_tabs_reloads_and_drafts(visit: Visits, client: Client, llm: FakeLLM) -> None:
@@ -167,7 +176,7 @@ async def test_tabs_reloads_and_drafts(visit: Visits, client: Client, llm: FakeL
     await again.open(conversation)
     for each in (again, other):
         await each.shows("First", LONG, "Second", "Third.")
-    assert await stored(client, conversation) == ["First", LONG, "Second", "Third."]
+    await stores(client, conversation, "First", LONG, "Second", "Third.")
 
 
 @pytest.fixture(scope="module")
