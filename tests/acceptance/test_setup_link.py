@@ -91,6 +91,9 @@ async def test_a_signed_in_session_is_no_set_up_link(web: HubServer, empty_datab
     async with httpx2.AsyncClient(base_url=web.url) as browser:
         answer = await browser.post("/setup", data=form("", token=client.token))
         assert answer.status_code == 400
+        taken = form("", token="chub_made-up", email=client.user["email"])
+        answer = await browser.post("/setup", data=taken)
+        assert "set-up link" in answer.text.lower(), "without a link nobody learns who is here"
     await client.close()
     assert [row["role"] for row in await query(empty_database, "SELECT role FROM users")] == ["user"]
 

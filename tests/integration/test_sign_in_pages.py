@@ -69,7 +69,15 @@ async def test_a_form_comes_back_with_what_was_typed_but_the_password(
 
 @pytest.mark.parametrize(
     "following",
-    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\nevil", "x"],
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\nevil",
+        "x",
+        "//[",
+    ],
 )
 async def test_nobody_is_sent_to_another_server(
     browser: httpx2.AsyncClient, client: Client, following: str
@@ -100,6 +108,7 @@ async def test_nobody_goes_to_the_log_in_and_comes_back(browser: httpx2.AsyncCli
     assert answer.status_code == 303
     assert unquote(answer.headers["location"]) == "/login?next=/settings?x=1"
     assert 'value="/settings?x=1"' in (await browser.get(answer.headers["location"])).text
+    assert (await browser.get("/search?q=" + "x" * 1000)).headers["location"] == "/login"
 
 
 async def test_pages_are_strict_about_what_they_load(browser: httpx2.AsyncClient) -> None:

@@ -207,6 +207,18 @@ async def redeem_ticket(token_hash: bytes) -> Found | None:
     return _found(row) if row else None
 
 
+async def is_setup_token(token_hash: bytes) -> bool:
+    """Tell whether a set-up link is good still."""
+    async with ENGINE.connection() as connection:
+        return bool(
+            await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM tokens"
+                " WHERE token_hash = $1 AND kind = 'setup' AND expires_at > now())",
+                token_hash,
+            )
+        )
+
+
 async def use_setup_token(token_hash: bytes) -> bool:
     """Use up a set-up link; False when there is none."""
     async with ENGINE.connection() as connection:

@@ -50,6 +50,7 @@ Registration = Literal["open", "invite", "closed"]
 TICKET_LIFE = timedelta(seconds=30)
 SETUP_LINK_LIFE = timedelta(minutes=30)
 
+_START_AGAIN = "Start the hub again to get a new link."
 _ASK_FOR_INVITE = "It may have been used or have expired. Ask for another one."
 
 
@@ -111,11 +112,14 @@ class AccountService:
         Raises:
             SetupLinkInvalidError: the link is unknown, used or too old.
         """
+        # Whoever has no link learns of nobody's name, and has nothing hashed.
+        if setup_token is not None and not await queries.is_setup_token(digest(setup_token)):
+            raise SetupLinkInvalidError(_START_AGAIN)
         _refuse_common(command.password, "/password")
         user, password_hash = await self._prepare(command, "admin")
         async with ENGINE.transaction():
             if setup_token is not None and not await queries.use_setup_token(digest(setup_token)):
-                raise SetupLinkInvalidError("Start the hub again to get a new link.")
+                raise SetupLinkInvalidError(_START_AGAIN)  # somebody was faster
             await self._store(user, password_hash)
             await queries.delete_setup_tokens()
             sign_in = await self._sign_in(user)

@@ -22,6 +22,8 @@ logger = get_logger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
 
+#: Characters of an address that the log-in leads back to.
+_LONGEST_NEXT = 1000
 #: What programs ask for, which read problem documents.
 _FOR_CLIENTS = ("/api/", "/v1/", "/docs", "/assets/")
 
@@ -88,7 +90,8 @@ def say(code: str, words: Words) -> str:
 def show_hub_error(request: AnyRequest, error: HubError) -> Response[Any]:
     """Show a page about a business fact; who is not signed in may do so and come back."""
     if isinstance(error, NotSignedInError) and request.method == "GET":
-        return redirect(f"/login?next={quote(_address(request))}")
+        address = _address(request)
+        return redirect(f"/login?next={quote(address)}" if len(address) <= _LONGEST_NEXT else "/login")
     if isinstance(error, NotSignedInError):
         return redirect("/login")
     shown = _show(request, error.status, explain(error, words_of(request)))

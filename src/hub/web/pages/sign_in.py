@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from litestar import Response, get, post
 from litestar.params import Parameter, QueryParameter
@@ -153,8 +152,7 @@ async def _is_signed_in(request: HubRequest, process: Process) -> bool:
 
 def own_path(path: str) -> str:
     """Return a path of this server to go on to, never another server's."""
-    parts = urlsplit(path)
-    is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if is_own and path.isascii() and path.isprintable() else HOME
 
 

@@ -23,6 +23,10 @@ document.addEventListener("submit", (event) => {
 });
 
 // What was written and never sent stays in the browser, but not for whoever comes after a log out.
-document.querySelector("form.log-out")?.addEventListener("submit", () => {
-    for (const key of Object.keys(localStorage)) if (/^hub\.(draft|outbox)\./.test(key)) localStorage.removeItem(key);
-});
+for (const form of document.querySelectorAll('form[action="/logout"]')) {
+    form.addEventListener("submit", () => {
+        for (const key of Object.keys(localStorage)) {
+            if (/^hub\.(draft|outbox)\./.test(key)) localStorage.removeItem(key);
+        }
+    });
+}
