@@ -22,12 +22,13 @@ LOOK_EVERY = 1.0
 class Keeper:
     """One task a process, two statements for all its jobs: a look each second, a heartbeat every ten.
 
-    A cancel is told by the bus at once; the look finds it too, should that word be lost, and finds jobs that
+    A cancel is told by the bus at once; two looks find it too, should that word be lost, and find jobs that
     were given to another worker.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._kept: dict[UUID, tuple[Claim, Callable[[], None]]] = {}
+        self._missed: list[Claim] = []
         self._look_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._database_is_down = False
@@ -55,7 +56,7 @@ class Keeper:
         try:
             yield
         finally:
-            if self._kept.get(claim.job_id, (None,))[0] is claim:
+            if self._keeps(claim):
                 del self._kept[claim.job_id]
 
     def _lose(self, job_id: UUID) -> None:
@@ -74,7 +75,7 @@ class Keeper:
                 pass
             self._look_now.clear()
             try:
-                await self._look()
+                await self.look()
                 if loop.time() >= beat_at:
                     await store.heartbeat([claim for claim, _ in self._kept.values()])
                     beat_at = loop.time() + HEARTBEAT
@@ -84,14 +85,21 @@ class Keeper:
             except Exception:
                 logger.exception("keeping failed")  # the next look may not
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """See which jobs are still ours.
+
+        One is lost that two looks miss: at the first its end, which is ours, may just be written.
+        """
         claims = [claim for claim, _ in self._kept.values()]
-        if not claims:
-            return
-        held = await store.held(claims)
-        for claim in claims:
-            if claim.job_id not in held and self._kept.get(claim.job_id, (None,))[0] is claim:
+        held = await store.held(claims) if claims else set()
+        missed = [claim for claim in claims if claim.job_id not in held and self._keeps(claim)]
+        for claim in missed:
+            if claim in self._missed:
                 self._lose(claim.job_id)
+        self._missed = [claim for claim in missed if self._keeps(claim)]
+
+    def _keeps(self, claim: Claim) -> bool:
+        return self._kept.get(claim.job_id, (None,))[0] is claim
 
     def _note_down(self, error: Exception) -> None:
         if not self._database_is_down:
