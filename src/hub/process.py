@@ -87,7 +87,7 @@ class Process:
         self.images = images
         self.image_server = image_server
         self.delivery = Delivery(images)
-        self.editor = Editor(images, limits)
+        self.editor = Editor(images)
         key = settings.secret_key or read_or_make(settings.data_dir)
         self.links = Links(key)
         self.chat = ChatService(

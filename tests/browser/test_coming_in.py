@@ -1,4 +1,4 @@
-"""Coming in: by name over plain http, as at home, and without scripts."""
+"""Coming in and leaving: by name over plain http, as at home, and without scripts."""
 
 from __future__ import annotations
 
@@ -47,3 +47,13 @@ async def test_a_choice_of_theme_takes_effect_at_once(visitor: Page) -> None:
     async with visitor.expect_navigation():
         await visitor.get_by_label("Language").select_option("de")
     assert await visitor.evaluate("() => document.documentElement.lang") == "de"
+
+
+async def test_a_deleted_account_leaves_no_draft_behind(visitor: Page, hub: HubServer) -> None:
+    await register(visitor, hub.url)
+    await visitor.evaluate("() => localStorage.setItem('hub.draft.x', 'what I never sent')")
+    await visitor.goto("/settings/delete")
+    await visitor.get_by_label("Current password").fill(PASSWORD)
+    await visitor.get_by_role("button", name="Delete my account").click()
+    await visitor.wait_for_url("**/login")
+    await visitor.wait_for_function("() => localStorage.length === 0")

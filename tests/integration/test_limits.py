@@ -18,7 +18,9 @@ from httpx2 import AsyncClient, Response
 from tests.fakes.llm import FakeLLM
 from tests.services.fixtures import migrated_database, new_user, running_hub
 from tests.services.hub import Client, HubServer, llm_settings
+from tests.services.picture_files import Store, picture
 from tests.services.refusals import refused
+from tests.services.uploads import FORM, form, part
 from tests.services.world import query, within
 
 MESSAGES, MADE, EDITS, IMAGES = 30, 4, 3, 2
@@ -339,3 +341,27 @@ async def test_events_that_are_sent_on_demand_are_counted(limited: HubServer, ad
     assert 0 < too_many(await ada.http.post(f"{path}/test")) <= 3600
     too_many(await ada.http.post(f"{path}/deliveries/{sent.json()['id']}/retry"))
     assert len((await ada.http.get(f"{path}/deliveries")).json()["items"]) == 1
+
+
+async def test_forms_with_pictures_are_counted_before_they_are_received(
+    limited: HubServer, ada: Client
+) -> None:
+    async def send(name: str, file: bytes = b"") -> Response:
+        fields = {"name": name, "description": "Calm.", "appearance": "freckles"}
+        parts = [part(text.encode(), name=key, file_name=None) for key, text in fields.items()]
+        body = form(*parts, part(file, name="picture", file_name="me.png" if file else ""))
+        async with AsyncClient(
+            base_url=ada.url, headers={"Origin": ada.url}, cookies={"hub_session": ada.token}
+        ) as browser:
+            return await browser.post("/companions/new", content=body, headers={"Content-Type": FORM})
+
+    for _ in range(MADE + 1):
+        assert (await send("")).status_code == 400, "a slip of the pen costs nothing"
+    for _ in range(MADE):
+        assert (await send("", file=picture(0))).status_code == 400, "a picture has been received for it"
+    answer = await send("Mira of the moss", file=picture(0))
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (429, True)
+    assert "Mira of the moss" in answer.text, "what was typed is still there"
+    assert "That was a little much. Try again in 60 minutes." in answer.text
+    assert (await ada.http.get("/api/companions")).json()["items"] == []
+    assert not list(Store(limited).temporary.iterdir())

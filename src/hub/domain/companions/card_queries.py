@@ -81,6 +81,13 @@ async def page(
     return cards, following
 
 
+async def names(*, user_id: UUID, limit: int) -> list[tuple[UUID, str]]:
+    """Return the ids and names of up to ``limit`` of the owner's companions, the newest first."""
+    sql = "SELECT id, name FROM companions WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
+    async with ENGINE.connection() as connection:
+        return [(row["id"], row["name"]) for row in await connection.fetch(sql, user_id, limit)]
+
+
 def _last_words(row: Record) -> LastWords | None:
     if row["excerpt"] is None:
         return None

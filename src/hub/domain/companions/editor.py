@@ -16,7 +16,6 @@ from hub.domain.companions import queries, service
 from hub.domain.companions.schemas import Companion, CreateCompanion, UpdateCompanion
 from hub.domain.images import queries as pictures
 from hub.domain.images.service import ImageService, NewImage
-from hub.domain.limits.service import Action, Limits
 
 logger = get_logger(__name__)
 
@@ -31,19 +30,16 @@ class Upload(Struct, frozen=True):
 class Editor:
     """Stores what somebody has written about a companion, and its picture."""
 
-    def __init__(self, images: ImageService, limits: Limits) -> None:
+    def __init__(self, images: ImageService) -> None:
         self._images = images
-        self._limits = limits
 
     async def create(self, command: CreateCompanion, picture: Upload | None, *, user_id: UUID) -> Companion:
         """Make a companion, with a picture if there is one.
 
         Raises:
-            TooManyRequestsError: too many in this hour.
             HubError: as ``ImageService.prepared`` and ``store`` say; then there is no companion either.
         """
         companion = service.composed(command)
-        await self._limits.take(Action.CREATE, user_id)  # before the work; what fails in it counts too
 
         async def insert() -> None:
             await accounts.lock_user(user_id)
@@ -67,11 +63,9 @@ class Editor:
 
         Raises:
             CompanionNotFoundError: there is none.
-            TooManyRequestsError: too many changes in this hour.
             StaleEditError: it is not as expected.
             HubError: as ``ImageService.prepared`` and ``store`` say; then nothing is changed.
         """
-        await self._limits.take(Action.EDIT, user_id)
 
         async def change() -> None:
             await accounts.lock_user(user_id)

@@ -16,6 +16,9 @@ from hub.domain.companions import service as companions
 from hub.domain.companions.editor import Upload
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.schemas import DEFAULT_OUTFIT, Companion
+from hub.domain.limits.errors import TooManyRequestsError
+from hub.domain.limits.service import Action
+from hub.process import Process
 from hub.web.api.dependencies import ProcessDependency
 from hub.web.pages.companion_forms import (
     PICTURE_FIELD,
@@ -45,12 +48,16 @@ async def new_companion(request: HubRequest) -> Response[str]:
 async def create_companion(request: HubRequest, process: ProcessDependency) -> Answer:
     """Make a companion, with the picture that was sent."""
     words, user_id = words_of(request), request.user.user.id
+    over = await _count(process, Action.CREATE, user_id)
     process.images.processes.warm()
-    async with received_form(request, process.images.files, name=PICTURE_FIELD) as form:
+    async with received_form(request, process.images.files, name=PICTURE_FIELD, refusal=over) as form:
+        if over is not None:
+            return _again(request, None, form, over)
         try:
             command = creation(form, words)
             companion = await process.editor.create(command, _picture(form), user_id=user_id)
         except (FormError, HubError) as error:
+            await _forgive(process, Action.CREATE, user_id, form, error)
             return _again(request, None, form, error)
     notice = words.gettext("%(name)s is here. Say hello!", name=companion.name)
     return _go_on(request, f"/companions/{companion.id}", notice)
@@ -69,9 +76,12 @@ async def save_companion(
 ) -> Answer:
     """Change a companion and its picture, unless it has been changed since the form was shown."""
     words, user_id = words_of(request), request.user.user.id
-    await companions.get(companion_id, user_id=user_id)  # before the work
+    companion = await companions.get(companion_id, user_id=user_id)  # before the work
+    over = await _count(process, Action.EDIT, user_id)
     process.images.processes.warm()
-    async with received_form(request, process.images.files, name=PICTURE_FIELD) as form:
+    async with received_form(request, process.images.files, name=PICTURE_FIELD, refusal=over) as form:
+        if over is not None:
+            return _again(request, companion, form, over)
         try:
             command, expected = changes(form, words)
             await process.editor.update(
@@ -85,10 +95,28 @@ async def save_companion(
         except CompanionNotFoundError:
             raise
         except (FormError, HubError) as error:
+            await _forgive(process, Action.EDIT, user_id, form, error)
             return _again(request, await companions.get(companion_id, user_id=user_id), form, error)
     if command.scene is not UNSET:
         await process.chat.tell_scene(companion_id)
     return _go_on(request, f"/companions/{companion_id}", words.gettext("Saved."))
+
+
+async def _count(process: Process, action: Action, user_id: UUID) -> TooManyRequestsError | None:
+    """Count a form before it is received, whatever is in it; return why it is one too many."""
+    try:
+        await process.limits.take(action, user_id)
+    except TooManyRequestsError as error:
+        return error
+    return None
+
+
+async def _forgive(
+    process: Process, action: Action, user_id: UUID, form: SentForm, error: FormError | HubError
+) -> None:
+    """Do not count a form that was mistyped, unless a file came with it."""
+    if isinstance(error, FormError) and not form.had_file:
+        await process.limits.give_back(action, user_id)
 
 
 def _picture(form: SentForm) -> Upload | None:

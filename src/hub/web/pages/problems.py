@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,8 @@ AnyRequest = Request[Any, Any, Any]
 
 #: Characters of an address that the log-in leads back to.
 _LONGEST_NEXT = 1000
+#: Seconds from which a time to wait is told in minutes.
+_MINUTES_FROM = 120
 #: What programs ask for, which read problem documents.
 _FOR_CLIENTS = ("/api/", "/v1/", "/docs", "/assets/")
 
@@ -76,6 +79,9 @@ _SENTENCES = {
 def explain(error: HubError, words: Words) -> str:
     """Say a business fact in the reader's language, or as the API does where nobody has put it in words."""
     if error.status == HTTPStatus.TOO_MANY_REQUESTS and error.retry_after is not None:
+        if error.retry_after >= _MINUTES_FROM:
+            minutes = math.ceil(error.retry_after / 60)
+            return words.gettext("That was a little much. Try again in %(minutes)s minutes.", minutes=minutes)
         return words.gettext(
             "That was a little much. Try again in %(seconds)s seconds.", seconds=error.retry_after
         )

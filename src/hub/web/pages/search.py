@@ -14,6 +14,7 @@ from hub.core.pages import Page
 from hub.domain.archive.schemas import Hit
 from hub.domain.archive.search import Asked
 from hub.domain.archive.words import parse
+from hub.domain.companions import card_queries, queries
 from hub.domain.companions import service as companions
 from hub.domain.companions.errors import CompanionNotFoundError
 from hub.domain.companions.schemas import Companion
@@ -24,7 +25,7 @@ from hub.web.requests import HubRequest
 
 #: Messages of a page, and companions that the choice names.
 HITS = 20
-_COMPANIONS = 1000
+_NAMES = 1000
 #: Characters of a search; what an address may have in all is more.
 LONGEST = 200
 
@@ -51,9 +52,7 @@ async def search(
     """Show the messages that have these words, the newest first."""
     user_id = request.user.user.id
     text = " ".join(q.replace("\0", " ").split())
-    known = (await companions.page(user_id=user_id, limit=_COMPANIONS, cursor=None)).items
-    by_id = {each.id: each for each in known}
-    chosen = await _chosen(companion, by_id, user_id=user_id)
+    chosen = await _chosen(companion, user_id=user_id)
     problem = _problem(request, text)
     found: Page[Hit] = Page(items=[], next_cursor=None)
     if text and not problem:
@@ -65,9 +64,9 @@ async def search(
         section="search",
         q=text,
         problem=problem,
-        companions=known,
+        names=await card_queries.names(user_id=user_id, limit=_NAMES),
         chosen=chosen,
-        hits=await _shown(found.items, by_id, user_id=user_id),
+        hits=await _shown(found.items, user_id=user_id),
         next_cursor=found.next_cursor,
         is_first=cursor is None,
     )
@@ -98,22 +97,20 @@ def _problem(request: HubRequest, text: str) -> str:
     return ""
 
 
-async def _chosen(named: str, known: dict[UUID, Companion], *, user_id: UUID) -> Companion | None:
+async def _chosen(named: str, *, user_id: UUID) -> Companion | None:
     if not named:
         return None
     try:
         companion_id = UUID(named)
     except ValueError:
         raise CompanionNotFoundError("Its id is not one.") from None
-    return known.get(companion_id) or await companions.get(companion_id, user_id=user_id)
+    return await companions.get(companion_id, user_id=user_id)
 
 
-async def _shown(hits: list[Hit], known: dict[UUID, Companion], *, user_id: UUID) -> list[Shown]:
-    shown = []
-    for hit in hits:
-        companion = known.get(hit.companion_id) or await companions.get(hit.companion_id, user_id=user_id)
-        shown.append(Shown(hit, companion, _parts(hit)))
-    return shown
+async def _shown(hits: list[Hit], *, user_id: UUID) -> list[Shown]:
+    known = await queries.by_ids({hit.companion_id for hit in hits}, user_id=user_id)
+    # One that was deleted in between is left out.
+    return [Shown(hit, known[hit.companion_id], _parts(hit)) for hit in hits if hit.companion_id in known]
 
 
 def _parts(hit: Hit) -> list[tuple[str, bool]]:

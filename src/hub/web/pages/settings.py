@@ -101,7 +101,9 @@ async def delete_account(request: HubRequest, process: ProcessDependency) -> Res
     for token_id in ended:
         process.bus.publish(UserSignedOut(token_id))
     notice = words.gettext("Your account is deleted, with all that belonged to it.")
-    return redirect("/login", notice=notice, cookies=forgotten(request, process.settings))
+    answer = redirect("/login", notice=notice, cookies=forgotten(request, process.settings))
+    answer.headers["Clear-Site-Data"] = '"storage"'  # drafts, and messages that were never sent
+    return answer
 
 
 def _profile(request: HubRequest) -> dict[str, str]:

@@ -55,7 +55,12 @@ class SentForm(Struct):
 
 @asynccontextmanager
 async def received_form(
-    request: HubRequest, files: FileStore, *, name: str, upload: Upload = PICTURE
+    request: HubRequest,
+    files: FileStore,
+    *,
+    name: str,
+    upload: Upload = PICTURE,
+    refusal: HubError | None = None,
 ) -> AsyncIterator[SentForm]:
     """Read a form that a browser sends with or without a file, which lies on the disk until the end.
 
@@ -66,6 +71,7 @@ async def received_form(
         files: where the file goes.
         name: the field's that has the file.
         upload: what is taken.
+        refusal: why no file is taken at all; one that is sent is thrown away, and the fields are kept.
 
     Raises:
         UnsupportedMediaTypeError: it is not sent as a form with a file.
@@ -79,7 +85,7 @@ async def received_form(
     if (request.content_length or 0) > _READ_ON:
         raise UploadTooLargeError(upload)
     async with AsyncExitStack() as stack:
-        reading = _Reading(files, stack, name, upload)
+        reading = _Reading(files, stack, name, upload, refusal)
         async for part in parts_of(body_of(request, _READ_ON, upload), options.get("boundary", "")):
             await reading.take(part)
         await reading.end()
@@ -89,8 +95,10 @@ async def received_form(
 class _Reading:
     """Sorts what comes of a form; a file is opened when its first bytes are there."""
 
-    def __init__(self, files: FileStore, stack: AsyncExitStack, name: str, upload: Upload) -> None:
-        self.form = SentForm({})
+    def __init__(
+        self, files: FileStore, stack: AsyncExitStack, name: str, upload: Upload, refusal: HubError | None
+    ) -> None:
+        self.form = SentForm({}, refusal=refusal)
         self._files = files
         self._stack = stack
         self._name = name
