@@ -17,6 +17,8 @@ logger = get_logger(__name__)
 
 #: Seconds between two looks at the jobs that run, for cancels whose word was lost.
 LOOK_EVERY = 1.0
+#: Seconds until the look that says whether what one look missed is lost.
+LOOK_AGAIN = 0.1
 
 
 class Keeper:
@@ -69,7 +71,7 @@ class Keeper:
         beat_at = loop.time() + HEARTBEAT
         while True:
             try:
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(LOOK_AGAIN if self._missed else LOOK_EVERY):
                     await self._look_now.wait()
             except TimeoutError:
                 pass

@@ -161,6 +161,7 @@ async def test_a_picture_that_was_done_meanwhile_is_told_on_coming_back(
         await say_for_image(socket, talk)
         seen = socket.seen("conversation.subscribed")[0]["revision"]
         call = await image_call(socket, progress=0.0, position=None)
+    await server.wait_for(lambda: server.working)
     server.finish()
     image = (await user.done(call["job_id"]))["result"]
     async with user.socket() as back:
@@ -210,6 +211,7 @@ async def test_one_that_waits_moves_up_and_can_be_cancelled(user: Client, server
         assert (await cancel(user, waiting["job_id"]))["status"] == "cancelled"
         await is_cancelled(user, second, talks[1], waiting["job_id"])
         await image_call(third, progress=0.0, position=1)
+        await server.wait_for(lambda: server.working)
         server.finish()
         await first.expect(COMPLETED)
         await image_call(third, progress=0.0, position=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -114,8 +115,10 @@ async def _count(process: Process, action: Action, user_id: UUID) -> TooManyRequ
 async def _forgive(
     process: Process, action: Action, user_id: UUID, form: SentForm, error: FormError | HubError
 ) -> None:
-    """Do not count a form that was mistyped, unless a file came with it."""
-    if isinstance(error, FormError) and not form.had_file:
+    """Do not count a form that the hub could not store, nor one that was mistyped and came without a file."""
+    told = error if isinstance(error, HubError) else form.refusal
+    is_ours = told is not None and told.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_ours or (told is None and not form.had_file):
         await process.limits.give_back(action, user_id)
 
 
