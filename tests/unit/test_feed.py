@@ -539,3 +539,15 @@ def test_what_no_plain_reply_begins_with_is_read(monkeypatch: pytest.MonkeyPatch
         feed.on_event(delta(len("Once upon a"), " time"))
         reader.read(runner.run(feed.next_frames()))
     assert reader.text == "Once upon a time"
+
+
+def test_live_events_that_the_row_has_overtaken_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(1)
+    monkeypatch.setattr(queries, "read_response", world.read_response)
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        feed = ResponseFeed(row(status="queued"), offset=0, wake=lambda: None)
+        feed.on_event(Begun(CONVERSATION, RESPONSE, 1, NOW))
+        feed.on_event(delta(0, "Half"))
+        world.row = row("Half", status="failed")
+        feed.on_event(Changed(CONVERSATION, RESPONSE))
+        assert kinds(runner.run(feed.next_frames())) == ["in_progress", "failed"]

@@ -58,7 +58,7 @@ class ResponseFeed(Feed):
         return []
 
     def _cursor_of(self, event: Delta | Begun) -> ResponseCursor | None:
-        if event.response_id != self._response_id:
+        if event.response_id != self._response_id or self.has_ended:  # the row was quicker than the event
             return None
         if self._offset and isinstance(event, Begun):
             self._stale = True  # whether the client's text is of this attempt, the row knows
