@@ -1,0 +1,60 @@
+"""``hub up``, ``hub web`` and ``hub worker``: what runs until it is told to stop."""
+
+from __future__ import annotations
+
+import click
+
+import hub
+from hub.commands.running import settings_or_exit
+from hub.core.errors import StartError
+from hub.core.logging import configure_logging
+from hub.core.settings import Settings
+from hub.serve import Roles, serve
+
+
+@click.command()
+def up() -> None:
+    """Run everything in one process: web server and worker."""
+    _serve(Roles(web=True, worker=True))
+
+
+@click.command()
+def web() -> None:
+    """Run the web server alone; workers run elsewhere."""
+    _serve(Roles(web=True, worker=False))
+
+
+@click.command()
+def worker() -> None:
+    """Run a worker alone: it writes the replies."""
+    _serve(Roles(web=False, worker=True))
+
+
+def _serve(roles: Roles) -> None:
+    settings = settings_or_exit()
+    configure_logging(settings)
+
+    def on_ready(address: str, setup_token: str | None) -> None:
+        _greet(settings, address, setup_token)
+
+    try:
+        serve(settings, roles, on_ready=on_ready)
+    except StartError as error:
+        click.echo(f"hub: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _greet(settings: Settings, address: str, setup_token: str | None) -> None:
+    if not address:
+        return
+    lines = [
+        f"Companion Hub {hub.__version__} is ready.",
+        f"  Address   {address}",
+        f"  API docs  {address}/docs",
+    ]
+    if setup_token is not None and settings.env == "development":
+        lines.append(f"  Set-up    {address}/setup?token={setup_token}")
+        lines.append("            (creates the administrator; works once, within 30 minutes)")
+    elif setup_token is not None:
+        lines.append("  Set-up    no administrator yet: hub admin create EMAIL --password-stdin")
+    click.echo("\n".join([*lines, "  Press Ctrl-C to stop."]))
