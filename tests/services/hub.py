@@ -36,12 +36,22 @@ class HubServer:
     """One ``hub`` process with settings of its own; nothing of the test run's environment reaches it.
 
     ``module`` is what ``python -m`` runs; a test may name one that prepares the hub and then starts it.
+    ``python`` is that of another environment, where the hub is installed: this tree's code is then not seen.
     """
 
-    def __init__(self, folder: Path, role: str = "up", *, module: str = "hub", **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        role: str = "up",
+        *,
+        module: str = "hub",
+        python: Path | None = None,
+        **settings: str,
+    ) -> None:
         self.folder = folder
         self.role = role
         self.module = module
+        self.python = python
         self.log = folder / f"{role}-{secrets.token_hex(3)}.log"
         self.settings = {
             "HUB_DATA_DIR": str(folder / "data"),
@@ -78,7 +88,9 @@ class HubServer:
         self.close()
         self._said_before = len(self.output)
         environment = {**base_environment(self.folder), **self.settings}
-        command = [sys.executable, "-m", self.module, self.role]
+        if self.python is not None:
+            del environment["PYTHONPATH"]
+        command = [str(self.python or sys.executable), "-m", self.module, self.role]
         self._process = Leashed(command, log=self.log, env=environment, cwd=self.folder)
 
     async def start(self, *, within: float = 60.0) -> None:

@@ -16,8 +16,16 @@ from hub.db.engine import ENGINE
 
 logger = get_logger(__name__)
 
+
+def _migrations_folder() -> Path:
+    """Return the folder in an installed wheel, else the one at the top of the repository."""
+    source = Path(__file__).resolve()
+    packed = source.parents[1] / "piccolo_migrations"
+    return packed if packed.is_dir() else source.parents[3] / "piccolo_migrations"
+
+
 #: The project's own folder of forward-only migrations.
-MIGRATIONS_FOLDER = Path(__file__).resolve().parents[3] / "piccolo_migrations"
+MIGRATIONS_FOLDER = _migrations_folder()
 
 #: The advisory lock that whoever migrates holds ("hubm" in ASCII).
 MIGRATION_LOCK = 0x6875626D

