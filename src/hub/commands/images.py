@@ -14,6 +14,7 @@ import msgspec
 from hub.commands.session import with_tables
 from hub.core.progress import Progress
 from hub.core.settings import Settings
+from hub.core.sizes import size
 from hub.domain.images import queries, removals
 from hub.domain.images.collector import STRAY_LIFE, Collector, Tally
 from hub.domain.images.reconcile import Count, Fault, Reconciler, count_rows
@@ -197,16 +198,6 @@ def _tell_removed(tally: Tally, *, waiting: int, as_json: bool) -> None:
         click.echo(f"{tally.put_back:,} files that an earlier run had in hand are back in their place.")
     if waiting:
         click.echo(f"{waiting:,} removed pictures still wait: for their time, or because they are in use.")
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    value, units = float(count), ("B", "kB", "MB", "GB")
-    for unit in units:
-        if value < 1000 or unit == units[-1]:  # noqa: PLR2004 - decimal prefixes
-            break
-        value /= 1000
-    return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -84,3 +84,14 @@ async def last_failures(limit: int) -> list[FailedJob]:
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_FAILURES, limit)
     return [FailedJob(**row) for row in rows]
+
+
+async def count_abandoned(*, seconds: float) -> int:
+    """Return how many jobs lost their worker so long ago and were given to no other."""
+    async with ENGINE.connection() as connection:
+        count: int = await connection.fetchval(
+            "SELECT count(*) FROM jobs WHERE status = 'in_progress'"
+            " AND lease_until < now() - $1 * interval '1 second'",
+            seconds,
+        )
+    return count

@@ -15,13 +15,18 @@ _NAME = "secret_key"
 _LEAST = 32
 
 
+def key_file(data_dir: Path) -> Path:
+    """Return where the key lies."""
+    return data_dir / _NAME
+
+
 def read_or_make(data_dir: Path) -> str:
     """Return the key in the data folder, made at the first call; processes that call at once agree on it.
 
     Raises:
         StartError: it can be neither read nor made, or is none.
     """
-    path = data_dir / _NAME
+    path = key_file(data_dir)
     try:
         key = _read_or_make(data_dir, path)
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,10 @@ class EmbeddedPostgresError(HubError):
     title = "The embedded database could not start"
 
 
+class EmbeddedPostgresSlowError(EmbeddedPostgresError):
+    """It is not ready in the time that the caller had; after a crash it replays its log."""
+
+
 def explain(error: OSError, root: Path) -> EmbeddedPostgresError:
     """Turn a refused file operation below ``root`` (the database's folder) into one clear sentence."""
     where = error.filename if isinstance(error.filename, str) else str(root)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from hub.db.embedded import locks, process, sockets
 from hub.db.embedded.account import Account, server_account
 from hub.db.embedded.cluster import DATABASE, ROLE, Cluster
-from hub.db.embedded.errors import EmbeddedPostgresError, explain
+from hub.db.embedded.errors import EmbeddedPostgresError, EmbeddedPostgresSlowError, explain
 from hub.db.embedded.layout import OPEN_OWN_FILE, Layout, read_private
 from hub.db.embedded.probe import PORT, State, probe
 from hub.db.embedded.programs import Programs, programs_for
@@ -80,13 +80,18 @@ class EmbeddedPostgres:
         os.close(lock_fd)
         return True
 
-    def start(self) -> str:
+    def start(self, *, within: float | None = None) -> str:
         """Start the server, or attach to the one that another process runs, and return its DSN.
 
         Takes 0.1-0.3 s, the first time 1-4 s. Call it from the main thread: the kernel stops the server when
         the thread that started it ends, which is how it never outlives a killed hub.
 
+        Args:
+            within: seconds that a database which is there already has to become ready; as long as a crash
+                may need if left out.
+
         Raises:
+            EmbeddedPostgresSlowError: it is not ready by then; nothing is wrong with it so far.
             EmbeddedPostgresError: It cannot run here; the text is one line that says why and what to do.
         """
         if self._process is not None and self._process.poll() is None:
@@ -99,7 +104,7 @@ class EmbeddedPostgres:
         try:
             account = server_account()
             self._make_root(account)
-            self._dsn = self._start(account)
+            self._dsn = self._start(account, within)
         except OSError as error:
             raise explain(error, self._layout.root) from error
         return self._dsn
@@ -132,8 +137,8 @@ class EmbeddedPostgres:
         # The server's user only passes through: what is inside is closed to everybody else.
         root.chmod(0o711 if account.foreign else 0o700)
 
-    def _start(self, account: Account) -> str:
-        lock_fd = self._lock_or_find(account)
+    def _start(self, account: Account, within: float | None) -> str:
+        lock_fd = self._lock_or_find(account, within)
         if lock_fd is None:
             return self._address(sockets.current(self._layout, account), read_private(self._layout.password))
         try:
@@ -145,23 +150,25 @@ class EmbeddedPostgres:
         finally:
             os.close(lock_fd)  # from here on the server's processes hold it
         try:
-            self._wait_until_ready(self._socket.path)
+            self._wait_until_ready(self._socket.path, within)
         except BaseException:
             self.stop()
             raise
         return self._address(self._socket.path, password)
 
-    def _lock_or_find(self, account: Account) -> int | None:
+    def _lock_or_find(self, account: Account, within: float | None) -> int | None:
         """Return the server's lock, or None when a server is there and ready.
 
         One that is being made, started or stopped is waited for.
         """
-        deadline = time.monotonic() + _OTHER_TIMEOUT
+        deadline = time.monotonic() + (within or _OTHER_TIMEOUT)
         while (lock_fd := locks.try_lock(self._layout.server_lock)) is None:
             state = probe(sockets.current(self._layout, account))
             if state is State.READY:
                 return None
             if time.monotonic() > deadline:
+                if within is not None:
+                    raise EmbeddedPostgresSlowError(f"The embedded database is not ready: {state.value}.")
                 number = read_private(self._layout.data / "postmaster.pid").partition("\n")[0] or "unknown"
                 raise EmbeddedPostgresError(
                     f"Another PostgreSQL uses {self._layout.data} but does not serve ({state.value})."
@@ -198,13 +205,15 @@ class EmbeddedPostgres:
         self._log_start = os.fstat(fd).st_size
         return fd
 
-    def _wait_until_ready(self, folder: Path) -> None:
-        deadline = time.monotonic() + _READY_TIMEOUT
+    def _wait_until_ready(self, folder: Path, within: float | None) -> None:
+        deadline = time.monotonic() + (within or _READY_TIMEOUT)
         pause = _POLL
         while probe(folder) is not State.READY:
             if self._process is None or self._process.poll() is not None:
                 raise EmbeddedPostgresError(f"The embedded database did not start: {self._why()}.")
             if time.monotonic() > deadline:
+                if within is not None:
+                    raise EmbeddedPostgresSlowError("The embedded database is not ready: it recovers.")
                 raise EmbeddedPostgresError(
                     f"The embedded database was not ready within {_READY_TIMEOUT:.0f} s: {self._why()}."
                 )

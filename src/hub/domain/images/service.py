@@ -291,18 +291,23 @@ def not_found() -> ImageNotFoundError:
 @asynccontextmanager
 async def open_images(settings: Settings) -> AsyncIterator[ImageService]:
     """Open the pictures below the data folder; the database is open already."""
-    media_type: MediaType = _MEDIA_TYPES[settings.image_format]
-    encoding = Encoding(
-        media_type=media_type,
-        quality=settings.image_quality or _QUALITIES[media_type],
-        effort=settings.image_effort,
-    )
+    encoding = encoding_of(settings)
     processes = ImageProcesses(count=settings.image_processes, timeout=patience(encoding))
     files = FileStore(settings.data_dir, floor=settings.free_space_floor_mb * 1_000_000)
     try:
         yield ImageService(files, processes, encoding=encoding, quota=settings.image_quota)
     finally:
         await processes.close()
+
+
+def encoding_of(settings: Settings) -> Encoding:
+    """Return how pictures are to be stored."""
+    media_type: MediaType = _MEDIA_TYPES[settings.image_format]
+    return Encoding(
+        media_type=media_type,
+        quality=settings.image_quality or _QUALITIES[media_type],
+        effort=settings.image_effort,
+    )
 
 
 def patience(encoding: Encoding) -> float:

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpcore2
+import msgspec
+from msgspec import Struct
 
 from hub.providers.http.answers import NO_SUCH_PAGE, TRANSPORT_ERRORS, read_body
 from hub.providers.http.breaker import Breaker
@@ -25,6 +27,14 @@ _DRAIN_SECONDS = 0.05  # after [DONE]: how long the end of the body may take, fo
 _CHECK_SECONDS = 5.0
 _MAX_DIALECTS = 6
 _OK = 200
+
+
+class _Model(Struct):
+    id: str
+
+
+class _ModelList(Struct):
+    data: list[_Model]
 
 
 class OpenAICompatible:
@@ -101,9 +111,13 @@ class OpenAICompatible:
             await response.aclose()
 
     async def check(self) -> None:
-        """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good.
+        """Ask for the list of models; raises ``LanguageModelError`` if the server or the key is no good."""
+        await self.models()
 
-        Some servers that answer chats well have no such list.
+    async def models(self) -> frozenset[str] | None:
+        """Return the names of the server's models; raises ``LanguageModelError`` as ``check`` does.
+
+        None without a list that can be read: some servers that answer chats well have none, some a huge one.
 
         A server that is known to be down is asked too: who checks wants to know, and its answer counts, so
         that a server that is back is found before anybody else asks it.
@@ -117,6 +131,7 @@ class OpenAICompatible:
             raise failure_of_transport(error, answering=False) from None
         if response.status != _OK and response.status not in NO_SUCH_PAGE:
             raise failure_of_answer(response.status, response.headers, body)
+        return _names(body) if response.status == _OK else None
 
     async def close(self) -> None:
         """Nothing is its own: the connections are the process's."""
@@ -143,6 +158,14 @@ class OpenAICompatible:
                 raise failure_of_answer(response.status, response.headers, told)
             dialect = simpler
         raise failure("llm_bad_request", detail="no dialect fits")
+
+
+def _names(body: bytes) -> frozenset[str] | None:
+    try:
+        told = msgspec.json.decode(body, type=_ModelList)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return frozenset(each.id for each in told.data)
 
 
 async def _texts(
