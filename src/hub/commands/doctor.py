@@ -12,7 +12,7 @@ import click
 import msgspec
 
 import hub
-from hub.commands.output import as_json_option, print_json
+from hub.commands.output import as_json_option, examples, print_json
 from hub.core.logging import configure_logging
 from hub.core.settings import Settings, SettingsError, load
 from hub.doctor.examination import examine, unusable
@@ -29,7 +29,11 @@ _SIGNS: dict[Status, tuple[str, str]] = {
 }
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "hub doctor", "hub doctor --fix", """hub doctor --json | jq '.checks[] | select(.status != "pass")'"""
+    )
+)
 @click.option("--fix", is_flag=True, help="Repair what is safe to repair, and say what was done.")
 @as_json_option
 def doctor(*, fix: bool, as_json: bool) -> None:
@@ -44,12 +48,6 @@ def doctor(*, fix: bool, as_json: bool) -> None:
     --fix makes missing folders, closes secret files to others, runs the migrations that are missing (unless
     a hub is running), and removes leftover files. It never deletes anything that a picture, message or
     account needs.
-
-    \b
-    Examples:
-      hub doctor
-      hub doctor --fix
-      hub doctor --json | jq '.checks[] | select(.status != "pass")'
     """
     began = time.monotonic() - _age()
     configure_logging(Settings(log_level="error"), stream=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import msgspec
@@ -22,3 +23,23 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (heads, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: how it is used."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class DefaultGroup(click.Group):
+    """A group of which one command is meant where none is named."""
+
+    def __init__(self, *, default: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command's name before what are its options."""
+        own = set(ctx.help_option_names)
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)

@@ -68,12 +68,19 @@ class Program(click.Group):
             with formatter.section("More"):
                 formatter.write_dl([(name.ljust(width), sentence) for name, sentence in others])
 
-    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
+    def main(  # type: ignore[override] # click's has one overload for each mode
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
+        **more: Any,
+    ) -> Any:
         """Run the command and end the process, quietly where somebody stopped it."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **more)
         try:
-            result = super().main(*args, standalone_mode=False, **more)
+            result = super().main(args, prog_name, complete_var, standalone_mode=False, **more)
+            if not standalone_mode:
+                return result
             sys.stdout.flush()
         except click.ClickException as error:
             error.show()

@@ -106,8 +106,8 @@ async def visit(settings: Settings, dsn: str, seen: Visit, *, seconds: float, fi
     try:
         async with asyncio.timeout(seconds):
             await ENGINE.open(dsn, pool_size=2)
-    except (*DATABASE_ERRORS, ValueError) as error:
-        seen.findings.append(_unreachable(settings, error, seconds))
+    except _REFUSALS as error:
+        seen.findings.append(_unreachable(settings, error))
         return
     try:
         facts = await _facts(seen)
@@ -117,43 +117,56 @@ async def visit(settings: Settings, dsn: str, seen: Visit, *, seconds: float, fi
             for look in (administrators, jobs, leftovers):
                 await _note(look, settings, seen, fix=fix)
     except DATABASE_ERRORS as error:
-        seen.findings.append(_unreachable(settings, error, seconds))
+        seen.findings.append(_unreachable(settings, error))
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await ENGINE.close()
 
 
-def _unreachable(settings: Settings, error: Exception, seconds: float) -> Finding:
+def _unreachable(settings: Settings, error: Exception) -> Finding:
     if settings.database_url is None:
         advice = "Its log is postgres/server.log in the data folder."
-        return bad(
-            _DATABASE, f"embedded: {_reason(error, seconds)[0]}", advice=advice, setting="HUB_DATA_DIR"
-        )
-    reason, advice = _reason(error, seconds)
+        return bad(_DATABASE, f"embedded: {_reason(error)[0]}", advice=advice, setting="HUB_DATA_DIR")
+    reason, advice = _reason(error)
     where = SecretUrl(settings.database_url).masked()
     return bad(_DATABASE, f"{where}: {reason}", advice=advice, setting=_URL)
 
 
-def _reason(error: Exception, seconds: float) -> tuple[str, str]:
-    start = "Start PostgreSQL, or correct the address."
-    match error:
-        case asyncpg.InvalidAuthorizationSpecificationError():  # a wrong password is one too
-            return "it refuses this user or its password", "Correct user and password."
-        case asyncpg.InvalidCatalogNameError():
-            return "it has no database of this name", "Make it (createdb), or correct the name."
-        case asyncpg.TooManyConnectionsError():
-            return "it takes no more connections", f"Raise its max_connections, or lower {_POOL}."
-        case asyncpg.CannotConnectNowError():
-            return "it is starting or stopping", "Look again in a moment."
-        case TimeoutError():
-            return f"no answer within {seconds:.1f} s", f"{start} A firewall may swallow what is sent."
-        case socket.gaierror():
-            return "there is no such host", "Correct the host's name."
-        case OSError():
-            return error.strerror or str(error) or type(error).__name__, start
-        case _:
-            return f"{type(error).__name__}: {scrub(str(error))}", "Look at PostgreSQL's log."
+#: What connecting may raise; ValueError is asyncpg's for an address that it cannot read.
+_REFUSALS: tuple[type[Exception], ...] = (*DATABASE_ERRORS, ValueError)
+_START = "Start PostgreSQL, or correct the address."
+#: What is wrong and what to do, by the first class that fits.
+_REASONS: tuple[tuple[type[Exception], str, str], ...] = (
+    (  # a wrong password is one too
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "it refuses this user or its password",
+        "Correct user and password.",
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        "it has no database of this name",
+        "Make it (createdb), or correct the name.",
+    ),
+    (
+        asyncpg.TooManyConnectionsError,
+        "it takes no more connections",
+        f"Raise its max_connections, or lower {_POOL}.",
+    ),
+    (asyncpg.CannotConnectNowError, "it is starting or stopping", "Look again in a moment."),
+    (TimeoutError, "no answer in time", f"{_START} A firewall may swallow what is sent."),
+    (socket.gaierror, "there is no such host", "Correct the host's name."),
+)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Return what is wrong and what to do."""
+    for kind, reason, advice in _REASONS:
+        if isinstance(error, kind):
+            return reason, advice
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__, _START
+    return f"{type(error).__name__}: {scrub(str(error))}", "Look at PostgreSQL's log."
 
 
 async def _facts(seen: Visit) -> _Facts:

@@ -89,6 +89,18 @@ async def delete(token_id: UUID, *, user_id: UUID) -> None:
     logger.info("personal token deleted", token_id=str(token_id))
 
 
+async def revoke(token_id: UUID) -> None:
+    """Make anybody's token worthless, by the operator's own hand.
+
+    Raises:
+        TokenNotFoundError: there is none.
+    """
+    owner = await token_queries.owner_of_personal(token_id)
+    if owner is None:
+        raise TokenNotFoundError
+    await delete(token_id, user_id=owner)
+
+
 def future(moment: datetime | None) -> datetime | None:
     """Return a time to come in UTC, as it was asked for.
 

@@ -213,6 +213,20 @@ class AccountService:
             await queries.update_user(identity.user.id, password_hash=password_hash)
             return await token_queries.delete_sign_ins(identity.user.id, keep=identity.token_id)
 
+    async def reset_password(self, user_id: UUID, password: str) -> list[UUID]:
+        """Set somebody's password by the operator's own hand; return the ids of the sign-ins that ended.
+
+        Raises:
+            CommonPasswordError: it is among those that attackers try first.
+        """
+        _refuse_common(password, "/password")
+        password_hash = await passwords.hash_password(password)
+        async with ENGINE.transaction():
+            await queries.update_user(user_id, password_hash=password_hash)
+            ended = await token_queries.delete_sign_ins(user_id)
+        logger.info("password reset", user_id=str(user_id))
+        return ended
+
     async def check_password(self, identity: Identity, password: str) -> None:
         """Return if the password is the caller's own.
 

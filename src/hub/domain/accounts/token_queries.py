@@ -93,6 +93,15 @@ async def get_personal(token_id: UUID, *, user_id: UUID) -> PersonalToken | None
     return _personal(row) if row else None
 
 
+async def owner_of_personal(token_id: UUID) -> UUID | None:
+    """Return whose it is."""
+    async with ENGINE.connection() as connection:
+        owner: UUID | None = await connection.fetchval(
+            "SELECT user_id FROM tokens WHERE id = $1 AND kind = 'personal'", token_id
+        )
+    return owner
+
+
 # Sign-ins
 
 
