@@ -68,7 +68,7 @@ class Program(click.Group):
             with formatter.section("More"):
                 formatter.write_dl([(name.ljust(width), sentence) for name, sentence in others])
 
-    def main(  # type: ignore[override] # click's has one overload for each mode
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
@@ -77,10 +77,10 @@ class Program(click.Group):
         **more: Any,
     ) -> Any:
         """Run the command and end the process, quietly where somebody stopped it."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **more)
         try:
             result = super().main(args, prog_name, complete_var, standalone_mode=False, **more)
-            if not standalone_mode:
-                return result
             sys.stdout.flush()
         except click.ClickException as error:
             error.show()
