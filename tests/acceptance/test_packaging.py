@@ -38,7 +38,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HubServer]:
     """Yield ``hub up`` as installed, in a folder where nothing is."""
-    server = HubServer(tmp_path_factory.mktemp("empty"), python=python)
+    server = HubServer(tmp_path_factory.mktemp("empty"))
+    server.python = python
     del server.settings["HUB_CONFIG_FILE"]
     await server.start(within=120)
     yield server

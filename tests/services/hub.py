@@ -36,22 +36,15 @@ class HubServer:
     """One ``hub`` process with settings of its own; nothing of the test run's environment reaches it.
 
     ``module`` is what ``python -m`` runs; a test may name one that prepares the hub and then starts it.
-    ``python`` is that of another environment, where the hub is installed: this tree's code is then not seen.
+    ``python`` may be set to that of another environment, where the hub is installed: this tree's code is then
+    not seen.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        role: str = "up",
-        *,
-        module: str = "hub",
-        python: Path | None = None,
-        **settings: str,
-    ) -> None:
+    def __init__(self, folder: Path, role: str = "up", *, module: str = "hub", **settings: str) -> None:
         self.folder = folder
         self.role = role
         self.module = module
-        self.python = python
+        self.python: Path | None = None
         self.log = folder / f"{role}-{secrets.token_hex(3)}.log"
         self.settings = {
             "HUB_DATA_DIR": str(folder / "data"),

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Get what the tests need and pip cannot bring: RabbitMQ, Node for what is written in JavaScript, and Chromium (with
-# a font) for the page. Without them their tests are skipped and say so, or fail where HUB_TEST_REQUIRE names them.
+# Get what the tests need and pip cannot bring: RabbitMQ, Node for what is written in JavaScript, Chromium (with a
+# font) for the page, Caddy and systemd's checker for what is in deploy/. Without them their tests are skipped and
+# say so, or fail where HUB_TEST_REQUIRE names them.
 set -eu
 
 policy=/usr/sbin/policy-rc.d
@@ -23,6 +24,8 @@ has_chromium() {
 has_rabbitmq || packages="$packages rabbitmq-server"
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 has_chromium || packages="$packages chromium fonts-liberation"
+command -v caddy >/dev/null 2>&1 || packages="$packages caddy"
+command -v systemd-analyze >/dev/null 2>&1 || packages="$packages systemd"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -6,7 +6,7 @@ import shutil
 
 from tests.services.fixtures import require_or_skip
 
-_PACKAGES = {"node": "nodejs"}
+_PACKAGES = {"node": "nodejs", "systemd-analyze": "systemd"}
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL_CHROMIUM = "apt-get install chromium fonts-liberation"
 

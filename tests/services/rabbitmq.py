@@ -21,6 +21,7 @@ INSTALL = "apt-get update && apt-get install -y --no-install-recommends rabbitmq
 
 # Debian's own programs first: the ones on PATH are wrappers that insist on the user `rabbitmq`.
 _FOLDERS = ["/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", os.environ.get("PATH", os.defpath)]
+_SAMPLE = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "rabbitmq.conf"  # tested by being used
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
 _ESTABLISHED = "01"
@@ -173,7 +174,9 @@ class RabbitMQNode:
 
     def _environment(self) -> dict[str, str]:
         config = self.folder / "rabbitmq.conf"
-        config.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\ndisk_free_limit.absolute = 50MB\n")
+        sample = [line for line in _SAMPLE.read_text().splitlines() if "disk_free_limit" not in line]
+        own = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "disk_free_limit.absolute = 50MB"]
+        config.write_text("\n".join([*sample, *own, ""]))
         plugins = self.folder / "enabled_plugins"
         plugins.write_text("[].\n")
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
