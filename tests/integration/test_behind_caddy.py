@@ -1,4 +1,4 @@
-"""The hub behind a real Caddy with the project's Caddyfile: live text is not held back, metrics stay inside."""
+"""The hub behind a real Caddy with the project's Caddyfile: text comes live, metrics stay inside."""
 
 from __future__ import annotations
 
