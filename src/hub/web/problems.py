@@ -21,6 +21,8 @@ from hub.core.logging import get_logger
 logger = get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+#: Where each type of problem has its page.
+PAGES = "/problems"
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -54,6 +56,16 @@ TITLES = {
 }
 
 
+def type_of(code: str) -> str:
+    """Return the type of a problem, which is also the address of the page about it."""
+    return f"{PAGES}/{code.replace('_', '-')}"
+
+
+def code_of(problem_type: str) -> str:
+    """Return the code of a problem's type."""
+    return problem_type.rpartition("/")[2].replace("-", "_")
+
+
 def problem(
     status: int,
     code: str,
@@ -66,7 +78,7 @@ def problem(
     """Return a problem document."""
     return _encoder.encode(
         Problem(
-            type=f"/problems/{code.replace('_', '-')}",
+            type=type_of(code),
             title=title,
             status=status,
             detail=detail,

@@ -9,8 +9,8 @@ from hub.providers.images.protocol import ImageServerError
 
 _AGAIN = "Please try again in a moment."
 
-# For each code the sentence, and whether the same order may succeed later.
-_FAILURES: dict[str, tuple[str, bool]] = {
+#: For each code the sentence, and whether the same order may succeed later.
+FAILURES: dict[str, tuple[str, bool]] = {
     "image_timeout": (f"The image server did not finish the picture in time. {_AGAIN}", True),
     "image_unreachable": (f"The image server cannot be reached right now. {_AGAIN}", True),
     "image_server_down": (
@@ -100,7 +100,7 @@ _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
 
 def failure(code: str, *, detail: str = "", retry_after: float | None = None) -> ImageServerError:
     """Make the error of this code."""
-    message, transient = _FAILURES[code]
+    message, transient = FAILURES[code]
     return ImageServerError(code, message, transient=transient, retry_after=retry_after, detail=detail)
 
 

@@ -9,8 +9,8 @@ from hub.providers.llm.protocol import LanguageModelError
 
 _AGAIN = "Please try again in a moment."
 
-# For each code the sentence, and whether the same question may succeed later.
-_FAILURES: dict[str, tuple[str, bool]] = {
+#: For each code the sentence, and whether the same question may succeed later.
+FAILURES: dict[str, tuple[str, bool]] = {
     "llm_timeout": (f"The language model did not answer in time. {_AGAIN}", True),
     "llm_unreachable": (f"The language model cannot be reached right now. {_AGAIN}", True),
     "llm_down": (
@@ -108,7 +108,7 @@ _REDIRECT, _CLIENT_ERROR, _TOO_LARGE, _SERVER_ERROR, _BEYOND = 300, 400, 413, 50
 
 def failure(code: str, *, detail: str = "", retry_after: float | None = None) -> LanguageModelError:
     """Make the error of this code."""
-    message, transient = _FAILURES[code]
+    message, transient = FAILURES[code]
     return LanguageModelError(code, message, transient=transient, retry_after=retry_after, detail=detail)
 
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from hub.core.errors import HubError, InvalidRequestError
 from hub.domain.chat.schemas import ResponseError
-from hub.web.problems import PROBLEM_JSON, Problem
+from hub.web.problems import PROBLEM_JSON, Problem, code_of
 
 PREFIX = "/v1/"
 
@@ -159,7 +159,7 @@ async def _send_error(begun: Any, body: bytes, send: Send) -> None:
 def translated(body: bytes) -> bytes:
     """Return a problem document as an error of OpenAI's shape."""
     problem = _problem_decoder.decode(body)
-    code = problem.type.rpartition("/")[2].replace("-", "_")
+    code = code_of(problem.type)
     first = problem.errors[0] if problem.errors is not UNSET and problem.errors else None
     message = first.detail if first else problem.detail
     return _encoder.encode(
