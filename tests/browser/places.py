@@ -9,7 +9,15 @@ from tests.services.hub import Client
 LOST = "00000000-0000-7000-8000-000000000000"
 
 #: Pages that everybody sees, with their status.
-PUBLIC = {"/login": 200, "/register": 200, "/setup?token=x": 200, "/nowhere": 404}
+PUBLIC = {
+    "/login": 200,
+    "/register": 200,
+    "/setup?token=x": 200,
+    "/nowhere": 404,
+    "/problems": 200,
+    "/problems/not-signed-in": 200,
+    "/problems/nothing": 404,
+}
 
 #: A reply with everything that Markdown has.
 RICH_REPLY = """# Moss

@@ -39,8 +39,8 @@ class Told:
     unclear: list[str] = field(default_factory=list)
 
     def add(self, code: str, status: int | None = None, title: str | None = None) -> None:
-        self.statuses[code] |= {status} - {None}
-        self.titles[code] |= {title} - {None}
+        self.statuses[code] |= {status} if status is not None else set()
+        self.titles[code] |= {title} if title is not None else set()
 
     @property
     def codes(self) -> set[str]:
@@ -51,7 +51,9 @@ class Told:
 def told() -> Told:
     """Return all codes that can be told."""
     found = Told()
-    modules = [Module(path) for path in sorted(SOURCE.rglob("*.py")) if "code" in path.read_text(encoding="utf-8")]
+    modules = [
+        Module(path) for path in sorted(SOURCE.rglob("*.py")) if "code" in path.read_text(encoding="utf-8")
+    ]
     for module in modules:
         if any(module.error_classes()):
             importlib.import_module(module.name)
@@ -92,42 +94,51 @@ class Module:
         """Add what is given to those who take a code."""
         for call, around in _calls(self.tree, ()):
             for value, status, title in takers.given(self, call):
+                said_here = isinstance(value, ast.Constant)
                 for code in self._codes(value, around, found):
-                    found.add(code, status, title)
+                    found.add(code, status if said_here else None, title if said_here else None)
 
     def _codes(self, value: ast.expr, around: tuple[Function, ...], found: Told) -> Iterator[str]:
         """Yield the codes that an expression can be; none where it has been a code before."""
+        ways = self._ways(value, around)
+        for each in ways:
+            yield from self._codes(each, around, found)
+        if ways:
+            return
+        try:
+            yield from self._plain(value, around)
+        except LookupError:
+            found.unclear.append(f"{self.name}:{value.lineno} {ast.unparse(value)}")
+
+    def _ways(self, value: ast.expr, around: tuple[Function, ...]) -> list[ast.expr]:
+        """Return what an expression is one of."""
         match value:
-            case ast.Constant(value=str(code)):
-                yield code
-            case ast.Constant(value=None) | ast.Attribute(attr="code" | "error_code"):
-                pass
-            case ast.Subscript(slice=ast.Constant(value="code" | "error_code")):
-                pass
-            case ast.Call(func=ast.Name(id="code_of")):
-                pass
-            case ast.Subscript(value=ast.Name(id=table)) if self._table(table):
-                yield from self._table(table)
             case ast.IfExp():
-                yield from self._codes(value.body, around, found)
-                yield from self._codes(value.orelse, around, found)
+                return [value.body, value.orelse]
             case ast.BoolOp():
-                for each in value.values:
-                    yield from self._codes(each, around, found)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=table), attr="get")) if self._table(table):
-                yield from self._table(table)
-                for each in value.args[1:]:
-                    yield from self._codes(each, around, found)
-            case ast.Tuple(elts=[ast.Constant(value=str(code)), *_]):
-                yield code
-            case ast.Name(id=name) if any(name in _parameters(each) for each in around):
-                if name != "code":
-                    found.unclear.append(f"{self.name}:{value.lineno} parameter {name}")
-            case ast.Name(id=name) if around and (values := list(_values(around[-1], name))):
-                for each in values:
-                    yield from self._codes(each, around, found)
-            case _:
-                found.unclear.append(f"{self.name}:{value.lineno} {ast.unparse(value)}")
+                return value.values
+            case ast.Call(func=ast.Attribute(value=ast.Name() as table, attr="get"), args=[_, otherwise]):
+                return [ast.Subscript(table, value.args[0], lineno=value.lineno), otherwise]
+            case ast.Name(id=name) if around and not any(name in _parameters(each) for each in around):
+                return list(_values(around[-1], name))
+        return []
+
+    def _plain(self, value: ast.expr, around: tuple[Function, ...]) -> list[str]:
+        """Return the codes of an expression that has no parts; raises ``LookupError`` if it is none."""
+        match value:
+            case ast.Constant(value=str(code)) | ast.Tuple(elts=[ast.Constant(value=str(code)), *_]):
+                return [code]
+            case ast.Constant(value=None) | ast.Attribute(attr="code" | "error_code"):
+                return []
+            case ast.Subscript(slice=ast.Constant(value="code" | "error_code")):
+                return []
+            case ast.Call(func=ast.Name(id="code_of")):
+                return []
+            case ast.Name(id="code") if any("code" in _parameters(each) for each in around):
+                return []  # whoever calls it is looked at
+            case ast.Subscript(value=ast.Name(id=table)) if codes := self._table(table):
+                return codes
+        raise LookupError
 
     def _table(self, name: str) -> list[str]:
         """Return the codes in a table of the module."""
@@ -179,7 +190,9 @@ class Takers:
         for home, names in self._takers.get(name, ()):
             if name in _FROM_TABLES or (name.startswith("_") and home != module.name):
                 continue
-            given = dict(zip(names, call.args, strict=False)) | {each.arg or "": each.value for each in call.keywords}
+            given = dict(zip(names, call.args, strict=False)) | {
+                each.arg or "": each.value for each in call.keywords
+            }
             if "code" in given:
                 status, title = _constant(given.get("status")), _constant(given.get("title"))
                 yield (
@@ -224,7 +237,9 @@ def _values(function: Function, name: str) -> Iterator[ast.expr]:
                 if isinstance(target, ast.Name) and target.id == name:
                     yield each.value
                 elif isinstance(target, ast.Tuple) and isinstance(each.value, ast.Tuple):
-                    yield from (v for t, v in zip(target.elts, each.value.elts, strict=True) if ast.unparse(t) == name)
+                    yield from (
+                        v for t, v in zip(target.elts, each.value.elts, strict=True) if ast.unparse(t) == name
+                    )
                 elif isinstance(target, ast.Tuple) and ast.unparse(target.elts[0]) == name:
                     yield each.value
 

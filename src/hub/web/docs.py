@@ -32,6 +32,7 @@ _PAGE = f"""<!doctype html>
 <link rel="icon" type="image/png" href="{_ASSETS}/favicon-32x32.png">
 <link rel="stylesheet" href="{_ASSETS}/swagger-ui.css"><link rel="stylesheet" href="/docs/page.css">
 </head><body><main><nav><a href="/docs/asyncapi">WebSockets</a> ·
+<a href="/problems">types of problems</a> ·
 <a href="/docs/openapi.json">this document as JSON</a></nav></main><div id="swagger-ui"></div>
 <script src="{_ASSETS}/swagger-ui-bundle.js"></script>
 <script src="{_ASSETS}/swagger-ui-standalone-preset.js"></script>

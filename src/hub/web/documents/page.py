@@ -12,7 +12,8 @@ Part = dict[str, Any]
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}: WebSockets</title><link rel="stylesheet" href="{style}"></head><body><main>
-<nav><a href="/docs">HTTP API</a> · <a href="/docs/asyncapi.json">this document as JSON</a></nav>
+<nav><a href="/docs">HTTP API</a> · <a href="/problems">types of problems</a> ·
+<a href="/docs/asyncapi.json">this document as JSON</a></nav>
 <h1>{title}: WebSockets</h1><p>Version {version}</p>{body}</main></body></html>"""
 
 STYLE = """:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }

@@ -103,7 +103,10 @@ VALUES: dict[str, Any] = {
     "ResponseFailed.response": _NOT_BEGUN
     | {
         "status": "failed",
-        "error": {"code": "llm_unavailable", "message": "The language model does not answer. Try again."},
+        "error": {
+            "code": "llm_timeout",
+            "message": "The language model did not answer in time. Please try again in a moment.",
+        },
     },
     "ResponseCancelled.response": _NOT_BEGUN
     | {"status": "cancelled", "output_text": TEXT[:13], "completed_at": LATER},
@@ -125,8 +128,8 @@ VALUES: dict[str, Any] = {
     "ErrorInfo.retry_after": LEFT_OUT,
     "ErrorInfo.code": "conversation_not_found",
     "ErrorInfo.message": "There is no such conversation. It may have been deleted.",
-    "code": "image_server_unavailable",
-    "message": "The image server does not answer. Try again later.",
+    "code": "image_server_down",
+    "message": "The image server cannot be reached at the moment. Try again in a few seconds.",
     # pictures
     "url": "/api/images/019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e08",
     "ImageLink.url": "/api/images/019f8a2c-5b1e-7d3a-9c4f-0a1b2c3d4e08/signed?expires=1795421730&signature=9hLk2vQm",  # noqa: E501 - an address

@@ -8,6 +8,7 @@ from hub.web.pages.admin import ADMIN_HANDLERS
 from hub.web.pages.companions import COMPANION_HANDLERS
 from hub.web.pages.conversations import CONVERSATION_HANDLERS
 from hub.web.pages.gallery import GALLERY_HANDLERS
+from hub.web.pages.guide_pages import GUIDE_HANDLERS
 from hub.web.pages.problems import EXCEPTION_HANDLERS
 from hub.web.pages.search import SEARCH_HANDLERS
 from hub.web.pages.settings import SETTINGS_HANDLERS
@@ -29,6 +30,7 @@ pages_router = Router(
         *WEBHOOK_HANDLERS,
         *ADMIN_HANDLERS,
         *USER_HANDLERS,
+        *GUIDE_HANDLERS,
     ],
     exception_handlers=EXCEPTION_HANDLERS,
     include_in_schema=False,
