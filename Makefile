@@ -79,8 +79,10 @@ chaos: .venv/installed-dev ## Kill, cut and double everything for 30 minutes, th
 fuzz: .venv/installed-dev ## Call every operation in 200 odd ways and more: make fuzz [args="--only getMe"]
 	@exec $(PY) -m tests.fuzz $(args)
 
-documents: .venv/installed-dev ## Write the OpenAPI and AsyncAPI documents and docs/clients.md anew
+documents: .venv/installed-dev ## Write what follows from the code anew: API documents, some of docs/, .env.example
 	@$(PY) -m hub.web.documents
+	@$(PY) -m tools.configuration
+	@$(PY) -m tools.troubleshooting
 	@exec $(PY) tools/fill_examples.py docs/clients.md
 
 words: .venv/installed-dev ## Collect what the page says, for its translation into other languages

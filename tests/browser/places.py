@@ -16,7 +16,6 @@ PUBLIC = {
     "/nowhere": 404,
     "/problems": 200,
     "/problems/not-signed-in": 200,
-    "/problems/nothing": 404,
 }
 
 #: A reply with everything that Markdown has.

@@ -8,6 +8,7 @@ import pytest
 
 from hub.core.settings import FIELDS, NOVITA_URL, Settings, load, load_settings
 from tests.services.settings_case import failing, only_problem, problems, write
+from tools import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-51f0c2"
@@ -264,6 +265,29 @@ class TestShippedFiles:
     def test_env_example_changes_nothing_as_it_is(self, tmp_path: Path) -> None:
         write(tmp_path / ".env", (ROOT / ".env.example").read_bytes())
         assert load_settings({}, tmp_path) == Settings()
+
+    def test_what_is_written_from_the_settings_is_what_they_say(self) -> None:
+        assert configuration.PAGE.read_text() == configuration.configuration(), "run: make documents"
+        assert configuration.EXAMPLE.read_text() == configuration.env_example(), "run: make documents"
+
+    def test_the_reference_has_every_setting_once(self) -> None:
+        rows = re.findall(r"^\| `(HUB_\w+)`.* \|$", configuration.reference(), re.MULTILINE)
+        assert sorted(rows) == sorted(field.variable for field in FIELDS.values())
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("HUB_DATABASE_URL", "`HUB_DATABASE_URL`<br>`DATABASE_URL` | postgresql://"),
+            ("HUB_DATABASE_URL", "**Production needs it.** Production refuses a weak one."),
+            ("HUB_LIMITS", "| on or off | `on` | Rate limits"),
+            ("HUB_LIMITS", "Production refuses `off`."),
+            ("HUB_PORT", "| a whole number from 0 to 65535 | `8000` |"),
+            ("HUB_LLM_MODEL", "| text | none |"),
+        ],
+    )
+    def test_the_reference_says_what_is_checked(self, name: str, told: str) -> None:
+        rows = configuration.reference().splitlines()
+        assert told in next(row for row in rows if row.startswith(f"| `{name}`"))
 
     def test_every_setting_is_documented(self) -> None:
         assert all(field.doc for field in FIELDS.values())
