@@ -63,15 +63,15 @@ class Shown(Struct, frozen=True):
 
 
 def groups() -> dict[str, list[Shown]]:
-    """Return all settings by the headings of config/hub.toml."""
+    """Return all settings by the headings of config/hub.toml; a page in a heading goes with each of them."""
     found: dict[str, list[Shown]] = {}
-    heading, comment = _FIRST, ""
+    heading, page, comment = _FIRST, "", ""
     for line in CONFIG.read_text(encoding="utf-8").splitlines():
         if group := _GROUP.fullmatch(line):
-            heading, comment = group["name"], ""
+            heading, page, comment = group["name"], group["page"] or "", ""
         elif (setting := _SETTING.fullmatch(line)) and setting["name"] in FIELDS:
             value = tomllib.loads(f"value = {setting['value']}")["value"]
-            shown = Shown(FIELDS[setting["name"]], comment, value)
+            shown = Shown(FIELDS[setting["name"]], f"{comment} {page}", value)
             found.setdefault(heading, []).append(shown)
             comment = ""
         else:

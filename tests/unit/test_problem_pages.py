@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from hub.core.settings import FIELDS
@@ -88,18 +89,32 @@ def test_what_is_quoted_is_what_the_hub_says() -> None:
         assert piece.strip() in said or piece.strip() == "No space left on device", piece
 
 
-def literals() -> Iterator[str]:
-    """Yield every piece of text in the source that may be a sentence."""
+def test_lines_of_the_log_are_those_that_the_hub_writes() -> None:
+    said = "\n".join(literals())
+    texts = "\n".join(file.read_text(encoding="utf-8") for file in guide.FOLDER.glob("*.md"))
+    lines = [
+        line
+        for told in re.findall(r"log has ([^.]+)", texts)
+        for line in re.findall(r"`([a-z][^`=]+ [^`]+)`", told)
+    ]
+    assert len(lines) > 8
+    assert [line for line in lines if line not in said] == []
+
+
+@cache
+def literals() -> list[str]:
+    """Return every piece of text in the source that may be told to somebody."""
+    found = []
     for path in sorted(SOURCE.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
-        if "Error(" in source or "Refused" in source:
+        if "Error(" in source or "logger." in source:
             for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield node.value
+                    found.append(node.value)
                 elif isinstance(node, ast.JoinedStr):
-                    yield "".join(
-                        str(each.value) if isinstance(each, ast.Constant) else "" for each in node.values
-                    )
+                    pieces = [str(each.value) for each in node.values if isinstance(each, ast.Constant)]
+                    found.append("".join(pieces))
+    return found
 
 
 def test_settings_that_are_named_exist() -> None:

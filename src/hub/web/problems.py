@@ -26,7 +26,7 @@ PAGES = "/problems"
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """RFC 9457. ``type`` names the kind of problem; ``errors`` points at the parts of a bad request."""
+    """RFC 9457. ``type`` is the kind of problem and its page; ``errors`` points at parts of a bad request."""
 
     type: str
     title: str
