@@ -15,6 +15,7 @@ from types import FrameType
 import uvloop
 from msgspec import Struct
 
+from actors.metrics import reporting
 from actors.worker import Worker
 from hub.core.errors import StartError
 from hub.core.logging import get_logger
@@ -27,7 +28,7 @@ from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
 from hub.storage import layout
-from hub.web.server import address_of, listen, serving
+from hub.web.server import address_of, listen, listen_for_metrics, serving, serving_metrics
 
 logger = get_logger(__name__)
 
@@ -59,17 +60,19 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     _prepare_data_folder(settings)
     load_prompts(settings)  # a mistake in them is told before anything is begun
     listener = listen(settings) if roles.web else None
+    metrics_listener = None if roles.web else listen_for_metrics(settings)
     try:
         with (
             open_database(settings) as database,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_run(settings, roles, database, listener, on_ready))
+            runner.run(_run(settings, roles, database, listener, metrics_listener, on_ready))
     except (KeyboardInterrupt, asyncio.CancelledError):
         logger.info("stopped before it was ready")
     finally:
-        if listener is not None:
-            listener.close()
+        for each in (listener, metrics_listener):
+            if each is not None:
+                each.close()
 
 
 async def _run(
@@ -77,6 +80,7 @@ async def _run(
     roles: Roles,
     database: Database,
     listener: socket.socket | None,
+    metrics_listener: socket.socket | None,
     on_ready: Callable[[str, str | None], None],
 ) -> None:
     stopping = _stop_on_signals()
@@ -95,6 +99,9 @@ async def _run(
         process = await stack.enter_async_context(
             open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model, pool=pool)
         )
+        if not roles.web:  # a web tells its numbers itself
+            told = serving_metrics(settings, metrics_listener) if metrics_listener else reporting()
+            await stack.enter_async_context(told)
         if roles.worker and model is not None:
             await stack.enter_async_context(_working(process, broker, model, alone=database.exclusive))
         if listener is not None:
