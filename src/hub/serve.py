@@ -59,20 +59,18 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare_data_folder(settings)
     load_prompts(settings)  # a mistake in them is told before anything is begun
-    listener = listen(settings) if roles.web else None
-    metrics_listener = None if roles.web else listen_for_metrics(settings)
+    listener = listen(settings) if roles.web else listen_for_metrics(settings)
     try:
         with (
             open_database(settings) as database,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_run(settings, roles, database, listener, metrics_listener, on_ready))
+            runner.run(_run(settings, roles, database, listener, on_ready))
     except (KeyboardInterrupt, asyncio.CancelledError):
         logger.info("stopped before it was ready")
     finally:
-        for each in (listener, metrics_listener):
-            if each is not None:
-                each.close()
+        if listener is not None:
+            listener.close()
 
 
 async def _run(
@@ -80,7 +78,6 @@ async def _run(
     roles: Roles,
     database: Database,
     listener: socket.socket | None,
-    metrics_listener: socket.socket | None,
     on_ready: Callable[[str, str | None], None],
 ) -> None:
     stopping = _stop_on_signals()
@@ -100,13 +97,13 @@ async def _run(
             open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model, pool=pool)
         )
         if not roles.web:  # a web tells its numbers itself
-            told = serving_metrics(settings, metrics_listener) if metrics_listener else reporting()
+            told = serving_metrics(settings, listener) if listener is not None else reporting()
             await stack.enter_async_context(told)
         if roles.worker and model is not None:
             await stack.enter_async_context(_working(process, broker, model, alone=database.exclusive))
-        if listener is not None:
+        if roles.web and listener is not None:
             await stack.enter_async_context(serving(process, listener))
-        await _announce(process, listener, on_ready)
+        await _announce(process, listener if roles.web else None, on_ready)
         _spare_the_collector()
         stopping.is_ready = True
         await stopping.wait()

@@ -26,7 +26,7 @@ from hub.web.problems import TITLES, refuse
 
 PATH = "/metrics"
 #: Of the text format, which everything reads that scrapes.
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPE = "text/plain; version=0.0.4"
 
 
 class Exposition:
@@ -102,7 +102,7 @@ class _Port:
             )
             return
         body = await self._exposition.text()
-        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        headers = [(b"content-type", f"{MEDIA_TYPE}; charset=utf-8".encode()), (b"content-length", str(len(body)).encode())]
         start: Any = {"type": "http.response.start", "status": 200, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -34,7 +34,7 @@ def listen(settings: Settings) -> socket.socket:
 
 def listen_for_metrics(settings: Settings) -> socket.socket | None:
     """Take the port of its own that a worker may have for its numbers, likewise."""
-    if settings.metrics_port is None:
+    if not settings.metrics_port:
         return None
     names = ("HUB_METRICS_HOST", "HUB_METRICS_PORT")
     return _listen(settings.metrics_host, settings.metrics_port, names=names)

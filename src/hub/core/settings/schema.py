@@ -306,14 +306,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, Meta(description="The address on which a worker tells its numbers.", extra=_is("host"))
     ] = "127.0.0.1"
     metrics_port: Annotated[
-        int | None,
+        int,
         Meta(
             ge=0,
             le=65_535,
-            description="The TCP port on which a worker alone tells its numbers; 0 takes any free one. "
-            "Absent: a web tells them.",
+            description="The TCP port on which a worker alone tells its numbers. 0: none, a web tells them.",
         ),
-    ] = None
+    ] = 0
     embedded_llm_threads: Annotated[
         int, Meta(ge=1, le=256, description="CPU threads that the embedded model uses.")
     ] = 2
