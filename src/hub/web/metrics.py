@@ -102,7 +102,10 @@ class _Port:
             )
             return
         body = await self._exposition.text()
-        headers = [(b"content-type", f"{MEDIA_TYPE}; charset=utf-8".encode()), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", f"{MEDIA_TYPE}; charset=utf-8".encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
         start: Any = {"type": "http.response.start", "status": 200, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": body, "more_body": False})
