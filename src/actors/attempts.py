@@ -14,6 +14,8 @@ from uuid import UUID
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from actors.keeper import Keeper
+from hub.core import metrics
+from hub.core.clock import utc_now
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
 from hub.jobs import queue, store
@@ -58,7 +60,11 @@ class Attempt(ABC):
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since it began."""
-        return round((time.perf_counter() - self._started) * 1000, 1)
+        return round(self.elapsed() * 1000, 1)
+
+    def elapsed(self) -> float:
+        """Return the seconds since it began."""
+        return time.perf_counter() - self._started
 
 
 class TaskAttempt(Attempt):
@@ -113,6 +119,13 @@ class TaskAttempt(Attempt):
             logger.info("job handed over" if handed_over else "nothing to hand over")
 
 
+def note_wait(claim: Claim) -> None:
+    """Note how long a job waited that was claimed just now."""
+    if claim.is_first:
+        waited = (utc_now() - claim.created_at).total_seconds()
+        metrics.QUEUE_WAIT.labels(claim.kind).observe(max(waited, 0.0))  # the database's clock may be ahead
+
+
 AttemptT = TypeVar("AttemptT", bound=Attempt)
 
 
@@ -148,6 +161,7 @@ class Attempts(ABC, Generic[AttemptT]):
         if attempt is None:
             return
         claim = attempt.claim
+        note_wait(claim)
         clear_contextvars()
         bind_contextvars(
             request_id=claim.request_id,

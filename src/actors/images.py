@@ -9,6 +9,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from actors.attempts import Attempts, Stop, TaskAttempt, insist
+from hub.core import metrics
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
@@ -97,6 +98,8 @@ class ImageAttempt(TaskAttempt):
                 _broken("internal_error", "Something went wrong while it was made. Ask for it again.")
             )
         else:
+            metrics.IMAGES.labels("completed").inc()
+            metrics.IMAGE_SECONDS.observe(self.elapsed())
             self._process.webhooks.ring(self._told)
             logger.info(
                 "image generation completed and uploaded",
@@ -219,10 +222,12 @@ class ImageAttempt(TaskAttempt):
         if not again:
             if not await insist(lambda: store.fail(claim, code=error.code, message=error.message)):
                 raise JobLostError
+            metrics.IMAGES.labels("failed").inc()
             return
         delay = await insist(lambda: store.retry_later(claim, retry_after=error.retry_after))
         if delay is None:
             raise JobLostError
+        metrics.IMAGES.labels("retried").inc()
         self._process.relay.ring_later(claim.job_id, claim.kind, delay)
 
     # While it is made

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from actors.attempts import note_wait
 from actors.keeper import Keeper
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
@@ -107,6 +108,7 @@ class Maintenance:
         if row is None:
             return
         claim = Claim(**row)
+        note_wait(claim)
         task = schedules.name_in(claim.lane)
         clear_contextvars()
         bind_contextvars(job_id=str(job_id), task=task, attempt=claim.attempt)

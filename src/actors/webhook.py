@@ -7,6 +7,7 @@ from uuid import UUID
 
 from actors.attempts import Attempts, TaskAttempt, insist
 from actors.keeper import Keeper
+from hub.core import metrics
 from hub.core.logging import get_logger
 from hub.domain.webhooks import attempts
 from hub.domain.webhooks.attempts import Failure, Sending
@@ -68,6 +69,7 @@ class WebhookAttempt(TaskAttempt):
             return
         if not await insist(lambda: attempts.succeed(self._sending, answer)):
             raise JobLostError
+        metrics.WEBHOOKS.labels("completed").inc()
         logger.info(
             "webhook delivered",
             event_type=self._sending.event,
@@ -79,6 +81,7 @@ class WebhookAttempt(TaskAttempt):
         outcome = await insist(lambda: attempts.fail(self._sending, failure))
         if outcome is None:
             raise JobLostError
+        metrics.WEBHOOKS.labels("failed" if outcome.pause is None else "retried").inc()
         logger.warning(
             "webhook failed",
             event_type=self._sending.event,

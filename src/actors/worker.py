@@ -15,12 +15,13 @@ from actors.reply import Replies
 from actors.runtime import ActorRuntime, declare_actor
 from actors.scene import SceneReader, Scenes
 from actors.webhook import Webhooks
+from hub.core import metrics
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.completions import work
 from hub.jobs import queue, store
 from hub.jobs.broker import Broker, InProcessBroker
-from hub.jobs.contracts import JobKind
+from hub.jobs.contracts import TURNS, JobKind, JobStatus
 from hub.live.events import Changed
 from hub.process import ASK_AGAIN, Process
 from hub.providers.llm.protocol import LanguageModel
@@ -142,6 +143,8 @@ class Worker:
             self._process.bus.publish(Changed(conversation_id, response_id))
         for each in rescued:
             logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
+            if each.kind in TURNS and each.status == JobStatus.FAILED:
+                metrics.RESPONSES.labels("failed").inc()
             if each.kind == JobKind.IMAGE:
                 await self._process.painting.tell(each.job_id, lane=each.lane)
             await self._process.relay.ring_next(each.lane, kind=each.kind, user_id=None)

@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 
 from actors.attempts import Attempt, Stop, insist
+from hub.core import metrics
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat.reply_text import ReplyText
@@ -68,6 +69,7 @@ class WritingAttempt(Attempt):
         self._saved = asyncio.Event()
         self._saved.set()
         self._writer: asyncio.Task[Finish] | None = None
+        self._first_text_at = 0.0
 
     # What each kind of text does in its own way. Those that write raise JobLostError when the fence says
     # that the job is somebody else's.
@@ -206,8 +208,10 @@ class WritingAttempt(Attempt):
                 )
                 self._unsaved.set()
                 if is_first:
+                    self._first_text_at = self.elapsed()
                     await asyncio.sleep(0)  # the first text goes out before it is logged
-                    logger.info("first token", duration_ms=self.elapsed_ms())
+                    metrics.FIRST_TOKEN.observe(self._waited.total_seconds() + self._first_text_at)
+                    logger.info("first token", duration_ms=round(self._first_text_at * 1000, 1))
         raise failure("llm_truncated")
 
     async def _save_forever(self) -> None:
@@ -232,7 +236,11 @@ class WritingAttempt(Attempt):
             )
             await self._fail(error)
             return
+        wrote_for = self.elapsed() - self._first_text_at
         await self.complete(text, finish)
+        metrics.RESPONSES.labels("completed").inc()
+        if finish.usage is not None:
+            metrics.note_usage(finish.usage.prompt_tokens, finish.usage.completion_tokens, wrote_for)
         logger.info(
             "LLM response generation completed",
             duration_ms=self.elapsed_ms(),
@@ -241,6 +249,7 @@ class WritingAttempt(Attempt):
         )
 
     async def _fail(self, error: LanguageModelError) -> None:
+        metrics.MODEL_FAILURES.labels(error.code).inc()
         again = self.is_worth_retrying(error)
         logger.warning(
             self._line("failed"),
@@ -252,6 +261,7 @@ class WritingAttempt(Attempt):
         if not again:
             text = str(self._text)
             await insist(lambda: self.fail(text, error))
+            metrics.RESPONSES.labels("failed").inc()
             return
         delay = await insist(lambda: self.retry_later(error))
         self._process.relay.ring_later(self.claim.job_id, self.claim.kind, delay)

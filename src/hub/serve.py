@@ -15,6 +15,7 @@ from types import FrameType
 import uvloop
 from msgspec import Struct
 
+from actors.metrics import reporting
 from actors.worker import Worker
 from hub.core.errors import StartError
 from hub.core.logging import get_logger
@@ -27,7 +28,7 @@ from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
 from hub.storage import layout
-from hub.web.server import address_of, listen, serving
+from hub.web.server import address_of, listen, listen_for_metrics, serving, serving_metrics
 
 logger = get_logger(__name__)
 
@@ -58,7 +59,7 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     signal.signal(signal.SIGTERM, _interrupt)
     _prepare_data_folder(settings)
     load_prompts(settings)  # a mistake in them is told before anything is begun
-    listener = listen(settings) if roles.web else None
+    listener = listen(settings) if roles.web else listen_for_metrics(settings)
     try:
         with (
             open_database(settings) as database,
@@ -95,11 +96,14 @@ async def _run(
         process = await stack.enter_async_context(
             open_process(settings, dsn=database.dsn, publisher=publisher, language_model=model, pool=pool)
         )
+        if not roles.web:  # a web tells its numbers itself
+            told = serving_metrics(settings, listener) if listener is not None else reporting()
+            await stack.enter_async_context(told)
         if roles.worker and model is not None:
             await stack.enter_async_context(_working(process, broker, model, alone=database.exclusive))
-        if listener is not None:
+        if roles.web and listener is not None:
             await stack.enter_async_context(serving(process, listener))
-        await _announce(process, listener, on_ready)
+        await _announce(process, listener if roles.web else None, on_ready)
         _spare_the_collector()
         stopping.is_ready = True
         await stopping.wait()

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
+from msgspec import Struct
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ class HubConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships n
         return "" if is_clean else str(super().get_reset_query())
 
 
+class PoolStanding(Struct, frozen=True, kw_only=True):
+    """How many connections a pool has lent and how many lie idle, ``most`` of both, and who waits for one."""
+
+    in_use: int = 0
+    idle: int = 0
+    most: int = 0
+    waiting: int = 0
+
+
 class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when BEGIN, COMMIT or ROLLBACK fails."""
 
@@ -105,6 +115,10 @@ class SafeTransaction(PostgresTransaction):
             await self.engine.give_back(self.connection)
         return False
 
+    async def get_connection(self) -> Connection:
+        """Take a connection from the pool."""
+        return await self.engine.take()
+
     async def _undo(self) -> None:
         """Roll back; where that fails, end the connection, so that what made us roll back is what counts."""
         try:
@@ -119,6 +133,7 @@ class HubEngine(PostgresEngine):
 
     def __init__(self) -> None:
         super().__init__(config={})
+        self._waiting = 0
 
     async def check_version(self) -> None:
         """Do not connect at import; readiness checks the server instead."""
@@ -173,14 +188,31 @@ class HubEngine(PostgresEngine):
         if current is not None:
             yield current.connection
             return
-        if self.pool is None:
-            raise RuntimeError("the database pool is not open")
-        connection = await self.pool.acquire()
+        connection = await self.take()
         try:
             yield connection
             connection.note_clean()
         finally:
             await self.give_back(connection)
+
+    async def take(self) -> Connection:
+        """Take a connection from the pool, to be given back."""
+        if self.pool is None:
+            raise RuntimeError("the database pool is not open")
+        self._waiting += 1
+        try:
+            return await self.pool.acquire()
+        finally:
+            self._waiting -= 1
+
+    def pool_standing(self) -> PoolStanding:
+        """Return how the pool stands; nothing of it if it is not open."""
+        if self.pool is None:
+            return PoolStanding()
+        size, idle = self.pool.get_size(), self.pool.get_idle_size()
+        return PoolStanding(
+            in_use=size - idle, idle=idle, most=self.pool.get_max_size(), waiting=self._waiting
+        )
 
     async def give_back(self, connection: Connection) -> None:
         """Give a connection back to the pool, which ends it should it be broken.

@@ -15,6 +15,7 @@ APP_CONFIG = AppConfig(
             "hub.domain.chat.tables",
             "hub.domain.images.tables",
             "hub.domain.limits.tables",
+            "hub.domain.monitoring.tables",
             "hub.domain.painting.tables",
             "hub.domain.scenes.tables",
             "hub.domain.webhooks.tables",

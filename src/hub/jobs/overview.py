@@ -47,6 +47,11 @@ class JobsOverview(Struct, frozen=True, kw_only=True):
 
 
 # Each arm has an index of its own: jobs_due, those of running jobs, jobs_ended.
+_UNFINISHED = """
+SELECT kind, CASE WHEN due_at > now() THEN 'scheduled' ELSE 'queued' END AS state, count(*) AS count
+FROM jobs WHERE status = 'queued' GROUP BY kind, state
+UNION ALL SELECT kind, 'in_progress', count(*) FROM jobs WHERE status = 'in_progress' GROUP BY kind
+"""
 _COUNTS = """
 SELECT kind, CASE WHEN due_at > now() THEN 'scheduled' ELSE 'queued' END AS state, count(*) AS count,
     CASE WHEN min(due_at) <= now() THEN extract(epoch FROM now() - min(due_at))::float8 END AS oldest
@@ -77,6 +82,13 @@ async def count() -> list[KindOfJobs]:
             counted = replace(counted, oldest_wait_seconds=row["oldest"])
         kinds[row["kind"]] = counted
     return list(kinds.values())
+
+
+async def unfinished() -> dict[tuple[str, str], int]:
+    """Return how many jobs have not ended, by kind and state: queued, scheduled or in_progress."""
+    async with ENGINE.connection() as connection:
+        rows = await connection.fetch(_UNFINISHED)
+    return {(row["kind"], row["state"]): row["count"] for row in rows}
 
 
 async def last_failures(limit: int) -> list[FailedJob]:

@@ -39,6 +39,13 @@ WHERE id = job_id RETURNING id, kind, was_published
 """  # noqa: S608 - constants
 
 
+_LAG = f"""
+SELECT extract(epoch FROM now() - due_at)::float8 FROM jobs
+WHERE status = 'queued' AND due_at <= now() AND {IS_HEAD} AND ($1::int IS NULL OR {_RUNNING} < $1)
+ORDER BY due_at LIMIT 1
+"""  # noqa: S608 - constants
+
+
 class DueJob(Struct, frozen=True):
     """A job to ring for; ``was_published`` if that was done before, and nobody came."""
 
@@ -60,6 +67,16 @@ async def take_due(*, limit: int, fresh: float, stale: float | None, cap: int | 
     async with ENGINE.connection() as connection:
         rows = await connection.fetch(_DUE, limit, fresh, stale, cap)
     return [DueJob(*row) for row in rows]
+
+
+async def lag(*, cap: int | None) -> float:
+    """Return for how many seconds the oldest job waits that could run now; 0 when there is none.
+
+    What waits for its turn in a lane, or for others of its user, does not count.
+    """
+    async with ENGINE.connection() as connection:
+        seconds: float | None = await connection.fetchval(_LAG, cap)
+    return seconds or 0.0
 
 
 _STAMP = """

@@ -1,4 +1,4 @@
-"""One id and one log line for each request."""
+"""One id, one log line and one count for each request."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
+from hub.core.metrics import note_request
 
 logger = get_logger(__name__)
 
@@ -42,12 +43,12 @@ class Access:
         request_id = _request_id(scope)
         clear_contextvars()
         bind_contextvars(request_id=request_id)
-        status = 0
+        status, began = 0, 0.0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], time.perf_counter()
                 message["headers"] = _completed(
                     message["headers"], request_id, is_api=scope["path"].startswith(_API)
                 )
@@ -56,12 +57,15 @@ class Access:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            ended = time.perf_counter()
+            template = scope.get("path_template")  # what was refused before has none
+            note_request(scope["method"], template, status, (began or ended) - started)
             logger.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                duration_ms=round((ended - started) * 1000, 1),
             )
 
 

@@ -38,6 +38,7 @@ from hub.web.docs import assets_router, docs_router
 from hub.web.draining import Draining
 from hub.web.hosts import Hosts
 from hub.web.methods import Methods
+from hub.web.metrics import Exposition, metrics_route
 from hub.web.pages.assets import asset
 from hub.web.pages.problems import handle_nothing_here
 from hub.web.pages.routes import pages_router
@@ -75,6 +76,7 @@ ROUTE_HANDLERS: list[ControllerRouterHandler] = [
     StatsController,
     WebhookController,
     HealthController,
+    metrics_route,
     ModelController,
     ChatController,
     ResponsesController,
@@ -92,6 +94,7 @@ def create_app(process: Process) -> ASGIApp:
     connections = OpenConnections()
     clients = Clients(process.settings.trusted_proxies)
     traffic = Traffic(process.settings)
+    exposition = Exposition(process.settings, gathers=True)
     closing: set[asyncio.Task[None]] = set()
 
     def on_signed_out(token_id: UUID) -> None:
@@ -107,6 +110,7 @@ def create_app(process: Process) -> ASGIApp:
             "connections": Provide(lambda: connections, sync_to_thread=False),
             "clients": Provide(lambda: clients, sync_to_thread=False),
             "traffic": Provide(lambda: traffic, sync_to_thread=False),
+            "exposition": Provide(lambda: exposition, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication)],
         exception_handlers={

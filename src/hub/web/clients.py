@@ -16,6 +16,8 @@ logger = get_logger(__name__)
 #: What is counted of an IPv6 address, in bits: one customer of a provider has at least so many of them.
 _IPV6_BITS = 64
 _UNKNOWN = "unknown"
+#: What proxies add to a request that they pass on.
+_FORWARDING = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 
 
 class Clients:
@@ -31,17 +33,33 @@ class Clients:
 
     def address_of(self, scope: Scope) -> str:
         """Return the client's address: IPv4 as it is, IPv6 as its network of 64 bits."""
-        peer = scope["client"]
-        address = parse_address(peer[0]) if peer else None
+        address = self._find(scope)
+        return _counted(address) if address is not None else _UNKNOWN
+
+    def is_of_this_machine(self, scope: Scope) -> bool:
+        """Tell whether the client itself is on this machine: not where a proxy may stand between.
+
+        A proxy on this machine that is not trusted, or does not tell for whom it asks, asks for anybody.
+        """
+        peer, client = _peer_of(scope), self._find(scope)
+        if peer is None or client is None or not client.is_loopback:
+            return False
+        if not any(name in _FORWARDING for name, _ in scope["headers"]):
+            return True
+        told = self._forwarded(scope)
+        return self._proxies.trusts(peer) and bool(told) and all(parse_address(each) for each in told)
+
+    def _find(self, scope: Scope) -> Address | None:
+        address = _peer_of(scope)
         if address is None:
-            return _UNKNOWN
+            return None
         for entry in reversed(self._forwarded(scope)):
             if not self._proxies.trusts(address):
                 break
             if (before := parse_address(entry)) is None:
                 break
             address = before
-        return _counted(address)
+        return address
 
     def _forwarded(self, scope: Scope) -> list[str]:
         lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
@@ -51,6 +69,11 @@ class Clients:
                 "X-Forwarded-For ignored; if a reverse proxy sends it, name the proxy in HUB_TRUSTED_PROXIES"
             )
         return ",".join(lines).split(",") if lines else []
+
+
+def _peer_of(scope: Scope) -> Address | None:
+    peer = scope["client"]
+    return parse_address(peer[0]) if peer else None
 
 
 def _counted(address: Address) -> str:

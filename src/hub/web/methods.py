@@ -42,6 +42,8 @@ class Methods:
             await send(message)
 
         await self._app(asked, receive, answer)
+        if is_head and "path_template" in asked:
+            scope["path_template"] = asked["path_template"]  # whoever counts requests has the original
 
 
 def _get(scope: HTTPScope) -> HTTPScope:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
+from hub.core import metrics
 from hub.core.settings import Settings
 
 #: Seconds for which frames are counted together, from the first of them.
@@ -41,13 +42,16 @@ class Traffic:
     def enter(self, user_id: UUID) -> bool:
         """Take a place for one more socket, which has to :meth:`leave`; False if all are taken."""
         if self._are_on and self._sockets[user_id] >= self._most_sockets:
+            metrics.REFUSALS.labels("sockets").inc()
             return False
         self._sockets[user_id] += 1
+        metrics.WEBSOCKETS.inc()
         return True
 
     def leave(self, user_id: UUID) -> None:
         """Give a socket's place back."""
         self._sockets[user_id] -= 1
+        metrics.WEBSOCKETS.dec()
         if not self._sockets[user_id]:
             del self._sockets[user_id]
 
@@ -60,7 +64,10 @@ class Traffic:
         if window is None or window.ends <= now:
             window = self._begin(user_id, now)
         window.frames += 1
-        return None if window.frames <= self._most_frames else math.ceil(window.ends - now)
+        if window.frames <= self._most_frames:
+            return None
+        metrics.REFUSALS.labels("frames").inc()
+        return math.ceil(window.ends - now)
 
     def _begin(self, user_id: UUID, now: float) -> _Window:
         if len(self._windows) >= _KEPT:

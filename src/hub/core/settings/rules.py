@@ -61,6 +61,7 @@ def _check_production(settings: Settings) -> Iterable[Problem]:
             yield Problem(name=FIELDS[name].variable, kind="missing", detail=detail)
     weaknesses: dict[str, str | None] = {
         "HUB_SECRET_KEY": weak_secret(settings.secret_key) if settings.secret_key else None,
+        "HUB_METRICS_TOKEN": weak_secret(settings.metrics_token) if settings.metrics_token else None,
         "HUB_DATABASE_URL": _weak_database(settings.database_url) if settings.database_url else None,
         "HUB_BROKER_URL": _weak_broker(settings.broker_url) if settings.broker_url else None,
         "HUB_LIMITS": None if settings.limits else "off is for development and load tests: remove it",

@@ -294,6 +294,25 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra=_is("receivers"),
         ),
     ] = ()
+    metrics_token: Annotated[
+        str | None,
+        Meta(
+            description="Lets Prometheus ask /metrics from other machines: 32 random characters or more. "
+            "Absent: only this machine may.",
+            extra=_is("secret"),
+        ),
+    ] = None
+    metrics_host: Annotated[
+        str, Meta(description="The address on which a worker tells its numbers.", extra=_is("host"))
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_535,
+            description="The TCP port on which a worker alone tells its numbers. 0: none, a web tells them.",
+        ),
+    ] = 0
     embedded_llm_threads: Annotated[
         int, Meta(ge=1, le=256, description="CPU threads that the embedded model uses.")
     ] = 2

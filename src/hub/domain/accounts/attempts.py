@@ -16,6 +16,7 @@ from datetime import timedelta
 import msgspec
 from msgspec import Struct
 
+from hub.core import metrics
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.accounts import attempt_queries as queries
@@ -110,6 +111,7 @@ async def _fail(delay: _Delay, subject: str) -> int:
     left, failures = await queries.fail(delay.action, subject, longest=delay.longest)
     if left is not None:
         seconds = max(math.ceil(left), 1)
+        metrics.REFUSALS.labels(Action.LOGIN.value).inc()
         logger.info("limit reached", action=delay.action)
         raise TooManyRequestsError(f"{delay.words} {try_again(seconds)}", retry_after=seconds)
     return failures

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hub.core import metrics
 from hub.core.etags import ANYTHING, Expected
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
@@ -33,7 +34,7 @@ from hub.domain.painting import queries as painting
 from hub.domain.scenes import queries as scenes
 from hub.domain.scenes import reading
 from hub.jobs import store
-from hub.jobs.contracts import Cancelled
+from hub.jobs.contracts import TURNS, Cancelled
 from hub.jobs.relay import Relay
 from hub.live.bus import Bus
 from hub.live.events import Changed, JobCancelled
@@ -234,5 +235,7 @@ class Clearing:
             self._bus.publish(Changed(conversation_id))
         for each in cancelled:
             self._bus.publish(JobCancelled(each.job_id))
+            if each.kind in TURNS:
+                metrics.RESPONSES.labels("cancelled").inc()
         for lane, kind in {(each.lane, each.kind) for each in cancelled}:
             await self._relay.ring_next(lane, kind=kind, user_id=None)

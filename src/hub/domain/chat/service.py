@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct
 from structlog.contextvars import bound_contextvars, get_contextvars
 
+from hub.core import metrics
 from hub.core.errors import FieldError, HubError
 from hub.core.etags import ANYTHING, Expected
 from hub.core.ids import new_id
@@ -258,6 +259,8 @@ class ChatService:
             status_before = await store.cancel(job_id)
             if status_before is not None:
                 await queries.cancel_response(response_id)
+        if status_before is not None:
+            metrics.RESPONSES.labels("cancelled").inc()
         if status_before == JobStatus.IN_PROGRESS:
             await self._stop_worker(job_id, response)
         else:

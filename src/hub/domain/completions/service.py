@@ -7,6 +7,7 @@ from uuid import UUID
 
 from structlog.contextvars import get_contextvars
 
+from hub.core import metrics
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE, UNAVAILABLE
@@ -180,6 +181,7 @@ class CompletionService:
                 await queries.end(completion_id, status="failed" if error else "cancelled", error=error)
         if status_before is None:
             return
+        metrics.RESPONSES.labels("failed" if error else "cancelled").inc()
         self._bus.publish(JobCancelled(completion_id))
         if status_before != JobStatus.IN_PROGRESS:  # else its worker tells, after its last words
             self._bus.publish(Changed(completion_id, completion_id))

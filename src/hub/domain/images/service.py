@@ -15,6 +15,7 @@ from msgspec import Struct
 from hub.core.clock import utc_now
 from hub.core.ids import new_id
 from hub.core.logging import get_logger
+from hub.core.metrics import note_stored_image
 from hub.core.pages import Page, TimeCursor, by_time
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, ENGINE
@@ -131,10 +132,12 @@ class ImageService:
         await self.files.require_room(prepared.encoded.bytes + prepared.encoded.thumb_bytes)
         family = Family(new.companion_id, prepared.kind, prepared.encoded.sha256)
         try:
-            return await self._place_and_record(prepared, new, family, first, within)
+            image = await self._place_and_record(prepared, new, family, first, within)
         except BaseException:  # refused, cancelled, or the database went: maybe nothing refers to the files
             await _leave_word(family)
             raise
+        note_stored_image(original_bytes=new.original_bytes, stored_bytes=image.bytes)
+        return image
 
     async def set_header(
         self, companion_id: UUID, source: Path, *, original_bytes: int, user_id: UUID

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hub.core import metrics
 from hub.core.logging import get_logger
 from hub.core.settings import Settings
 from hub.db.engine import DATABASE_ERRORS, ENGINE
@@ -91,6 +92,7 @@ class Limits:
     def _weigh(self, action: Action, rule: Rule, count: Count) -> Standing:
         standing = _note(action, rule, count)
         if count.used > rule.limit:
+            metrics.REFUSALS.labels(action.value).inc()
             logger.info("limit reached", action=action.value)
             words = f"{rule.words} {try_again(standing.reset)}"
             raise TooManyRequestsError(words, retry_after=standing.reset)

@@ -1,0 +1,1 @@
+"""What operators are told of the whole hub: its jobs, its disk, and what workers without a port count."""
