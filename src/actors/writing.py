@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 
 from actors.attempts import Attempt, Stop, insist
+from hub.core import tracing
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat.reply_text import ReplyText
@@ -242,6 +243,7 @@ class WritingAttempt(Attempt):
 
     async def _fail(self, error: LanguageModelError) -> None:
         again = self.is_worth_retrying(error)
+        tracing.fail(error.code)
         logger.warning(
             self._line("failed"),
             code=error.code,
