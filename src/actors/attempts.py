@@ -189,6 +189,8 @@ def _traced(claim: Claim, *, asked: int) -> AbstractContextManager[tracing.Span]
         claim: the job.
         asked: when this process asked for it, in nanoseconds since 1970.
     """
+    if not tracing.is_on():
+        return tracing.NOTHING
     due = asked - int(claim.waited * 1e9)
     tracing.past(f"{claim.kind} waits", parent=claim.traceparent, began=due, ended=asked)
     claimed = tracing.now()

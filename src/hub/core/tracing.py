@@ -142,7 +142,8 @@ class _Within:
         end(self.span, error)
 
 
-_NOTHING = _Nothing()
+#: A step of nothing, for where nothing is traced.
+NOTHING = _Nothing()
 _NO_FACTS: Facts = {}
 _tracer: Tracer | None = None
 _current: ContextVar[Span | None] = ContextVar("span", default=None)
@@ -201,7 +202,7 @@ def root(
         at: nanoseconds since 1970, if it has begun before.
     """
     if _tracer is None:
-        return _NOTHING
+        return NOTHING
     return _Within(_tracer.begin(name, kind=kind, facts=facts, parent=parent, link=link, at=at))
 
 
@@ -215,7 +216,7 @@ def leaf(name: str, *, kind: Kind = "internal", facts: Facts = _NO_FACTS) -> Spa
     """Begin a step that has none of its own; give it to :func:`end`."""
     parent = current()
     if _tracer is None or parent is None or not parent.is_recording:
-        return _NOTHING
+        return NOTHING
     return _tracer.begin(name, kind=kind, facts=facts, parent=parent, link=None, at=None)
 
 

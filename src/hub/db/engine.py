@@ -82,7 +82,9 @@ class SafeTransaction(PostgresTransaction):
             self._step = tracing.leaf("transaction", kind="client", facts={"db.system.name": "postgresql"})
         try:
             return await super().__aenter__()
-        except BaseException as error:  # nobody will leave what was not entered; a BEGIN cut short is of no use
+        except (
+            BaseException
+        ) as error:  # nobody will leave what was not entered; a BEGIN cut short is of no use
             connection = getattr(self, "connection", None)
             if connection is not None:
                 with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already

@@ -14,7 +14,7 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     one that is not due yet keeps nobody waiting. ``lease_until`` is when a
     worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next. ``slot``
     is which of the places that its user may have running it took; null where there is no such cap.
-    ``request_id`` is the request that asked for it, for the logs, and ``traceparent`` its place in a trace (W3C
+    ``request_id`` is the request that asked for it, for the logs; ``traceparent`` its place in a trace (W3C
     Trace Context), where requests are traced.
     """
 

@@ -6,6 +6,11 @@ from hub.core import tracing
 from hub.providers.images.protocol import ImageServer, Picture, PictureOrder, Progress
 
 
+def traced(server: ImageServer) -> ImageServer:
+    """Return the server, so that it is traced if anything is."""
+    return TracedImageServer(server) if tracing.is_on() else server
+
+
 class TracedImageServer:
     """An ``ImageServer`` that asks another one."""
 

@@ -1,4 +1,4 @@
-"""A language model whose answers are traced: how long the first word and the last took, and how many tokens."""
+"""A language model whose answers are traced: how long its first word and its last took, how many tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from contextlib import aclosing
 
 from hub.core import tracing
 from hub.providers.llm.protocol import ChatRequest, Delta, Finish, JsonSchema, LanguageModel
+
+
+def traced(model: LanguageModel, *, name: str) -> LanguageModel:
+    """Return the model, so that it is traced if anything is; ``name`` is what traces call it."""
+    return TracedModel(model, name=name) if tracing.is_on() else model
 
 
 class TracedModel:
@@ -26,7 +31,9 @@ class TracedModel:
         step = tracing.leaf("chat", kind="client", facts=self._facts(request))
         try:
             async with aclosing(self._model.stream(request)) as answer:
-                with tracing.within(step):  # not beyond the first piece: a generator's context is its caller's
+                with tracing.within(
+                    step
+                ):  # not beyond the first piece: a generator's context is its caller's
                     piece = await anext(answer, None)
                 if isinstance(piece, Delta):
                     step.note("first token")
