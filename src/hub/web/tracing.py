@@ -55,7 +55,7 @@ class Traced:
             try:
                 await self._app(scope, receive, send_and_look)
             finally:
-                _tell_route(step, scope)
+                _tell_route(step, scope, scope["method"])
 
     def _trusts(self, scope: Scope) -> bool:
         peer = scope["client"]
@@ -74,11 +74,11 @@ def _tell_status(step: tracing.Span, status: int) -> None:
         step.fail(str(status))
 
 
-def _tell_route(step: tracing.Span, scope: Scope) -> None:
+def _tell_route(step: tracing.Span, scope: Scope, method: str) -> None:
     """Name the route, never the path, which holds ids; and the request, as logs do."""
     route = scope.get("path_template")
     if route:
-        step.name(f"{scope['method']} {route}")
+        step.name(f"{method} {route}")
         step.tell({"http.route": route})
     step.tell({"hub.request.id": str(get_contextvars().get("request_id", ""))})
 
