@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from hub.core import tracing
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
@@ -239,8 +240,10 @@ async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
         if new.limit is not None:
             statement = _COUNT_AND_STORE
             values += new.limit.values
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(statement, *values)
+    facts: tracing.Facts = {"db.system.name": "postgresql"}
+    with tracing.span("store message", kind="client", facts=facts):
+        async with ENGINE.connection() as connection:
+            row = await connection.fetchrow(statement, *values)
     if row is not None and new.limit is not None and new.job is not None:
         new.limit.weigh(Count(row["used"], row["left_over"]))
     if row is None or row["position"] is None:  # deleted between a look at it and the change
