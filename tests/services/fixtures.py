@@ -93,7 +93,7 @@ async def _migrate(dsn: str) -> None:
 @asynccontextmanager
 async def running_hub(folder: Path, postgres: str, **settings: str) -> AsyncIterator[HubServer]:
     """Run a hub with these settings on a database of its own."""
-    server = HubServer(folder, HUB_DATABASE_URL=await migrated_database(postgres), **settings)
+    server = HubServer(folder, python=None, HUB_DATABASE_URL=await migrated_database(postgres), **settings)
     await server.start()
     try:
         yield server
