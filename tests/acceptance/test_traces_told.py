@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -62,16 +63,13 @@ async def observed(
             "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
             "OTEL_RESOURCE_ATTRIBUTES": "host.name=rack7",
         }
-        servers = [HubServer(folder, role, **settings) for role in ("web", "worker")]
+        web, worker = (HubServer(folder, role, python=None, **settings) for role in ("web", "worker"))
         try:
-            for server in servers:
-                server.launch()
-            await servers[0].wait_for("is ready")
-            await servers[1].wait_for("worker ready")
-            yield Observed(*servers, database, collector, sentry, llm, receiver)
+            await asyncio.gather(web.start(), worker.start())
+            yield Observed(web, worker, database, collector, sentry, llm, receiver)
         finally:
-            for server in servers:
-                server.close()
+            web.close()
+            worker.close()
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ class SentryReporter:
             environment=environment,
             release=f"companion-hub@{hub.__version__}",
             server_name="",
-            send_default_pii=False,
             include_local_variables=False,
             include_source_context=True,
             max_request_body_size="never",
