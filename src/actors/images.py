@@ -9,7 +9,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from actors.attempts import Attempts, Stop, TaskAttempt, insist
-from hub.core import metrics
+from hub.core import metrics, tracing
 from hub.core.errors import HubError
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
@@ -212,6 +212,7 @@ class ImageAttempt(TaskAttempt):
     async def _fail(self, error: ImageServerError) -> None:
         claim = self.claim
         again = error.transient and not claim.is_last
+        tracing.fail(error.code)
         logger.warning(
             "image failed",
             code=error.code,

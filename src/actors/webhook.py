@@ -7,7 +7,7 @@ from uuid import UUID
 
 from actors.attempts import Attempts, TaskAttempt, insist
 from actors.keeper import Keeper
-from hub.core import metrics
+from hub.core import metrics, tracing
 from hub.core.logging import get_logger
 from hub.domain.webhooks import attempts
 from hub.domain.webhooks.attempts import Failure, Sending
@@ -60,7 +60,7 @@ class WebhookAttempt(TaskAttempt):
     async def work(self) -> None:
         """Send it, and note how that went."""
         try:
-            answer = await self._process.webhooks.sender.send(self._sending)
+            answer = await self._send()
         except Exception:
             logger.exception("webhook broke")
             answer = Failure(text="something went wrong in the hub")
@@ -77,7 +77,18 @@ class WebhookAttempt(TaskAttempt):
             duration_ms=self.elapsed_ms(),
         )
 
+    async def _send(self) -> int | Failure:
+        with tracing.span("webhook", kind="client", facts={"hub.webhook.event": self._sending.event}) as sent:
+            answer = await self._process.webhooks.sender.send(self._sending)
+            status = answer.status_code if isinstance(answer, Failure) else answer
+            if status is not None:
+                sent.tell({"http.response.status_code": status})
+            if isinstance(answer, Failure):
+                sent.fail("webhook_failed")
+            return answer
+
     async def _fail(self, failure: Failure) -> None:
+        tracing.fail("webhook_failed")
         outcome = await insist(lambda: attempts.fail(self._sending, failure))
         if outcome is None:
             raise JobLostError

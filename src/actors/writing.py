@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 
 from actors.attempts import Attempt, Stop, insist
-from hub.core import metrics
+from hub.core import metrics, tracing
 from hub.core.logging import get_logger
 from hub.db.engine import DATABASE_ERRORS, UNAVAILABLE
 from hub.domain.chat.reply_text import ReplyText
@@ -251,6 +251,7 @@ class WritingAttempt(Attempt):
     async def _fail(self, error: LanguageModelError) -> None:
         metrics.MODEL_FAILURES.labels(error.code).inc()
         again = self.is_worth_retrying(error)
+        tracing.fail(error.code)
         logger.warning(
             self._line("failed"),
             code=error.code,

@@ -39,6 +39,7 @@ from hub.live.bus import Bus
 from hub.providers.http.network import Pool
 from hub.providers.images.factory import open_image_server
 from hub.providers.images.protocol import ImageServer
+from hub.providers.images.traced import traced
 from hub.providers.llm.protocol import LanguageModel
 from hub.storage.secret import read_or_make
 
@@ -143,7 +144,7 @@ async def open_process(
         relay.start()
         stack.push_async_callback(relay.stop)
         images = await stack.enter_async_context(open_images(settings))
-        image_server = _open_image_server(settings, images, pool)
+        image_server = traced(_open_image_server(settings, images, pool))
         stack.push_async_callback(image_server.close)
         process = Process(
             settings,

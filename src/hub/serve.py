@@ -27,7 +27,9 @@ from hub.process import ASK_AGAIN, Process, load_prompts, open_process
 from hub.providers.http.network import Pool, open_pool
 from hub.providers.llm import open_language_model
 from hub.providers.llm.protocol import LanguageModel, LanguageModelError
+from hub.providers.llm.traced import traced
 from hub.storage import layout
+from hub.tracing import observed
 from hub.web.server import address_of, listen, listen_for_metrics, serving, serving_metrics
 
 logger = get_logger(__name__)
@@ -62,6 +64,7 @@ def serve(settings: Settings, roles: Roles, *, on_ready: Callable[[str, str | No
     listener = listen(settings) if roles.web else listen_for_metrics(settings)
     try:
         with (
+            observed(settings),
             open_database(settings) as database,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
@@ -124,7 +127,7 @@ async def _open_model(settings: Settings, roles: Roles, pool: Pool) -> LanguageM
     if not roles.worker and settings.llm_url is None:
         return None
     try:
-        return await open_language_model(settings, pool=pool)
+        return traced(await open_language_model(settings, pool=pool), name=settings.llm_model or "embedded")
     except LanguageModelError as error:
         raise StartError(f"The language model cannot be started: {error}") from None
 

@@ -190,6 +190,9 @@ class TestOtherNames:
             ("DATABASE_URL", "database_url", "postgresql://u:p@db/hub"),
             ("NOVITA_KEY", "llm_key", "sk_novita"),
             ("SD_API_URL", "sd_url", "http://sd:7860"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "otel_endpoint", "http://collector:4318"),
+            ("OTEL_SERVICE_NAME", "otel_service_name", "my-hub"),
+            ("SENTRY_DSN", "sentry_dsn", "https://key@sentry.example/1"),
         ],
     )
     def test_the_guides_names_are_accepted(self, tmp_path: Path, alias: str, field: str, value: str) -> None:

@@ -17,6 +17,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from hub.core import reporting, tracing
 from hub.core.redaction import redact
 from hub.core.settings import Settings
 
@@ -70,6 +71,8 @@ def _enrich() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _note_trace,
+        _report,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,  # Python's own form: no local variables
@@ -86,6 +89,18 @@ def _render(settings: Settings, sink: "_Sink") -> list[Processor]:
         sort_keys=False,
     )
     return [_escape, console]
+
+
+def _note_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    span = tracing.current()
+    if span is not None:
+        event["trace_id"] = span.trace_id
+    return event
+
+
+def _report(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    reporting.report(method, event)
+    return event
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -16,6 +16,8 @@ import asyncpg
 from msgspec import Struct
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
+from hub.core import tracing
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -81,18 +83,24 @@ class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when BEGIN, COMMIT or ROLLBACK fails."""
 
     engine: HubEngine
+    _step: tracing.Span
 
     async def __aenter__(self) -> PostgresTransaction:
         if self.engine.pool is None:
             raise RuntimeError("the database pool is not open")
+        if self._parent is None:
+            self._step = tracing.leaf("transaction", kind="client", facts={"db.system.name": "postgresql"})
         try:
             return await super().__aenter__()
-        except BaseException:  # nobody will leave what was not entered; a BEGIN cut short is of no use
+        except (
+            BaseException
+        ) as error:  # nobody will leave what was not entered; a BEGIN cut short is of no use
             connection = getattr(self, "connection", None)
             if connection is not None:
                 with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already
                     connection.terminate()
                 await self.engine.give_back(connection)
+            tracing.end(self._step, error)
             raise
 
     async def __aexit__(
@@ -113,6 +121,7 @@ class SafeTransaction(PostgresTransaction):
             if self._committed:
                 self.connection.note_clean()
             await self.engine.give_back(self.connection)
+            tracing.end(self._step, exception)
         return False
 
     async def get_connection(self) -> Connection:

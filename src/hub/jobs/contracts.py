@@ -122,7 +122,11 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """A worker's right to a job: valid for writes as long as the job's attempt is still this one."""
+    """A worker's right to a job: valid for writes as long as the job's attempt is still this one.
+
+    ``waited`` is in seconds, from when the job was due. ``traceparent`` is where in a trace it was asked for,
+    None where nobody traces.
+    """
 
     job_id: UUID
     kind: str
@@ -133,6 +137,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     user_id: UUID | None
     request_id: str
     created_at: datetime
+    waited: float = 0.0
+    traceparent: str | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Claim:

@@ -19,6 +19,7 @@ import asyncpg
 import msgspec
 from asyncpg import Record
 
+from hub.core import tracing
 from hub.db.cleaning import delete_older
 from hub.db.engine import ENGINE
 from hub.jobs.contracts import (
@@ -47,13 +48,14 @@ def insertion(*, first: int, source: str = "") -> str:
         first: number of the first of its parameters, which are :func:`insertion_values`.
         source: what stands behind the SELECT of the job's values: it is stored if this gives a row.
     """
-    types = ("uuid", "text", "text", "uuid", "uuid", "int", "int", "text", "bool", "float8")
+    types = ("uuid", "text", "text", "uuid", "uuid", "int", "int", "text", "bool", "float8", "text")
     numbers = [f"${first + at}::{each}" for at, each in enumerate(types)]
-    lane, user_id, shares_lane, wait = numbers[2], numbers[3], numbers[8], numbers[9]
+    lane, user_id, shares_lane, wait, trace = numbers[2], numbers[3], *numbers[8:]
     rank = _RANK.format(lane=lane, user_id=user_id, shares_lane=shares_lane)
     return (
         "INSERT INTO jobs (id, kind, lane, user_id, subject_id, attempt, max_attempts, request_id, rank,"
-        f" due_at) SELECT {', '.join(numbers[:8])}, {rank}, now() + {wait} * interval '1 second' {source}"
+        f" due_at, traceparent) SELECT {', '.join(numbers[:8])}, {rank},"
+        f" now() + {wait} * interval '1 second', {trace} {source}"
     )
 
 
@@ -74,7 +76,7 @@ _RANK = """CASE WHEN {shares_lane} THEN GREATEST(1,
 
 
 def insertion_values(job: NewJob) -> tuple[object, ...]:
-    """Return the parameters of :func:`insertion`."""
+    """Return the parameters of :func:`insertion`; the job belongs to the trace that is under way here."""
     return (
         job.id,
         job.kind.value,
@@ -86,6 +88,7 @@ def insertion_values(job: NewJob) -> tuple[object, ...]:
         job.request_id,
         job.shares_lane,
         job.wait,
+        tracing.traceparent(),
     )
 
 
@@ -121,7 +124,7 @@ FROM (
 ) AS free
 WHERE id = $1 AND status = 'queued' AND due_at <= now() AND free.slot IS NOT NULL AND {IS_HEAD}
 RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, request_id,
-    created_at
+    created_at, EXTRACT(epoch FROM now() - due_at)::float8 AS waited, traceparent
 """  # noqa: S608 - a constant
 _SLOT_INDEX = "jobs_user_slot"
 

@@ -14,7 +14,8 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     one that is not due yet keeps nobody waiting. ``lease_until`` is when a
     worker that no longer says anything is taken for dead. ``due_at`` is when the job may run next. ``slot``
     is which of the places that its user may have running it took; null where there is no such cap.
-    ``request_id`` is the request that asked for it, for the logs.
+    ``request_id`` is the request that asked for it, for the logs; ``traceparent`` its place in a trace (W3C
+    Trace Context), where requests are traced.
     """
 
     id = UUID(primary_key=True, default=None)
@@ -34,6 +35,7 @@ class Job(Table, db=ENGINE, tablename="jobs"):
     worker = Varchar(length=60, null=True, default=None)
     slot = Integer(null=True, default=None)
     request_id = Varchar(length=64)
+    traceparent = Varchar(length=55, null=True, default=None)
     due_at = Timestamptz()
     published_at = Timestamptz(null=True, default=None)
     lease_until = Timestamptz(null=True, default=None)

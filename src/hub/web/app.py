@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from hub.core import tracing
 from hub.core.errors import HubError
 from hub.db.engine import UNAVAILABLE
 from hub.process import Process
@@ -49,6 +50,7 @@ from hub.web.problems import (
 )
 from hub.web.rate_limits import RateLimits
 from hub.web.requests import HubRequest
+from hub.web.tracing import Traced
 from hub.web.traffic import Traffic
 from hub.web.v1.chat import ChatController
 from hub.web.v1.errors import CompletionFailedError, OpenAIErrors, handle_failed
@@ -131,4 +133,5 @@ def create_app(process: Process) -> ASGIApp:
     )
     settings = process.settings
     within = Hosts(Cors(Methods(app), settings.allowed_origins), settings)
-    return OpenAIErrors(Access(RateLimits(Draining(within))))
+    whole = OpenAIErrors(Access(RateLimits(Draining(within))))
+    return Traced(whole, settings.trusted_proxies) if tracing.is_on() else whole

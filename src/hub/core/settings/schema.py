@@ -313,6 +313,34 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="The TCP port on which a worker alone tells its numbers. 0: none, a web tells them.",
         ),
     ] = 0
+    otel_endpoint: Annotated[
+        str | None,
+        Meta(
+            description="The OpenTelemetry collector that traces are sent to, by OTLP over HTTP. "
+            "Absent: nothing is traced. Needs the extra 'otel'.",
+            extra=_is("http"),
+        ),
+    ] = None
+    otel_service_name: Annotated[
+        str, Meta(description="What traces call this service.", extra=_is("text"))
+    ] = "companion-hub"
+    otel_sample_rate: Annotated[
+        float, Meta(ge=0, le=1, description="The share of requests that is traced.")
+    ] = 1.0
+    otel_propagate: Annotated[
+        Literal["local", "all", "off"],
+        Meta(
+            description="Which model and image servers are told of a trace: local ones, of your own network."
+        ),
+    ] = "local"
+    sentry_dsn: Annotated[
+        str | None,
+        Meta(
+            description="The Sentry project that unexpected errors are reported to. "
+            "Absent: none. Needs the extra 'sentry'.",
+            extra=_is("http"),
+        ),
+    ] = None
     embedded_llm_threads: Annotated[
         int, Meta(ge=1, le=256, description="CPU threads that the embedded model uses.")
     ] = 2
@@ -346,7 +374,7 @@ class Field(Struct, frozen=True, kw_only=True):
     variable: str
     """The name in the environment."""
     aliases: tuple[str, ...]
-    """Other names in the environment that are accepted, from the guide of the original."""
+    """Other names in the environment that are accepted: the guide's of the original, and standards'."""
     target: object
     """The type to convert to, with its bounds, without ``None``."""
     meta: Meta
@@ -364,7 +392,14 @@ class Field(Struct, frozen=True, kw_only=True):
         return self.meta.description or ""
 
 
-_ALIASES = {"database_url": ("DATABASE_URL",), "llm_key": ("NOVITA_KEY",), "sd_url": ("SD_API_URL",)}
+_ALIASES = {
+    "database_url": ("DATABASE_URL",),
+    "llm_key": ("NOVITA_KEY",),
+    "otel_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT",),
+    "otel_service_name": ("OTEL_SERVICE_NAME",),
+    "sd_url": ("SD_API_URL",),
+    "sentry_dsn": ("SENTRY_DSN",),
+}
 
 
 def _without_none(hint: object) -> object:

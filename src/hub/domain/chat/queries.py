@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from hub.core import tracing
 from hub.core.pages import TimeCursor
 from hub.db.engine import ENGINE
 from hub.domain.chat.schemas import Conversation, Message, Response, ResponseError, Sent, Usage
@@ -190,7 +191,7 @@ conversation AS (
 _RESPONSE_PARTS = f"""
 , response AS (
     INSERT INTO responses (id, conversation_id, request_message_id, generate_image, job_id)
-    SELECT $9, id, $3, $15, $5 FROM conversation
+    SELECT $9, id, $3, $16, $5 FROM conversation
 ), job AS ({store.insertion(first=5, source="FROM conversation")})
 """  # noqa: S608 - constants
 _STORED = "SELECT position, created_at, companion_id FROM message, conversation"
@@ -199,8 +200,8 @@ _STORE_MESSAGE = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _STORED
 _STORE_MESSAGE_AND_JOB = "WITH" + _MESSAGE_PARTS.format(source="WHERE") + _RESPONSE_PARTS + _STORED
 # What is counted is locked before the conversation, which is left alone if it was too often.
 _COUNT_AND_STORE = f"""
-WITH counted AS ({limits.taking(first=16, source="FROM conversations WHERE id = $1 AND user_id = $2")}),
-{_MESSAGE_PARTS.format(source="FROM counted WHERE counted.used <= $19 AND")}
+WITH counted AS ({limits.taking(first=17, source="FROM conversations WHERE id = $1 AND user_id = $2")}),
+{_MESSAGE_PARTS.format(source="FROM counted WHERE counted.used <= $20 AND")}
 {_RESPONSE_PARTS}
 SELECT position, created_at, companion_id, used, left_over
 FROM counted LEFT JOIN (message CROSS JOIN conversation) ON true
@@ -239,8 +240,10 @@ async def store_message(new: NewMessage) -> tuple[Sent, UUID] | None:
         if new.limit is not None:
             statement = _COUNT_AND_STORE
             values += new.limit.values
-    async with ENGINE.connection() as connection:
-        row = await connection.fetchrow(statement, *values)
+    facts: tracing.Facts = {"db.system.name": "postgresql"}
+    with tracing.span("store message", kind="client", facts=facts):
+        async with ENGINE.connection() as connection:
+            row = await connection.fetchrow(statement, *values)
     if row is not None and new.limit is not None and new.job is not None:
         new.limit.weigh(Count(row["used"], row["left_over"]))
     if row is None or row["position"] is None:  # deleted between a look at it and the change

@@ -39,10 +39,10 @@ class NewCompletion(Struct, frozen=True, kw_only=True):
 
 
 _INSERT = f"""
-WITH companion AS (SELECT id FROM companions WHERE id = $11 AND user_id = $4 FOR KEY SHARE),
+WITH companion AS (SELECT id FROM companions WHERE id = $12 AND user_id = $4 FOR KEY SHARE),
 job AS ({store.insertion(first=1, source="FROM companion")} RETURNING id)
 INSERT INTO completions (id, user_id, companion_id, kind, stored, previous_id, request)
-SELECT id, $4, $11, $12, $13, $14, $15 FROM job RETURNING {_COLUMNS}
+SELECT id, $4, $12, $13, $14, $15, $16 FROM job RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 
 

@@ -63,11 +63,11 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 _INSERT = f"""
-WITH companion AS (SELECT id FROM companions WHERE id = $11 AND user_id = $4 FOR KEY SHARE),
+WITH companion AS (SELECT id FROM companions WHERE id = $12 AND user_id = $4 FOR KEY SHARE),
 job AS ({store.insertion(first=1, source="FROM companion")} RETURNING id)
 INSERT INTO image_requests (id, companion_id, conversation_id, response_id, prompt, negative_prompt, seed,
     width, height, scene)
-SELECT id, $11, $12, $13, $14, $15, $16, $17, $18, $19 FROM job
+SELECT id, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM job
 """  # noqa: S608 - constants
 
 

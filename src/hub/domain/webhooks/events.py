@@ -60,7 +60,7 @@ async def _listening(event_type: str, *, user_id: UUID) -> list[UUID]:
 _DELIVER = f"""
 WITH job AS ({store.insertion(first=1)} RETURNING id)
 INSERT INTO webhook_deliveries (id, webhook_id, event_id, event, subject_id, body)
-SELECT id, $11, $12, $13, $14, $15 FROM job
+SELECT id, $12, $13, $14, $15, $16 FROM job
 """  # noqa: S608 - constants
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
+from hub.core import tracing
+
 
 class Endpoint:
     """Makes the URL and the headers of each request."""
@@ -17,6 +19,7 @@ class Endpoint:
     ) -> None:
         self._scheme = scheme.encode()
         self._host = host.encode("ascii")
+        self._host_name = host
         self._port = port
         self._path = path
         self._query = query
@@ -77,4 +80,6 @@ class Endpoint:
             headers += [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length)]
         if self._authorization:
             headers.append((b"Authorization", self._authorization))
+        if (traceparent := tracing.traceparent_for(self._host_name)) is not None:
+            headers.append((b"traceparent", traceparent.encode("ascii")))
         return headers

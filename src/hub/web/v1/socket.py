@@ -23,6 +23,7 @@ from hub.web.connections import OpenConnections
 from hub.web.problems import refuse
 from hub.web.requests import decode
 from hub.web.sockets import SignedInSocket, admit
+from hub.web.tracing import frame_traced
 from hub.web.traffic import Traffic
 from hub.web.v1.errors import ApiError, api_error_of
 from hub.web.v1.response_events import ResponseEvents
@@ -138,7 +139,8 @@ class ResponsesSession(SignedInSocket):
         while True:
             frame = await self._waiting.get()
             try:
-                await self._answer(frame)
+                with frame_traced(frame):
+                    await self._answer(frame)
             except HubError as error:
                 told = ErrorEvent(status=error.status, error=api_error_of(error), stream_id=frame.stream_id)
                 await self._send(told)

@@ -23,6 +23,7 @@ from hub.domain.chat.schemas import SendMessage
 from hub.process import Process
 from hub.web.auth import require_scope
 from hub.web.sockets import SignedInSocket
+from hub.web.tracing import frame_traced
 from hub.web.traffic import Traffic
 from hub.web.ws.frames import (
     VERB_SCOPES,
@@ -106,7 +107,8 @@ class Session(SignedInSocket):
             await self._refuse("invalid_frame", _reason(error), _event_id_of(text))
             return
         try:
-            await self._obey(frame)
+            with frame_traced(frame):
+                await self._obey(frame)
         except HubError as error:
             detail = error.errors[0].detail if isinstance(error, InvalidRequestError) else str(error)
             wait = UNSET if error.retry_after is None else error.retry_after
