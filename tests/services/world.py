@@ -35,7 +35,9 @@ class Done:
         return self.out + self.err
 
 
-async def begin_hub(folder: Path, *words: str, **settings: str) -> asyncio.subprocess.Process:
+async def begin_hub(
+    folder: Path, *words: str, stdout: int = asyncio.subprocess.PIPE, **settings: str
+) -> asyncio.subprocess.Process:
     """Start a command of ``hub`` in ``folder``, as :class:`HubServer` would; the caller ends it."""
     environment = {
         **base_environment(folder),
@@ -49,14 +51,14 @@ async def begin_hub(folder: Path, *words: str, **settings: str) -> asyncio.subpr
         cwd=folder,
         env=environment,
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
 async def run_hub(folder: Path, *words: str, given: str = "", **settings: str) -> Done:
     """Run a command of ``hub`` to its end and return what it said."""
-    process = await begin_hub(folder, *words, **settings)
+    process = await begin_hub(folder, *words, stdout=asyncio.subprocess.PIPE, **settings)
     try:
         async with asyncio.timeout(120):
             out, err = await process.communicate(given.encode())

@@ -19,7 +19,7 @@ from hub.doctor.examination import examine, unusable
 from hub.doctor.findings import Finding, Status, worst
 
 #: Seconds after the process began at which the last look has to be over, and those it has in any case.
-_OVER_AFTER, _LEAST = 2.4, 1.0
+_OVER_AFTER, _LEAST = 2.2, 1.0
 _CLOCK_TICKS = 22 - 3  # of /proc/self/stat, behind the name: when the process began
 
 _SIGNS: dict[Status, tuple[str, str]] = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -68,6 +67,16 @@ class Program(click.Group):
             with formatter.section("More"):
                 formatter.write_dl([(name.ljust(width), sentence) for name, sentence in others])
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the command line, and show the help where that is asked for."""
+        with _noticing_the_reader():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _noticing_the_reader():
+            return super().invoke(ctx)
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -87,11 +96,21 @@ class Program(click.Group):
             raise SystemExit(error.exit_code) from None
         except click.Abort as error:
             _stop(error)
-        except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise
+        except _ReaderGoneError:
             _end_by(signal.SIGPIPE)
         raise SystemExit(result if isinstance(result, int) else 0)
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read our output has left, as ``head`` does; click itself would end with 1."""
+
+
+@contextmanager
+def _noticing_the_reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
 
 
 def _stop(abort: click.Abort) -> NoReturn:

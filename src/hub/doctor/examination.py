@@ -6,6 +6,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from msgspec import Struct
@@ -89,7 +90,9 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         return []
 
     async def ask_port() -> list[Finding]:
-        await port.ask(settings, pool, answer, seconds=own)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(own):
+                await port.ask(settings, pool, answer, seconds=own)
         return []
 
     thread = asyncio.to_thread
@@ -102,7 +105,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
     servers = [
         _Part("broker", "HUB_BROKER_URL", partial(broker.broker, settings, seconds=own)),
         _Part("language model", "HUB_LLM_URL", partial(models.language_model, settings, pool, seconds=own)),
-        _Part("image server", "HUB_SD_URL", partial(models.image_server, settings, pool)),
+        _Part("image server", "HUB_SD_URL", partial(models.image_server, settings, pool, seconds=own)),
         _Part("pictures", "HUB_IMAGE_PROCESSES", partial(pictures.pictures, settings, seconds=own)),
         _Part("prompts", "HUB_PROMPTS_DIR", partial(thread, _prompts, settings)),
         _Part("web port", "HUB_PORT", ask_port),

@@ -21,6 +21,8 @@ from hub.providers.llm.protocol import ChatMessage, ChatRequest, LanguageModelEr
 _LLM = "language model"
 _IMAGES = "image server"
 
+#: Seconds for one token of a model that is not listed.
+_ASK_SECONDS = 1.0
 _START_IT = "Start that server, or correct the address"
 #: What to look at for the end of a failure's code, and what to do.
 _ADVICE: dict[str, tuple[str, str]] = {
@@ -49,26 +51,38 @@ async def language_model(settings: Settings, pool: Pool, *, seconds: float) -> l
     """See whether the model's server answers, takes the key and has the model."""
     if settings.llm_url is None:
         return [_built_in()]
+    where = SecretUrl(settings.llm_url).masked()
+    try:
+        async with asyncio.timeout(seconds):
+            return [await _language_model(settings, settings.llm_url, where, pool)]
+    except TimeoutError:
+        return [_silent(_LLM, where, seconds, "HUB_LLM_URL")]
+
+
+async def _language_model(settings: Settings, url: str, where: str, pool: Pool) -> Finding:
     try:
         model = OpenAICompatible(
-            base_url=settings.llm_url,
+            base_url=url,
             key=settings.llm_key,
             model=settings.llm_model,
-            timeout=seconds,
+            timeout=settings.llm_timeout,
             context_tokens=settings.llm_context_tokens,
             pool=pool,
         )
     except ValueError as error:
-        return [bad(_LLM, f"{error}", advice="Correct it.", setting="HUB_LLM_URL")]
-    where = SecretUrl(settings.llm_url).masked()
+        return bad(_LLM, f"{error}", advice="Correct it.", setting="HUB_LLM_URL")
     try:
         names = await model.models()
     except LanguageModelError as error:
-        return [_failure(_LLM, where, error, "HUB_LLM_")]
+        return _failure(_LLM, where, error, "HUB_LLM_")
     wanted = settings.llm_model or ""
     if names is not None and _is_listed(wanted, names):
-        return [good(_LLM, f"{where} answers and has {shortened(wanted)}")]
-    return [await _ask(model, where, wanted, names or frozenset())]
+        return good(_LLM, f"{where} answers and has {shortened(wanted)}")
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            return await _ask(model, where, wanted, names or frozenset())
+    except TimeoutError:  # a server may have to load the model first
+        return _unlisted(where, wanted, "")
 
 
 def _is_listed(wanted: str, names: frozenset[str]) -> bool:
@@ -87,6 +101,10 @@ async def _ask(model: OpenAICompatible, where: str, wanted: str, names: frozense
             async for _ in answer:
                 pass
     except LanguageModelError as error:
+        if error.code == "llm_not_found" and not names:
+            advice = "Check it, it ends in /v1 as a rule; if it is right, check HUB_LLM_MODEL."
+            detail = f"{where} has nothing at this path, or no model {shortened(wanted)}"
+            return bad(_LLM, detail, advice=advice, setting="HUB_LLM_URL")
         if error.code in {"llm_not_found", "llm_bad_request", "llm_forbidden"}:
             return bad(
                 _LLM,
@@ -97,8 +115,6 @@ async def _ask(model: OpenAICompatible, where: str, wanted: str, names: frozense
         if error.code in {"llm_timeout", "llm_truncated", "llm_bad_answer", "llm_server_error"} and names:
             return _unlisted(where, wanted, hint)
         return _failure(_LLM, where, error, "HUB_LLM_")
-    except TimeoutError:  # a server may have to load the model first
-        return _unlisted(where, wanted, hint)
     return good(_LLM, f"{where} answers as {shortened(wanted)}")
 
 
@@ -128,7 +144,7 @@ def _built_in() -> Finding:
     )
 
 
-async def image_server(settings: Settings, pool: Pool) -> list[Finding]:
+async def image_server(settings: Settings, pool: Pool, *, seconds: float) -> list[Finding]:
     """See whether the image server answers."""
     if settings.sd_url is None:
         return [good(_IMAGES, "the painter that is built in")]
@@ -139,12 +155,20 @@ async def image_server(settings: Settings, pool: Pool) -> list[Finding]:
         return [bad(_IMAGES, f"{error}", advice="Correct it.", setting=setting)]
     where = SecretUrl(settings.sd_url).masked()
     try:
-        await server.check()
+        async with asyncio.timeout(seconds):
+            await server.check()
+    except TimeoutError:
+        return [_silent(_IMAGES, where, seconds, "HUB_SD_URL")]
     except ImageServerError as error:
         return [_failure(_IMAGES, where, error, "HUB_SD_")]
     finally:
         await asyncio.shield(server.close())
     return [good(_IMAGES, f"{where} answers ({server.provider})")]
+
+
+def _silent(check: str, where: str, seconds: float, setting: str) -> Finding:
+    advice = f"{_START_IT}; a firewall may swallow what is sent."
+    return bad(check, f"{where}: no answer within {seconds:.1f} s", advice=advice, setting=setting)
 
 
 def _failure(check: str, where: str, error: ProviderError, family: str) -> Finding:
