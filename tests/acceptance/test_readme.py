@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from hub.providers.images.comfyui_graph import Graph
@@ -18,13 +19,13 @@ OPENAI = (PROJECT / "docs" / "openai.md").read_text(encoding="utf-8")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-async def run(*command: str, cwd: Path = PROJECT, **variables: str) -> str:
+async def run(*command: str, cwd: Path = PROJECT, variables: Mapping[str, str] | None = None) -> str:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=cwd,
-        env={**os.environ, **variables},
+        env={**os.environ, **(variables or {})},
     )
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, output.decode()
@@ -71,7 +72,7 @@ def test_the_workflow_of_the_example_can_be_read() -> None:
 async def test_the_example_of_the_readme_has_a_companion_answer_twice(hub: HubServer, client: Client) -> None:
     await client.companion()
     known = {"OPENAI_BASE_URL": f"{hub.url}/v1", "OPENAI_API_KEY": client.token}
-    output = await run(sys.executable, str(EXAMPLES / "openai_talk.py"), **known)
+    output = await run(sys.executable, str(EXAMPLES / "openai_talk.py"), variables=known)
     for said in ("Good morning! Who are you?", "What do you like best?"):
         assert f"> {said}\n" in output
         assert f"You said: “{said}”" in output  # the model of the tests repeats what was said
@@ -82,4 +83,4 @@ async def test_the_example_of_the_readme_has_a_companion_answer_twice(hub: HubSe
 async def test_the_example_of_sql_asks_the_database_that_is_set(hub: HubServer) -> None:
     words = ["-Atc", "SELECT count(*) > 20 FROM migration WHERE app_name = 'hub'"]
     settings = {"HUB_DATABASE_URL": hub.settings["HUB_DATABASE_URL"], "PYTHON": sys.executable}
-    assert await run("sh", str(EXAMPLES / "psql.sh"), *words, **settings) == "t\n"
+    assert await run("sh", str(EXAMPLES / "psql.sh"), *words, variables=settings) == "t\n"

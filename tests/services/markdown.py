@@ -61,7 +61,7 @@ def shell(path: Path) -> Iterator[str]:
 
 
 def commands(path: Path) -> Iterator[list[str]]:
-    """Yield the words of the calls of ``make`` and ``hub`` that a document shows, ``hub`` first however called."""
+    """Yield the words of the calls of ``make`` and ``hub`` that a document shows; ``hub`` is always first."""
     for line in shell(path):
         for part in re.split(r"\| *|&& *|; *", line.split(" #")[0].strip()):
             words = _BEFORE.sub("", part).split()

@@ -19,8 +19,8 @@ DOCS = PROJECT / "docs"
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 BENCHES = set(
-    re.findall(r'^    "([a-z-]+)": ', (PROJECT / "bench/__main__.py").read_text(), re.MULTILINE)
-) | {"storage-full"}
+    re.findall(r'"([a-z-]+)": \w+\.measure', (PROJECT / "bench/__main__.py").read_text(encoding="utf-8"))
+)
 #: Variables that are no settings: where the settings are, what only tests know, and one that is misspelled.
 OTHER_VARIABLES = {"HUB_CONFIG_FILE", "HUB_TEST_REQUIRE", "HUB_PROT"}
 #: Where a program's name is the hub's own, but what follows is not to be a command.
