@@ -3,7 +3,7 @@
 set -eu
 hub=${1:-http://127.0.0.1:8000}
 field() { python3 -c "import json, sys
-found = json.load(sys.stdin)
+found = json.loads(sys.stdin.read() or sys.exit(1))
 print(found$1) if 'detail' not in found else sys.exit(found['detail'])"; }
 post() { curl -sS --fail-with-body "$hub$1" -H "Authorization: Bearer ${token:-}" --json "$2"; }
 
