@@ -77,6 +77,13 @@ def test_a_route_that_is_named_is_there() -> None:
     assert {path for path in named if not any(re.fullmatch(each, path) for each in known)} == set()
 
 
+def test_alerts_are_those_that_are_defined() -> None:
+    rules = (PROJECT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")
+    named = {span for span in spans(MAP) if re.fullmatch(r"Hub[A-Z]\w+", span)}
+    assert len(named) >= 3  # the guide's
+    assert named <= set(re.findall(r"alert: (\w+)", rules))
+
+
 def test_figures_are_those_of_the_page_of_figures() -> None:
     expected = list(rows(section(MAP, "Performance expectations")))
     assert len(expected) == 8
