@@ -4,7 +4,9 @@
 set -eu
 hub=${1:-http://127.0.0.1:8000} username=${2:-} password=${3:-three green umbrellas} token=
 
-field() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
+field() { python3 -c "import json, sys
+found = json.loads(sys.stdin.read() or sys.exit(1))
+print(found$1) if 'detail' not in found else sys.exit(found['detail'])"; }
 call() { # METHOD PATH [JSON]: prints the answer; a refusal is a problem document, and ends the script
     curl -sS --fail-with-body -X "$1" "$hub$2" -H "Authorization: Bearer $token" ${3:+--json "$3"}
 }

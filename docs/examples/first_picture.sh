@@ -3,7 +3,9 @@
 #   sh docs/examples/first_picture.sh [http://127.0.0.1:8000] [mira.jpg]
 set -eu
 hub=${1:-http://127.0.0.1:8000} file=${2:-mira.jpg}
-field() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
+field() { python3 -c "import json, sys
+found = json.loads(sys.stdin.read() or sys.exit(1))
+print(found$1) if 'detail' not in found else sys.exit(found['detail'])"; }
 get() { curl -sS --fail-with-body "$hub$1" -H "Authorization: Bearer $token"; }
 post() { curl -sS --fail-with-body "$hub$1" -H "Authorization: Bearer ${token:-}" --json "$2"; }
 # Waits until a job has ended and leaves it in a file; tells on the way how many are before it, and how far it is.

@@ -2,7 +2,9 @@
 # A first conversation with curl: register, create a companion, say something, watch the reply.
 set -eu
 hub=${1:-http://127.0.0.1:8000}
-field() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
+field() { python3 -c "import json, sys
+found = json.loads(sys.stdin.read() or sys.exit(1))
+print(found$1) if 'detail' not in found else sys.exit(found['detail'])"; }
 post() { curl -sS --fail-with-body "$hub$1" -H "Authorization: Bearer ${token:-}" --json "$2"; }
 
 name="ada_$$"

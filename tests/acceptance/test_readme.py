@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-
-import pytest
 
 from hub.providers.images.comfyui_graph import Graph
 from tests.services.fixtures import require_or_skip
@@ -19,9 +19,13 @@ OPENAI = (PROJECT / "docs" / "openai.md").read_text(encoding="utf-8")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-async def run(*command: str, cwd: Path = PROJECT) -> str:
+async def run(*command: str, cwd: Path = PROJECT, variables: Mapping[str, str] | None = None) -> str:
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=cwd
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=cwd,
+        env={**os.environ, **(variables or {})},
     )
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, output.decode()
@@ -65,19 +69,18 @@ def test_the_workflow_of_the_example_can_be_read() -> None:
     assert not Graph.read(EXAMPLES / "comfyui_workflow.json").asks_for_model
 
 
-def test_the_readme_shows_the_example_as_it_is() -> None:
-    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert snippets
-    example = (EXAMPLES / "first_talk.py").read_text(encoding="utf-8")
-    assert all(snippet in example for snippet in snippets)
+async def test_the_example_of_the_readme_has_a_companion_answer_twice(hub: HubServer, client: Client) -> None:
+    await client.companion()
+    known = {"OPENAI_BASE_URL": f"{hub.url}/v1", "OPENAI_API_KEY": client.token}
+    output = await run(sys.executable, str(EXAMPLES / "openai_talk.py"), variables=known)
+    for said in ("Good morning! Who are you?", "What do you like best?"):
+        assert f"> {said}\n" in output
+        assert f"You said: “{said}”" in output  # the model of the tests repeats what was said
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert (EXAMPLES / "openai_talk.py").read_text(encoding="utf-8").endswith(snippet)
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http|#)[^)]+)\)", README))
-def test_the_readme_links_to_what_is_there(target: str) -> None:
-    assert (PROJECT / target).exists()
-
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^(?:# )?make ([\w-]+)", README, re.MULTILINE))))
-def test_the_readme_names_make_targets_that_exist(target: str) -> None:
-    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+async def test_the_example_of_sql_asks_the_database_that_is_set(hub: HubServer) -> None:
+    words = ["-Atc", "SELECT count(*) > 20 FROM migration WHERE app_name = 'hub'"]
+    settings = {"HUB_DATABASE_URL": hub.settings["HUB_DATABASE_URL"], "PYTHON": sys.executable}
+    assert await run("sh", str(EXAMPLES / "psql.sh"), *words, variables=settings) == "t\n"

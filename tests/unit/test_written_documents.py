@@ -1,0 +1,118 @@
+"""What people read leads somewhere, leaves nothing out, and names only what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from hub.cli import main
+from hub.core.settings import FIELDS
+from tests.services.hub import PROJECT
+from tests.services.markdown import anchors, commands, documents, links, text
+
+DOCS = PROJECT / "docs"
+MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+BENCHES = set(
+    re.findall(r'"([a-z-]+)": \w+\.measure', (PROJECT / "bench/__main__.py").read_text(encoding="utf-8"))
+)
+#: Variables that are no settings: where the settings are, what only tests know, and one that is misspelled.
+OTHER_VARIABLES = {"HUB_CONFIG_FILE", "HUB_TEST_REQUIRE", "HUB_PROT"}
+#: Where a program's name is the hub's own, but what follows is not to be a command.
+NO_COMMAND = ("COMMAND", "...", "<command>")
+EACH = pytest.mark.parametrize(
+    "document", documents(), ids=lambda path: str(path.relative_to(PROJECT)).replace("/", "-")
+)
+
+
+@EACH
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(document: Path) -> None:
+    lost = []
+    for link in links(document):
+        name, _, anchor = link.partition("#")
+        target = (document.parent / unquote(name)).resolve() if name else document
+        is_there = target.exists() and (not anchor or (target.suffix == ".md" and anchor in anchors(target)))
+        lost += [] if is_there else [link]
+    assert lost == []
+
+
+@EACH
+def test_a_document_shows_only_commands_that_there_are(document: Path) -> None:
+    assert [fault for words in commands(document) for fault in faults(words)] == []
+
+
+def faults(words: list[str]) -> Iterator[str]:
+    if words[0] == "hub":
+        yield from faults_of_hub(words[1:])
+        return
+    for word in words[1:]:
+        if re.fullmatch(r"[a-z-]+", word):
+            if word not in TARGETS:
+                yield f"make {word}"
+            break
+    if words[1:2] == ["bench"]:
+        named = " ".join(words[2:]).removeprefix("args=").strip('"').split("--json")[0].split()
+        yield from (f"bench {each}" for each in named if each not in BENCHES)
+
+
+def faults_of_hub(words: list[str]) -> Iterator[str]:
+    """Yield what the command line does not know of these words."""
+    command: click.Command = main
+    path = "hub"
+    context = click.Context(main)
+    for word in words:
+        if word in NO_COMMAND:
+            return
+        if word.startswith("-"):
+            name = word.strip("[]").split("=")[0]
+            if name not in {option for each in command.get_params(context) for option in each.opts}:
+                yield f"{path} {name}"
+        elif isinstance(command, click.Group):
+            found = command.get_command(context, word)
+            if found is None:
+                yield f"{path} {word}"
+                return
+            command, path = found, f"{path} {word}"
+            context = click.Context(found)
+
+
+@EACH
+def test_a_document_names_only_settings_that_there_are(document: Path) -> None:
+    known = {field.variable for field in FIELDS.values()} | OTHER_VARIABLES
+    named = set(re.findall(r"\bHUB_[A-Z0-9_]+\b(?!\.\.\.|_)", text(document)))
+    assert {each for each in named if each.removesuffix("_FILE") not in known} - known == set()
+
+
+@EACH
+def test_a_document_is_about_no_machine_of_ours(document: Path) -> None:
+    assert re.findall(r"/tmp/w\b|/work/|/opt/pypi|127\.0\.0\.1:87\d\d", text(document)) == []
+
+
+def test_the_readme_is_short_and_has_a_picture_and_code() -> None:
+    readme = text(PROJECT / "README.md")
+    assert 100 <= len(readme.splitlines()) <= 150
+    assert "](docs/pictures/" in readme
+    assert "```python" in readme
+
+
+def test_every_document_is_in_the_list_of_documents() -> None:
+    listed = {(DOCS / each.partition("#")[0]).resolve() for each in links(DOCS / "README.md")}
+    assert {path for path in DOCS.glob("*.md") if path.name != "README.md"} - listed == set()
+    assert {PROJECT / each for each in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")} <= listed
+
+
+def test_every_decision_is_listed_once_with_a_line_of_its_own() -> None:
+    listed = re.findall(
+        r"^\| \[(\d+)\]\(decisions/(\d{4}-[\w-]+\.md)\) \| (.{20,}) \|$",
+        text(DOCS / "architecture.md"),
+        re.MULTILINE,
+    )
+    assert [name for _, name, _ in listed] == sorted(path.name for path in DOCS.glob("decisions/*.md"))
+    assert all(int(name[:4]) == int(number) for number, name, _ in listed)
+    for _, name, _ in listed:
+        assert re.match(rf"# {int(name[:4])}\. ", text(DOCS / "decisions" / name)), name
