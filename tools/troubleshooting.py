@@ -14,7 +14,8 @@ _ABOUT = """\
 # Troubleshooting
 
 Every running hub shows this at `/problems`, and the page of a problem at the address in its `type`. The texts
-are in [{folder}]({texts}); this file is written from them by `make documents`.
+are those in [{folder}]({texts});
+this file is written from them by `make documents`.
 """
 
 

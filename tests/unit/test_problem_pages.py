@@ -21,6 +21,11 @@ from tools.troubleshooting import FILE, troubleshooting
 _POINT = re.compile(r"^- \*\*(Why|Client|Operator|Again):\*\* [A-Za-z0-9`\[].*[.)]$")
 
 
+def unwrapped(text: str) -> str:
+    """Return a text with each point and each paragraph on one line."""
+    return re.sub(r"(?<=\S)\n *(?=[^\s|#*-])", " ", text)
+
+
 def names(codes: set[str]) -> set[str]:
     return {each.replace("_", "-") for each in codes}
 
@@ -64,7 +69,7 @@ def test_a_page_says_what_the_code_says() -> None:
 
 def test_a_page_says_what_to_do() -> None:
     for kind in guide.kinds().values():
-        points = [line for line in kind.text.splitlines() if line.startswith("- ")]
+        points = [line for line in unwrapped(kind.text).splitlines() if line.startswith("- ")]
         told_to = [found[1] for line in points if (found := _POINT.match(line))]
         assert len(told_to) == len(points) == len(set(told_to)), kind.name
         assert told_to[-1] == "Again", kind.name
@@ -91,7 +96,7 @@ def test_what_is_quoted_is_what_the_hub_says() -> None:
 
 def test_lines_of_the_log_are_those_that_the_hub_writes() -> None:
     said = "\n".join(literals())
-    texts = "\n".join(file.read_text(encoding="utf-8") for file in guide.FOLDER.glob("*.md"))
+    texts = "\n".join(unwrapped(file.read_text(encoding="utf-8")) for file in guide.FOLDER.glob("*.md"))
     lines = [
         line
         for told in re.findall(r"log has ([^.]+)", texts)
