@@ -37,11 +37,10 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Load(NamedTuple):
-    """How much was done, in how many seconds, and how many CPU seconds each part took for it."""
+    """How much was done, and how many CPU seconds each part took for it."""
 
     turns: int
     tokens: int
-    seconds: float
     spent: dict[str, float]
 
 
@@ -84,16 +83,16 @@ async def measure(world: World) -> list[Figure]:
         settings = {"HUB_DATABASE_URL": await world.database(), "HUB_BROKER_URL": node.url}
         settings |= llm_settings(llm, HUB_DATABASE_POOL_SIZE="20")
         parts = Parts(await _postmaster(settings["HUB_DATABASE_URL"]), node.pid)
-        web = await _add(stack, world, parts, "web", "web", settings)
-        await _add(stack, world, parts, "worker", "worker", settings)
-        await _add(stack, world, parts, "idle", "web", settings)
+        web = await _add(stack, world, parts, "web", settings)
+        await _add(stack, world, parts, "worker", settings)
+        await _add(stack, world, parts, "idle", settings)
         users = [await _user(web) for _ in range(USERS)]
         await _load(parts, users, SHORT, 1)  # warm
         await parts.rest()
         short = await _load(parts, users, SHORT, SHORT_TURNS)
         long = await _load(parts, users, LONG, LONG_TURNS)
         for _ in range(MORE_IDLE):
-            await _add(stack, world, parts, "idle", "web", settings)
+            await _add(stack, world, parts, "idle", settings)
         await parts.rest()
         wide = await _load(parts, users, LONG, LONG_TURNS)
         for client, _, listener in users:
@@ -103,8 +102,9 @@ async def measure(world: World) -> list[Figure]:
 
 
 async def _add(
-    stack: AsyncExitStack, world: World, parts: Parts, part: str, role: str, settings: dict[str, str]
+    stack: AsyncExitStack, world: World, parts: Parts, part: str, settings: dict[str, str]
 ) -> HubServer:
+    role = "worker" if part == "worker" else "web"
     server = await stack.enter_async_context(world.hub(role, **settings))
     parts.pids[part].append(server.pid)
     return server
@@ -122,8 +122,11 @@ async def _load(parts: Parts, users: Sequence[tuple[Client, str, Listener]], tok
     await asyncio.gather(*(_talk(*user, tokens, turns) for user in users))
     await asyncio.sleep(0.5)  # what a reply leaves behind belongs to it
     seconds = time.monotonic() - began
-    spent = {name: now - before[name] for name, now in parts.spent().items()}
-    return Load(len(users) * turns, len(users) * turns * tokens, seconds, spent)
+    spent = {
+        name: now - before[name] - seconds * parts.at_rest.get(name, 0.0)
+        for name, now in parts.spent().items()
+    }
+    return Load(len(users) * turns, len(users) * turns * tokens, spent)
 
 
 async def _talk(client: Client, talk: str, listener: Listener, tokens: int, turns: int) -> None:

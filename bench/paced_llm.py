@@ -17,7 +17,6 @@ import uvloop
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import DONE, Script, Step, chunk, line
 
-
 #: A message may wish for a reply of a length of its own.
 _WISH = re.compile(r"in (\d+) tokens")
 

@@ -33,15 +33,15 @@ class Costs(Struct, frozen=True, kw_only=True):
     """
 
     # make bench args=scaling
-    web_turn: float = 0.0
-    web_token: float = 0.0  # for the one who follows the talk
-    hear_token: float = 0.0  # for every web server and worker, whoever's token it is
-    worker_turn: float = 0.0
-    worker_token: float = 0.0
-    postgres_turn: float = 0.0
-    postgres_token: float = 0.0
-    postgres_hear: float = 0.0  # for every process that hears the token
-    rabbitmq_turn: float = 0.0
+    web_turn: float = 2.7
+    web_token: float = 0.058  # for the one who follows the talk
+    hear_token: float = 0.014  # for every web server and worker, whoever's token it is
+    worker_turn: float = 3.8
+    worker_token: float = 0.124
+    postgres_turn: float = 4.5
+    postgres_token: float = 0.035
+    postgres_hear: float = 0.011  # for every process that hears the token
+    rabbitmq_turn: float = 0.95
     # make bench args=turn: a painted picture of 832 x 1216, its bytes and its job
     worker_picture: float = 140.0
     # make bench args=images: the stored file with its thumbnail
@@ -163,11 +163,10 @@ def _count(work: float, heard: float) -> int:
 
 def render(found: Plan) -> str:
     """Return the plan as a table."""
-    demand = found.demand
+    demand, pictures = found.demand, found.demand.turns * found.demand.pictures
     lines = [
-        f"{demand.users:,} users, {demand.turns_per_hour:g} turns an hour each, {demand.tokens} tokens a reply:",
-        f"  {demand.turns:.1f} turns/s, {demand.streams:.0f} replies at once,"
-        f" {demand.turns * demand.pictures:.2f} pictures/s",
+        f"{demand.users:,} users, {demand.turns_per_hour:g} turns an hour, {demand.tokens} tokens a reply:",
+        f"  {demand.turns:.1f} turns/s, {demand.streams:.0f} replies at once, {pictures:.2f} pictures/s",
         f"  language model: {demand.token_rate:,.0f} tokens/s; it fills long before all else",
     ]
     if found.limit:
@@ -175,6 +174,10 @@ def render(found: Plan) -> str:
     for part in found.parts:
         memory = f", {part.memory_mb:,.0f} MB" if part.memory_mb else ""
         lines.append(f"  {part.name}: {part.processes}, {part.cores:.2f} cores in all{memory}")
+    cores, memory_mb = (sum(getattr(part, name) for part in found.parts) for name in ("cores", "memory_mb"))
+    lines.append(
+        f"  all that: {cores:.1f} cores at work, {memory_mb:,.0f} MB without PostgreSQL and RabbitMQ"
+    )
     lines.append(f"  database connections: {found.connections}{_advice(found.connections)}")
     lines.append(f"  pictures on disk: {found.disk_gb_per_day:.1f} GB a day, were every hour the busiest")
     return "\n".join(lines)
