@@ -13,6 +13,7 @@ import uvloop
 
 from bench import (
     actor_start,
+    costs,
     first_byte,
     history,
     images,
@@ -42,8 +43,8 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "streams": streams.measure,
     "turn": turn.measure,
 }
-#: Run only when they are named: they take minutes.
-LONG_BENCHES = {"storage-full": storage.measure_in_full}
+#: Run only when they are named: they take a minute or more.
+LONG_BENCHES = {"scaling": costs.measure, "storage-full": storage.measure_in_full}
 KNOWN = BENCHES | LONG_BENCHES
 
 

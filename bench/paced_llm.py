@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
 import uvloop
 
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import DONE, Script, Step, chunk, line
+
+#: A message may wish for a reply of a length of its own.
+_WISH = re.compile(r"in (\d+) tokens")
 
 
 class Stamps(Sequence[Step]):
@@ -50,9 +54,17 @@ class Stamps(Sequence[Step]):
 
 async def _serve(tokens: int, pace: float) -> None:
     async with FakeLLM() as fake:
-        fake.default = lambda _: Script(steps=Stamps(tokens, pace))
+        fake.default = lambda body: Script(steps=Stamps(_wished(body) or tokens, pace))
         print(fake.url, flush=True)
         await asyncio.Event().wait()
+
+
+def _wished(body: Mapping[str, object]) -> int:
+    """Return how many tokens the last message asks for, 0 if it does not say."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    found = _WISH.search(str(messages[-1]["content"]))
+    return int(found[1]) if found else 0
 
 
 def main() -> None:

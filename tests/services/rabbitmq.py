@@ -50,6 +50,12 @@ class RabbitMQNode:
         self._epmd: Leashed | None = None
         self._node: Leashed | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running node."""
+        assert self._node is not None
+        return self._node.pid
+
     def start(self) -> None:
         """Start the node and return when it answers (about 5 s).
 
