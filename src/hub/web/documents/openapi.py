@@ -32,7 +32,7 @@ Errors are RFC 9457 problem documents. Lists are `{"items", "next_cursor"}` with
 WebSocket at `/api/ws` is described in the [AsyncAPI document](/docs/asyncapi)."""
 
 #: What handlers depend on.
-_PARTS = ("process", "connections", "clients", "traffic")
+_PARTS = ("process", "connections", "clients", "traffic", "exposition")
 _UNCHANGED = "The client has it already, by its `If-None-Match`."
 
 _SECURITY: Part = {
