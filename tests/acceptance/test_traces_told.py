@@ -60,7 +60,7 @@ async def observed(
             "HUB_IMAGE_WIDTH": "64",
             "HUB_IMAGE_HEIGHT": "64",
             "OTEL_BSP_SCHEDULE_DELAY": "50",
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
             "OTEL_RESOURCE_ATTRIBUTES": "host.name=rack7",
         }
         web, worker = (HubServer(folder, role, **settings) for role in ("web", "worker"))
