@@ -106,11 +106,13 @@ class TaskAttempt(Attempt):
                 raise
 
     async def _drop(self) -> None:
+        tracing.note("taken away")
         logger.info("job dropped, it was taken away")
         with suppress(*UNAVAILABLE):  # the lane is free after a while by itself
             await store.let_go(self.claim)
 
     async def _release(self) -> None:
+        tracing.note("handed over")
         try:
             handed_over = await store.release(self.claim)
         except UNAVAILABLE as error:

@@ -129,6 +129,7 @@ class WritingAttempt(Attempt):
             await self._attempt()
         except JobLostError:
             if self.stopped is not Stop.SHUTDOWN:
+                tracing.note("taken away")
                 logger.info(self._line("dropped, its job was taken away"))
                 with suppress(*UNAVAILABLE):  # a cancelled one keeps what its last save had
                     await self.lose(str(self._text))
@@ -271,6 +272,7 @@ class WritingAttempt(Attempt):
         return f"{self._what} {words}"
 
     async def _release(self) -> None:
+        tracing.note("handed over")
         try:
             await self.release()
             logger.info(self._line("handed over"))

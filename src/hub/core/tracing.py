@@ -241,6 +241,13 @@ def fail(reason: str) -> None:
         step.fail(reason)
 
 
+def note(event: str) -> None:
+    """Note in the step under way here that something has happened."""
+    step = current()
+    if step is not None:
+        step.note(event)
+
+
 def reason_of(error: BaseException) -> str:
     """Return the word for an error: its code if it has one, else its class; never what it says."""
     code = getattr(error, "code", None)
