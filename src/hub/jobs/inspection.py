@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Literal
 
@@ -84,8 +85,15 @@ class Inspection:
             raise _trouble(error) from None
         finally:
             close_quietly(connection)
-            if self.state.blocked is None:  # else RabbitMQ would not hear of it
-                self._broker.drop_connection()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the connection that published; one that is blocked is cut, as RabbitMQ does not listen."""
+        if self.state.blocked is not None:
+            self._broker.unblock()
+            with contextlib.suppress(AMQPError):
+                self._broker.connection.process_data_events(0)
+        self._broker.drop_connection()
 
     def _look(self, connection: pika.BlockingConnection) -> None:
         properties = connection._impl.server_properties or {}  # noqa: SLF001 - the blocking one hides them
