@@ -82,6 +82,7 @@ fuzz: .venv/installed-dev ## Call every operation in 200 odd ways and more: make
 documents: .venv/installed-dev ## Write what follows from the code anew: API documents, some of docs/, .env.example
 	@$(PY) -m hub.web.documents
 	@$(PY) -m tools.configuration
+	@$(PY) -m tools.commands
 	@$(PY) -m tools.troubleshooting
 	@exec $(PY) tools/fill_examples.py docs/clients.md
 

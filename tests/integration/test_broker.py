@@ -17,7 +17,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.runtime import ActorRuntime, declare_actor
+from hub.core.settings import Settings
+from hub.doctor import broker as doctor_broker
+from hub.doctor.findings import Finding
 from hub.jobs.broker import HubRabbitmqBroker, job_message, make_broker, make_publisher, queue_name
+from hub.jobs.contracts import JobKind
 from hub.jobs.errors import BrokerUnavailableError
 from hub.jobs.publisher import RabbitmqPublisher
 from tests.services.rabbitmq import RabbitMQNode
@@ -350,3 +354,43 @@ async def test_all_goes_on_after_the_broker_was_away(node: RabbitMQNode, kind: s
             await publish_and_run()
     publisher.close()
     assert [each["event"] for each in logs] == ["broker lost", "broker back"] * 2
+
+
+async def look(url: str, **more: Any) -> dict[str, Finding]:
+    """Return what the doctor says of a broker."""
+    settings = Settings(broker_url=url, **more)
+    return {each.check: each for each in await doctor_broker.broker(settings, seconds=10)}
+
+
+async def test_the_doctor_looks_at_rabbitmq(rabbitmq: RabbitMQNode) -> None:
+    every = [queue_name(kind) for kind in JobKind]
+    rabbitmq.delete(*every, *(f"{name}.XQ" for name in every))
+    found = await look(rabbitmq.url)
+    assert {each.status for each in found.values()} == {"pass"}, "the first worker makes the queues"
+    assert all(rabbitmq.waiting(name) is None for name in every), "looking makes none"
+    wrong = rabbitmq.url.replace("guest:guest", "guest:canary")
+    for url, words in (
+        (wrong, "refuses the user"),
+        (rabbitmq.url.replace("%2F", "none"), "virtual host"),
+        ("amqp://hub:canary@127.0.0.1:1/", "127.0.0.1:1"),
+    ):
+        refused = (await look(url))["broker"]
+        assert (refused.status, refused.setting) == ("fail", "HUB_BROKER_URL")
+        assert words in refused.detail
+        assert "canary" not in repr(refused)
+
+
+async def test_the_doctor_looks_at_queues(node: RabbitMQNode) -> None:
+    name = queue_name(JobKind.REPLY)
+    broker = HubRabbitmqBroker(node.url)
+    await asyncio.to_thread(broker.declare_queue, name, ensure=True)
+    broker.close()
+    node.put(name, b"{}")
+    idle = (await look(node.url))["queues"]
+    assert (idle.status, idle.setting) == ("warn", "HUB_BROKER_URL")
+    assert "1 messages wait" in idle.detail
+    other = (await look(node.url, broker_queue_type="quorum"))["queues"]
+    assert (other.status, other.setting) == ("fail", "HUB_BROKER_QUEUE_TYPE")
+    assert "delete_queue" in str(other.advice)
+    assert node.waiting(name) == 1, "looking takes nothing"
+    node.delete(name, f"{name}.XQ")

@@ -14,6 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.runtime import ActorRuntime, declare_actor
+from hub.core.settings import Settings
+from hub.doctor import broker as doctor
 from hub.jobs import rabbitmq as broker_module
 from hub.jobs.broker import HubRabbitmqBroker, job_message, make_broker, make_publisher, queue_name
 from hub.jobs.errors import BrokerUnavailableError
@@ -146,6 +148,8 @@ async def test_an_alarm_is_noticed_at_once_and_its_end_too(node: RabbitMQNode, k
             with pytest.raises(BrokerUnavailableError, match=r"low on memory.*PostgreSQL"):
                 await publisher.check()
             assert time.monotonic() - began < 0.5
+            found = await doctor.broker(Settings(broker_url=node.url), seconds=10)
+            assert "takes no messages: it is low on memory" in found[0].detail
         finally:
             await asyncio.to_thread(node.clear_alarm)
         await succeeds(lambda: publisher.publish(kind, uuid4()), seconds=3)

@@ -50,12 +50,12 @@ def doctor(*, fix: bool, as_json: bool) -> None:
     account needs.
     """
     began = time.monotonic() - _age()
-    configure_logging(Settings(log_level="error"), stream=sys.stderr)
     try:
         loaded = load()
     except SettingsError as error:
         findings = unusable(error)
     else:
+        configure_logging(Settings(log_level="error"), stream=sys.stderr)
         findings = examine(loaded, seconds=max(began + _OVER_AFTER - time.monotonic(), _LEAST), fix=fix)
     _show(findings, took=time.monotonic() - began, as_json=as_json)
     raise SystemExit(1 if worst(findings) == "fail" else 0)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
+from hub.commands.output import as_json_option, examples, print_json
 from hub.commands.session import with_tables
 from hub.core.progress import Progress
 from hub.core.settings import Settings
@@ -23,24 +23,22 @@ from hub.domain.images.schemas import CompanionStats, StorageStats
 #: Companions that are read at once, and removals that are seen to between two looks at the time.
 _PAGE = 500
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
-
-@click.group()
+@click.group(epilog=examples("hub images stats", "hub images verify", "hub images gc"))
 def images() -> None:
     """Look after the files of pictures; beside a running server too."""
 
 
-@images.command()
+@images.command(epilog=examples("hub images stats", "hub images stats --companions --json"))
 @click.option("--companions", is_flag=True, help="Add a line for each companion.")
-@_json
+@as_json_option
 def stats(*, companions: bool, as_json: bool) -> None:
     """Show what the pictures take, and what storing them small has saved."""
     with_tables(lambda _: _stats(companions=companions, as_json=as_json))
 
 
-@images.command()
-@_json
+@images.command(epilog=examples("hub images verify || mail -s pictures me@example.org < /dev/null"))
+@as_json_option
 def verify(*, as_json: bool) -> None:
     """Compare rows and files, and read every file; exit 1 when something is wrong.
 
@@ -53,7 +51,7 @@ def verify(*, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@images.command()
+@images.command(epilog=examples("hub images gc", "hub images gc --grace 0"))
 @click.option(
     "--grace",
     type=click.IntRange(min=0, max=10**9),
@@ -61,7 +59,7 @@ def verify(*, as_json: bool) -> None:
     help="How long ago a picture must have been removed, or a stray file written. By default HUB_IMAGE_GRACE"
     " for removed pictures, and a day for strays.",
 )
-@_json
+@as_json_option
 def gc(*, grace: int | None, as_json: bool) -> None:
     """Remove files that no picture needs any more, and say how much room that made.
 
@@ -78,7 +76,7 @@ async def _stats(*, companions: bool, as_json: bool) -> None:
     total, waiting = await queries.stats(), await removals.count()
     if as_json:
         lines = {"companions": [each async for each in _companions()]} if companions else {}
-        _print({**msgspec.structs.asdict(total), "waiting_for_removal": waiting, **lines})
+        print_json({**msgspec.structs.asdict(total), "waiting_for_removal": waiting, **lines})
         return
     click.echo(_summary(total, waiting))
     if companions:
@@ -135,7 +133,7 @@ async def _verify(settings: Settings, *, as_json: bool, wrong: list[int]) -> Non
     count = reconciler.count
     if as_json:
         found = [_fault(each, settings.data_dir) for each in faults]
-        _print({"images": count.rows, "files": count.files, "bytes": count.bytes, "faults": found})
+        print_json({"images": count.rows, "files": count.files, "bytes": count.bytes, "faults": found})
         return
     end = f"{sum(wrong):,} faults." if wrong else "Rows and files agree."
     click.echo(f"{count.rows:,} pictures, {count.files:,} files, {size(count.bytes)} read. {end}")
@@ -183,7 +181,7 @@ async def _gc(settings: Settings, *, grace: int | None, as_json: bool) -> None:
 def _tell_removed(tally: Tally, *, waiting: int, as_json: bool) -> None:
     total = tally.pictures + tally.temporary + tally.strays
     if as_json:
-        _print({**msgspec.to_builtins(tally), "total": msgspec.to_builtins(total), "waiting": waiting})
+        print_json({**msgspec.to_builtins(tally), "total": msgspec.to_builtins(total), "waiting": waiting})
         return
     rows = [
         (f"{tally.removals:,} removed pictures", tally.pictures),
@@ -198,7 +196,3 @@ def _tell_removed(tally: Tally, *, waiting: int, as_json: bool) -> None:
         click.echo(f"{tally.put_back:,} files that an earlier run had in hand are back in their place.")
     if waiting:
         click.echo(f"{waiting:,} removed pictures still wait: for their time, or because they are in use.")
-
-
-def _print(document: dict[str, Any]) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document)))

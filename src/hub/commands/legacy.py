@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hub.commands.output import as_json_option, examples
 from hub.commands.running import with_database
 from hub.core.settings import Settings
 from hub.db.provision import Database, migrate_database
@@ -15,7 +16,14 @@ from hub.legacy.report import Report
 from hub.legacy.service import Order, carry_out
 
 
-@click.command("import-legacy")
+@click.command(
+    "import-legacy",
+    epilog=examples(
+        "hub import-legacy --source postgresql://me@localhost/companion --uploads ~/original/public/uploads",
+        "hub import-legacy --source postgresql://me@localhost/companion --uploads ~/original/public/uploads"
+        " --verify",
+    ),
+)
 @click.option(
     "--source", required=True, metavar="URL", help="The original's DATABASE_URL (postgresql://...)."
 )
@@ -26,7 +34,7 @@ from hub.legacy.service import Order, carry_out
     help="The original's public/uploads, which holds companions/.",
 )
 @click.option("--verify", is_flag=True, help="Import nothing; compare both sides.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@as_json_option
 def import_legacy(source: str, uploads: Path | None, *, verify: bool, as_json: bool) -> None:
     """Bring over accounts, companions, talks and pictures from the original; it is left as it is.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import hub
+from hub.commands.output import examples
 from hub.commands.running import settings_or_exit
 from hub.core.errors import StartError
 from hub.core.logging import configure_logging
@@ -12,21 +13,32 @@ from hub.core.settings import Settings
 from hub.serve import Roles, serve
 
 
-@click.command()
+@click.command(epilog=examples("hub up", "HUB_PORT=8080 HUB_DATA_DIR=/srv/hub hub up"))
 def up() -> None:
-    """Run everything in one process: web server and worker."""
+    """Run everything in one process: web server and worker.
+
+    Nothing has to be set: without HUB_DATABASE_URL the embedded PostgreSQL is used, without HUB_LLM_URL the
+    built-in language model, without HUB_SD_URL the built-in painter. Ctrl-C or SIGTERM stops it in order;
+    work under way goes on at the next start.
+    """
     _serve(Roles(web=True, worker=True))
 
 
-@click.command()
+@click.command(epilog=examples("HUB_BROKER_URL=amqp://hub:PASSWORD@mq.example/ hub web"))
 def web() -> None:
-    """Run the web server alone; workers run elsewhere."""
+    """Run the web server alone; workers run elsewhere.
+
+    Any number may run on the same database and broker, started in any order; the first one migrates.
+    """
     _serve(Roles(web=True, worker=False))
 
 
-@click.command()
+@click.command(epilog=examples("hub worker", "HUB_WORKER_THREADS=256 hub worker"))
 def worker() -> None:
-    """Run a worker alone: it writes the replies."""
+    """Run a worker alone: it writes the replies.
+
+    Any number may run. What a worker had in hand that is killed, another one takes over.
+    """
     _serve(Roles(web=False, worker=True))
 
 

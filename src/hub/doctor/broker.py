@@ -37,17 +37,16 @@ async def broker(settings: Settings, *, seconds: float) -> list[Finding]:
     except BrokerTroubleError as error:
         return [bad(_BROKER, f"{where}: {error}", advice=_ADVICE[error.trouble], setting=_URL)]
     except TimeoutError:
-        return [_silent(where, inspection, seconds), *_queues(inspection.state)]
-    return [good(_BROKER, f"RabbitMQ {inspection.state.version} at {where}"), *_queues(inspection.state)]
+        advice = "Start RabbitMQ, or correct the address; a firewall may swallow what is sent."
+        return [bad(_BROKER, f"{where}: no answer within {seconds:.1f} s", advice=advice, setting=_URL)]
+    return [_open(where, inspection.state), *_queues(inspection.state)]
 
 
-def _silent(where: str, inspection: Inspection, seconds: float) -> Finding:
-    reason = inspection.blocked
-    if reason is not None:
-        advice = "Give RabbitMQ more memory or disk space. Jobs wait in PostgreSQL meanwhile."
-        return bad(_BROKER, f"{where} takes no messages: it is {reason}", advice=advice, setting=_URL)
-    advice = "Start RabbitMQ, or correct the address; a firewall may swallow what is sent."
-    return bad(_BROKER, f"{where}: no answer within {seconds:.1f} s", advice=advice, setting=_URL)
+def _open(where: str, state: BrokerState) -> Finding:
+    if state.blocked is None:
+        return good(_BROKER, f"RabbitMQ {state.version} at {where}")
+    advice = "Give RabbitMQ more memory or disk space. Jobs wait in PostgreSQL meanwhile."
+    return bad(_BROKER, f"{where} takes no messages: it is {state.blocked}", advice=advice, setting=_URL)
 
 
 def _queues(state: BrokerState) -> list[Finding]:

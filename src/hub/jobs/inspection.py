@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Literal
 
@@ -17,7 +18,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from hub.jobs.amqp import cause_of, innermost
+from hub.jobs.amqp import cause_of, close_quietly, innermost
 from hub.jobs.contracts import JobKind
 from hub.jobs.messages import queue_name
 from hub.jobs.rabbitmq import HubRabbitmqBroker, QueueMismatchError
@@ -25,6 +26,8 @@ from hub.jobs.rabbitmq import HubRabbitmqBroker, QueueMismatchError
 Trouble = Literal["unreachable", "login", "virtual host", "protocol"]
 
 _NO_QUEUE = 404
+#: Seconds within which RabbitMQ says that it takes no messages.
+_NOTICE_SECONDS = 0.1
 _NOWHERE = "hub.nowhere"
 
 
@@ -73,7 +76,7 @@ class Inspection:
             BrokerTroubleError: it cannot be used at all.
         """
         try:
-            connection = self._broker.connection
+            connection = pika.BlockingConnection(self._broker.parameters)
         except Exception as error:  # noqa: BLE001 - pika lets errors of sockets and names through
             raise _trouble(error) from None
         try:
@@ -81,12 +84,16 @@ class Inspection:
         except AMQPError as error:
             raise _trouble(error) from None
         finally:
-            self._broker.drop_connection()
+            close_quietly(connection)
+            self._leave()
 
-    @property
-    def blocked(self) -> str | None:
-        """Why RabbitMQ takes no messages now, in its own words."""
-        return self._broker.blocked
+    def _leave(self) -> None:
+        """Close the connection that published; one that is blocked is cut, as RabbitMQ does not listen."""
+        if self.state.blocked is not None:
+            self._broker.unblock()
+            with contextlib.suppress(AMQPError):
+                self._broker.connection.process_data_events(0)
+        self._broker.drop_connection()
 
     def _look(self, connection: pika.BlockingConnection) -> None:
         properties = connection._impl.server_properties or {}  # noqa: SLF001 - the blocking one hides them
@@ -94,8 +101,10 @@ class Inspection:
         self.state.version = version.decode() if isinstance(version, bytes) else str(version)
         for kind in JobKind:
             self._look_at(connection, queue_name(kind))
-        # Only whoever publishes is told that nothing is taken; this message has no queue to go to.
+        # Only whoever publishes is told that nothing more is taken; this message has no queue to go to.
         self._broker.channel.basic_publish(exchange="", routing_key=_NOWHERE, body=b"")
+        self._broker.connection.process_data_events(_NOTICE_SECONDS)
+        self.state.blocked = self._broker.blocked
 
     def _look_at(self, connection: pika.BlockingConnection, name: str) -> None:
         channel = connection.channel()
