@@ -52,7 +52,7 @@ def faults(words: list[str]) -> Iterator[str]:
         yield from faults_of_hub(words[1:])
         return
     named = words[3:] if words[1:2] == ["-C"] else words[1:]
-    target = next((word for word in named if re.fullmatch(r"[a-z-]+", word)), None)
+    target = next((word for word in named if re.fullmatch(r"[a-z][a-z-]*", word)), None)
     if target is not None and target not in TARGETS:
         yield f"make {target}"
     if target == "bench":
@@ -67,7 +67,7 @@ def faults_of_hub(words: list[str]) -> Iterator[str]:
     for word in words:
         if word in NO_COMMAND:
             return
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":  # which is standard output
             name = word.strip("[]").split("=")[0]
             if name not in options(command):
                 yield f"{path} {name}"
