@@ -11,6 +11,7 @@ import click
 import pytest
 
 from hub.cli import main
+from hub.commands.output import DefaultGroup
 from hub.core.settings import FIELDS
 from tests.services.hub import PROJECT
 from tests.services.markdown import anchors, commands, documents, links, text
@@ -50,41 +51,48 @@ def faults(words: list[str]) -> Iterator[str]:
     if words[0] == "hub":
         yield from faults_of_hub(words[1:])
         return
-    for word in words[1:]:
-        if re.fullmatch(r"[a-z-]+", word):
-            if word not in TARGETS:
-                yield f"make {word}"
-            break
-    if words[1:2] == ["bench"]:
-        named = " ".join(words[2:]).removeprefix("args=").strip('"').split("--json")[0].split()
-        yield from (f"bench {each}" for each in named if each not in BENCHES)
+    named = words[3:] if words[1:2] == ["-C"] else words[1:]
+    target = next((word for word in named if re.fullmatch(r"[a-z][a-z-]*", word)), None)
+    if target is not None and target not in TARGETS:
+        yield f"make {target}"
+    if target == "bench":
+        benches = " ".join(named[1:]).removeprefix("args=").strip('"').split("--json")[0].split()
+        yield from (f"bench {each}" for each in benches if each not in BENCHES)
 
 
 def faults_of_hub(words: list[str]) -> Iterator[str]:
     """Yield what the command line does not know of these words."""
     command: click.Command = main
     path = "hub"
-    context = click.Context(main)
     for word in words:
         if word in NO_COMMAND:
             return
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":  # which is standard output
             name = word.strip("[]").split("=")[0]
-            if name not in {option for each in command.get_params(context) for option in each.opts}:
+            if name not in options(command):
                 yield f"{path} {name}"
         elif isinstance(command, click.Group):
-            found = command.get_command(context, word)
+            found = command.get_command(click.Context(command), word)
             if found is None:
                 yield f"{path} {word}"
                 return
             command, path = found, f"{path} {word}"
-            context = click.Context(found)
+
+
+def options(command: click.Command) -> set[str]:
+    """Return the options of a command, and of the one that is meant where a group alone is called."""
+    context = click.Context(command)
+    known = {option for each in command.get_params(context) for option in each.opts}
+    if isinstance(command, DefaultGroup):
+        meant = command.get_command(context, command._default)
+        return known | options(meant) if meant is not None else known
+    return known
 
 
 @EACH
 def test_a_document_names_only_settings_that_there_are(document: Path) -> None:
     known = {field.variable for field in FIELDS.values()} | OTHER_VARIABLES
-    named = set(re.findall(r"\bHUB_[A-Z0-9_]+\b(?!\.\.\.|_)", text(document)))
+    named = set(re.findall(r"\bHUB_[A-Z0-9_]*[A-Z0-9]\b(?!\.\.\.)", text(document)))
     assert {each for each in named if each.removesuffix("_FILE") not in known} - known == set()
 
 
