@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Nowhere:
 
 
 def read_through(
-    source: BinaryIO, unpacker: Unpacker, *, on_about: Callable[[About], None] = lambda _: None
+    source: frames.Source, unpacker: Unpacker, *, on_about: Callable[[About], None] = lambda _: None
 ) -> tuple[Manifest, str]:
     """Read an archive from one end to the other and compare every entry with the manifest.
 
@@ -101,14 +101,14 @@ def read_through(
                 pass
     if MANIFEST not in found:
         raise DamagedArchiveError(MANIFEST, "is missing")
-    whole = cast("Manifest", manifest.read(told, Manifest, name=MANIFEST))
+    whole = cast("Manifest", manifest.read(bytes(told), Manifest, name=MANIFEST))
     digest = found.pop(MANIFEST).sha256
     _compare(whole.files, found)
     return whole, digest
 
 
 def _entries(
-    source: BinaryIO, unpacker: Unpacker, found: Found
+    source: frames.Source, unpacker: Unpacker, found: Found
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     reader = tape.Reader(frames.Frames(source).read, frames.ERRORS)
     for entry, content in reader.entries():
@@ -121,9 +121,7 @@ def _entries(
         found[entry.name] = File(sha256=digest.hexdigest(), size=entry.size)
 
 
-def _hashed(
-    content: Iterator[bytes], *takers: Callable[[bytes], object]
-) -> Iterator[bytes]:
+def _hashed(content: Iterator[bytes], *takers: Callable[[bytes], object]) -> Iterator[bytes]:
     for piece in content:
         for take in takers:
             take(piece)
@@ -131,7 +129,7 @@ def _hashed(
 
 
 def _compare(wanted: Found, found: Found) -> None:
-    """Return if the files are those that the manifest names; in the archive's order, so the first is named."""
+    """Return if the files are those that the manifest names; the first that is not is named."""
     for name, file in found.items():
         if name not in wanted:
             raise DamagedArchiveError(name, "is not in the manifest")

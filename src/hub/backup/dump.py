@@ -101,7 +101,9 @@ async def snapshot(connection: asyncpg.Connection) -> AsyncIterator[Snapshot]:
 
 def _require_known(migrations: list[str]) -> None:
     if not migrations:
-        raise StartError("There is nothing to back up: no hub has used this database yet. Check HUB_DATABASE_URL.")
+        raise StartError(
+            "There is nothing to back up: no hub has used this database yet. Check HUB_DATABASE_URL."
+        )
     if newer := sorted(set(migrations) - set(known())):
         raise StartError(
             f"A newer version of the hub has migrated this database (to {newer[-1]}; this version goes up to"
@@ -145,9 +147,7 @@ async def sequences(connection: asyncpg.Connection, tables: list[str]) -> list[S
     return found
 
 
-async def dump(
-    connection: asyncpg.Connection, table: str, add: Add, on_rows: Callable[[int], None]
-) -> Table:
+async def dump(connection: asyncpg.Connection, table: str, add: Add, on_rows: Callable[[int], None]) -> Table:
     """Write a table's rows to files of a few megabytes.
 
     Args:

@@ -17,7 +17,9 @@ class DamagedArchiveError(StartError):
     def __init__(self, entry: str, what: str) -> None:
         self.entry = entry
         shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in entry[:300])
-        super().__init__(f"The archive cannot be used: {shown} {what}. Nothing was changed; take another one.")
+        super().__init__(
+            f"The archive cannot be used: {shown} {what}. Nothing was changed; take another one."
+        )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import BinaryIO
+from typing import Protocol
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -30,15 +30,22 @@ def compress(content: bytes | bytearray | memoryview) -> bytes:
     compressor: zstd.ZstdCompressor | None = getattr(_of_thread, "compressor", None)
     if compressor is None:
         parameter = zstd.CompressionParameter
-        options = {parameter.compression_level: _LEVEL, parameter.checksum_flag: 1}
+        options: dict[int, int] = {parameter.compression_level: _LEVEL, parameter.checksum_flag: 1}
         compressor = _of_thread.compressor = zstd.ZstdCompressor(options=options)
     return compressor.compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+class Source(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most so many; none at the end."""
 
 
 class Frames:
     """Reads frames, one after the other, and never holds more than was asked for."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._decoder = _decoder()
         self._given = b""

@@ -42,8 +42,8 @@ async def look(connection: asyncpg.Connection) -> State:
     tables = {row["tablename"] for row in rows}
     if not await applied(connection):
         raise StartError(
-            f"The database has tables that are not the hub's, but have their names ({', '.join(sorted(tables))})."
-            " Make an empty database, and name it with HUB_DATABASE_URL."
+            "The database has tables that are not the hub's but have their names:"
+            f" {', '.join(sorted(tables))}. Make an empty one, and name it with HUB_DATABASE_URL."
         )
     is_used = "users" in tables and await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
     return State.USED if is_used else State.UNUSED
@@ -87,7 +87,8 @@ async def drop_unused(connection: asyncpg.Connection) -> None:
 # What checks and sorts each row as it comes is made anew when all are there.
 
 _KEYS = """
-SELECT conrelid::regclass::text AS place, quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
+SELECT conrelid::regclass::text AS place, quote_ident(conname) AS name,
+    pg_get_constraintdef(oid) AS definition
 FROM pg_constraint WHERE contype = 'f' AND conrelid = ANY($1::text[]::regclass[])
 """
 _INDEXES = """
@@ -172,7 +173,11 @@ async def _copy(connection: asyncpg.Connection, table: Table, parts: Sequence[Pa
         status = await connection.copy_to_table(
             table.name, source=content(), columns=table.columns, format="text"
         )
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError) as error:
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.SyntaxOrAccessError,
+    ) as error:
         raise DamagedArchiveError(f"database/{table.name}", f"does not fit its table ({error})") from None
     if status != f"COPY {table.rows}":
         raise DamagedArchiveError(f"database/{table.name}", "has not as many rows as the manifest says")

@@ -121,8 +121,8 @@ def require_known(about: About, *, migrations: Collection[str] = ()) -> None:
         )
     if migrations and about.migration not in migrations:
         raise StartError(
-            f"The archive was made with migration {about.migration}, of which this version ({hub.__version__},"
-            f" up to {max(migrations)}) does not know. Install the version that made it"
+            f"The archive was made with migration {about.migration}, of which this version"
+            f" ({hub.__version__}, up to {max(migrations)}) does not know. Install the version that made it"
             f" ({about.version}) or a later one, and restore with that."
         )
 

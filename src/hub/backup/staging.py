@@ -42,8 +42,8 @@ class Room:
         self._left -= size if places.is_picture(name) else 4 * size
         if self._left < 0:
             raise StartError(
-                f"The archive needs more room than the disk of {self._folder} has. Make room, or choose another"
-                " data folder; nothing was changed."
+                f"The archive needs more room than the disk of {self._folder} has. Make room, or choose"
+                " another data folder; nothing was changed."
             )
 
 

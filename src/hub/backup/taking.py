@@ -26,7 +26,6 @@ from hub.core.settings import Settings
 from hub.storage import secret
 from hub.storage.threads import to_end
 
-
 #: Files that are written before somebody who stops the backup is heard.
 _AT_ONCE = 64
 
@@ -63,9 +62,7 @@ class Backup:
         Raises:
             StartError: it could not be done; the sentence says why.
         """
-        with disk_sentences("The backup", folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with target.partial_in(folder) as partial:
+        with target.partial_in(folder, make=True) as partial:
             taken = await self._to_partial(partial)
             file = await to_end(target.place_in, partial, folder, taken.manifest.created_at)
             removed = [] if taken.manifest.faults else await to_end(retention.remove_surplus, folder, keep)
@@ -93,7 +90,6 @@ class Backup:
 
     async def _to_partial(self, partial: Partial) -> Taken:
         taken = await self._write(partial, room=partial.path.parent)
-        partial.flush()
         await asyncio.gather(to_end(partial.sync), self._verify(partial, taken.manifest))
         return taken
 
@@ -121,9 +117,7 @@ class Backup:
             faults = await self._add_pictures(writer, shot)
         whole = _manifest(about, database, key, writer, faults)
         await to_end(writer.end, whole)
-        return Taken(
-            file=None, bytes=writer.bytes, seconds=self._seconds, manifest=whole, others=shot.others
-        )
+        return Taken(file=None, bytes=writer.bytes, seconds=self._seconds, manifest=whole, others=shot.others)
 
     def _add_key(self, writer: Writer) -> Key:
         """Add the key that the hub has made itself; one that the operator has set is the operator's."""
@@ -174,4 +168,3 @@ def _manifest(about: About, database: Database, key: Key, writer: Writer, faults
         files=dict(writer.files),
         faults=faults,
     )
-

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from hub.backup import retention
 from hub.backup.errors import disk_sentences
 from hub.core.errors import StartError
 from hub.core.ids import new_id
-from hub.storage.files import claim, create, sync_folder
+from hub.storage.files import TempFile, claim, create, sync_folder
 
 _PARTIAL = ".hub-backup-"
 #: Seconds after which a reader of standard output that takes nothing is given up.
@@ -24,43 +23,41 @@ _STALL = 900
 
 
 class Partial:
-    """A backup that is being written, under a name that says so; locked, so that the next can clear it away."""
+    """A backup that is being written, under a name that says so; locked, so that leftovers can be told."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file = file
-        self.path = path
+    def __init__(self, temp: TempFile) -> None:
+        self._descriptor = temp.descriptor
+        self.path = temp.path
 
     def write(self, content: bytes) -> None:
-        """Write all of it, sooner or later."""
-        self._file.write(content)
-
-    def flush(self) -> None:
-        """Give everything to the operating system, so that it can be read back."""
-        self._file.flush()
+        """Write all of it."""
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
         """Have it survive a loss of power."""
-        os.fsync(self._file.fileno())
+        os.fsync(self._descriptor)
 
 
 @contextmanager
-def partial_in(folder: Path) -> Iterator[Partial]:
+def partial_in(folder: Path, *, make: bool = False) -> Iterator[Partial]:
     """Lend a new file in a folder; unless it is moved away it is gone in the end.
+
+    Args:
+        folder: where.
+        make: make the folder if it is missing.
 
     Raises:
         StartError: it cannot be written there.
     """
     with disk_sentences("The backup", folder):
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _clear(folder)
         temp = create(folder, f"{_PARTIAL}{new_id().hex}")
         try:
-            with os.fdopen(os.dup(temp.descriptor), "wb", buffering=1 << 20) as file:
-                try:
-                    yield Partial(file, temp.path)
-                except BaseException:
-                    with suppress(OSError):  # what is in the buffer may be what there is no room for
-                        file.detach()
-                    raise
+            yield Partial(temp)
         finally:
             temp.path.unlink(missing_ok=True)
             os.close(temp.descriptor)
@@ -102,8 +99,8 @@ def require_room(folder: Path, size: int) -> None:
         free = shutil.disk_usage(folder).free
     if free < size:
         raise StartError(
-            f"The backup needs about {size / 1e6:,.0f} MB, and the disk of {folder} has {free / 1e6:,.0f} MB free."
-            " Make room, or choose another place; nothing was written."
+            f"The backup needs about {size / 1e6:,.0f} MB, and the disk of {folder} has"
+            f" {free / 1e6:,.0f} MB free. Make room, or choose another place; nothing was written."
         )
 
 
