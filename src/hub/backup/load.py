@@ -71,12 +71,14 @@ WHERE NOT tgisinternal AND tgrelid = ANY($1::text[]::regclass[])
 
 
 async def drop_unused(connection: asyncpg.Connection) -> None:
-    """Drop the tables of a hub that nobody has used, with what belongs to them."""
+    """Drop the tables of a hub that nobody has used, if there are any, with what belongs to them."""
     rows = await connection.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1)",
         sorted({*known_tables(), "migration"}),
     )
     tables = [row["tablename"] for row in rows]
+    if not tables:
+        return
     functions = [row["name"] for row in await connection.fetch(_FUNCTIONS, tables)]
     async with connection.transaction():
         await connection.execute(f"DROP TABLE {_names(tables)}")

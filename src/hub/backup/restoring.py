@@ -25,7 +25,7 @@ from hub.core.errors import StartError
 from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.db.embedded.layout import Layout
-from hub.db.migrate import MIGRATION_LOCK, MigrationFailedError, known, run_missing
+from hub.db.migrate import MIGRATION_LOCK, MigrationFailedError, applied, known, run_missing
 from hub.db.provision import Database, open_database
 
 _NAME = "companion-hub restore"
@@ -148,9 +148,9 @@ class Restore:
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", MIGRATION_LOCK):
                 raise StartError("A hub is just starting on the database. Stop it, then restore.")
             await self._require_empty(connection)
-            if await load.look(connection) is State.UNUSED:
+            if await applied(connection) != manifest.database.migrations:
                 await load.drop_unused(connection)
-            await _migrate(database.dsn, manifest.database.migrations)
+                await _migrate(database.dsn, manifest.database.migrations)
             async with connection.transaction():
                 with self._progress.of(
                     "rows", sum(each.rows for each in manifest.database.tables)

@@ -110,7 +110,7 @@ def _tell_taken(taken: Taken, *, as_json: bool) -> None:
         click.echo(f"{fault.fault}: {fault.path}", err=True)
     if taken.others:
         click.echo(f"Left out, since they are not the hub's: the tables {', '.join(taken.others)}.", err=True)
-    counts = ", ".join(f"{number:,} {name}" for name, number in manifest.counts.items())
+    counts = ", ".join(f"{name} {number:,}" for name, number in manifest.counts.items())
     tell(f"{taken.file or 'Written to standard output'}: {counts}")
     read = "read back and whole" if taken.file else "not read back; hub restore --dry-run does that"
     tell(f"{size(taken.bytes)} in {taken.seconds:.1f} s, {read}.")
@@ -178,7 +178,7 @@ def _tell_restored(restored: Restored, *, dry_run: bool, as_json: bool) -> None:
         return
     for fault in manifest.faults:
         click.echo(f"not in the backup, since it was {_WORDS[fault.fault]} before: {fault.path}", err=True)
-    counts = ", ".join(f"{number:,} {name}" for name, number in manifest.counts.items())
+    counts = ", ".join(f"{name} {number:,}" for name, number in manifest.counts.items())
     made = f"{manifest.created_at:%Y-%m-%d %H:%M} UTC by version {manifest.version}"
     click.echo(f"The backup was made on {made}: {counts}.")
     if restored.is_other_key:
