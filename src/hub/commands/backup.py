@@ -17,12 +17,12 @@ import msgspec
 from hub.backup.restoring import Restore, Restored
 from hub.backup.retention import Keep
 from hub.backup.taking import Backup, Taken
-from hub.commands.images import size
 from hub.commands.running import in_one_line, settings_or_exit
 from hub.core.errors import StartError
 from hub.core.logging import configure_logging
 from hub.core.progress import Progress
 from hub.core.settings import Settings
+from hub.core.sizes import size
 from hub.db.embedded.layout import Layout
 from hub.db.provision import open_database
 
@@ -42,25 +42,33 @@ def _keep(period: str) -> Callable[[Command], Command]:
     )
 
 
+_BACKUP_EXAMPLES = """\
+\b
+Examples:
+  hub backup
+  hub backup /mnt/disk/hub.tar.zst
+  hub backup - | ssh nas 'cat > hub.tar.zst'
+"""
+_RESTORE_EXAMPLES = """\
+\b
+Examples:
+  hub restore backups/hub-20261123T020000Z.tar.zst --dry-run
+  HUB_DATA_DIR=elsewhere hub restore backups/hub-20261123T020000Z.tar.zst
+"""
 _PERIODS = {"daily": "days", "weekly": "weeks", "monthly": "months"}
 
 
-@click.command()
+@click.command(epilog=_BACKUP_EXAMPLES)
 @click.argument("target", required=False)
 @_keep("daily")
 @_keep("weekly")
 @_keep("monthly")
 @_json
 def backup(target: str | None, *, as_json: bool, **keep: int | None) -> None:
-    r"""Write everything into one archive, beside a running hub too.
+    """Write everything into one archive, beside a running hub too.
 
     TARGET is a file, a folder (where the archive is named after its time, and old ones are removed), or - for
     standard output. Without it: the folder that HUB_BACKUP_DIR names, else "backups" beside the data folder.
-
-    \b
-    hub backup
-    hub backup /mnt/disk/hub.tar.zst
-    hub backup - | ssh nas 'cat > hub.tar.zst'
 
     The exit code is 1 when there is no new backup, and when files of pictures were missing or damaged before:
     then they are named, and the rest is in the backup.
@@ -143,19 +151,15 @@ def _taken_document(taken: Taken) -> dict[str, Any]:
     }
 
 
-@click.command()
+@click.command(epilog=_RESTORE_EXAMPLES)
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Look whether it could be restored; change nothing.")
 @_json
 def restore(file: str, *, dry_run: bool, as_json: bool) -> None:
-    r"""Make a hub out of a backup: in a data folder (and database) that is empty and not in use.
+    """Make a hub out of a backup: in a data folder (and database) that is empty and not in use.
 
     FILE is what hub backup wrote, or - for standard input. A backup of an older version is brought forward.
     Everything is compared before it counts; one that was stopped can be run again.
-
-    \b
-    hub restore backups/hub-20261123T020000Z.tar.zst --dry-run
-    HUB_DATA_DIR=elsewhere hub restore backups/hub-20261123T020000Z.tar.zst
     """
     settings = _settings()
     with in_one_line(), ExitStack() as stack:
