@@ -13,6 +13,7 @@ import uvloop
 
 from bench import (
     actor_start,
+    backup,
     first_byte,
     history,
     images,
@@ -30,6 +31,7 @@ from bench.world import World, open_world
 
 BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "actor-start": actor_start.measure,
+    "backup": backup.measure,
     "first-byte": first_byte.measure,
     "history": history.measure,
     "images": images.measure,
@@ -43,7 +45,7 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "turn": turn.measure,
 }
 #: Run only when they are named: they take minutes.
-LONG_BENCHES = {"storage-full": storage.measure_in_full}
+LONG_BENCHES = {"backup-full": backup.measure_in_full, "storage-full": storage.measure_in_full}
 KNOWN = BENCHES | LONG_BENCHES
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 import hub as package
@@ -22,14 +23,15 @@ from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.db.migrate import known
 from hub.domain.images.collector import Collector
-from hub.domain.images.holding import hold
+from hub.domain.images.holding import hold, is_held
+from hub.domain.images.reconcile import Reconciler
 from tests.fakes.llm import FakeLLM
 from tests.migration.conftest import engine_at
 from tests.services import archives
 from tests.services.fixtures import migrated_database, new_database, new_user, running_hub
-from tests.services.hub import PASSWORD, Client, HubServer, base_environment, llm_settings
+from tests.services.hub import PASSWORD, PROJECT, Client, HubServer, base_environment, llm_settings
 from tests.services.picture_files import Store, new_companion, set_header
-from tests.services.world import Done, query, run_hub
+from tests.services.world import Done, query, run_hub, within
 
 INDEX_ONLY = "2026-11-23T09:20:00:000000"
 
@@ -66,8 +68,7 @@ async def writing(hub: HubServer) -> AsyncIterator[None]:
     async with new_user(hub) as user:
         task = asyncio.create_task(write(user))
         try:
-            while len((await user.http.get("/api/companions")).json()["items"]) < 2:
-                await asyncio.sleep(0.02)
+            await within(20, lambda: has_companions(user, 2))
             yield
             assert not task.done(), task
         finally:
@@ -76,22 +77,26 @@ async def writing(hub: HubServer) -> AsyncIterator[None]:
                 await task
 
 
+async def has_companions(user: Client, count: int) -> bool | None:
+    answer = await user.http.get("/api/companions")
+    return len(answer.json()["items"]) >= count or None
+
+
 @pytest.fixture(scope="module")
 async def source(
     postgres: str, llm: FakeLLM, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Source]:
     folder = tmp_path_factory.mktemp("backup")
-    async with running_hub(folder, postgres, HUB_IMAGE_GRACE="0", **llm_settings(llm.url)) as hub:
-        async with new_user(hub) as user:
-            companion = await new_companion(user)
-            image = await set_header(user, companion, 1)
-            talk = str((await user.conversation(companion))["id"])
-            said = "Café \\N at five?\n\tYes: \u2014 \U0001f375"
-            await user.ended((await user.send(talk, said))["response"]["id"])
-            archive = folder / "hub.tar.zst"
-            async with writing(hub):
-                done = await run_hub(folder, "backup", str(archive), "--json", **hub.settings)
-            yield Source(hub, user, companion, talk, image, archive, done)
+    async with running_hub(folder, postgres, **llm_settings(llm.url)) as hub, new_user(hub) as user:
+        companion = await new_companion(user)
+        image = await set_header(user, companion, 1)
+        talk = str((await user.conversation(companion))["id"])
+        said = "Café \\N at five?\n\tYes: \u2014 \U0001f375"
+        await user.ended((await user.send(talk, said))["response"]["id"])
+        archive = folder / "hub.tar.zst"
+        async with writing(hub):
+            done = await run_hub(folder, "backup", str(archive), "--json", **hub.settings)
+        yield Source(hub, user, companion, talk, image, archive, done)
 
 
 def place(folder: Path, dsn: str, **more: str) -> dict[str, str]:
@@ -105,6 +110,10 @@ def checked(source: Path, settings: dict[str, str]) -> None:
     found = Settings(data_dir=Path(settings["HUB_DATA_DIR"]), database_url=settings["HUB_DATABASE_URL"])
     with source.open("rb") as file, Path(os.devnull).open("w") as nowhere:
         Restore(found, file, Progress(nowhere)).check()
+
+
+def names_in(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
 
 
 async def refusal(source: Path, settings: dict[str, str]) -> str:
@@ -177,7 +186,11 @@ async def test_standard_output_has_nothing_but_the_archive_and_standard_input_ta
     target = place(tmp_path / "new", await new_database(postgres))
     restored = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", "restore", "-", "--dry-run"),
-        env={**base_environment(tmp_path), **target, "HUB_CONFIG_FILE": source.hub.settings["HUB_CONFIG_FILE"]},
+        env={
+            **base_environment(tmp_path),
+            **target,
+            "HUB_CONFIG_FILE": source.hub.settings["HUB_CONFIG_FILE"],
+        },
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -197,7 +210,7 @@ async def test_a_folder_keeps_what_the_settings_say(source: Source, tmp_path: Pa
     settings = {**source.hub.settings, "HUB_BACKUP_DIR": str(tmp_path), **keep}
     done = await run_hub(source.hub.folder, "backup", "--keep-daily", "2", **settings)
     assert done.code == 0, done.output
-    left = {each.name for each in tmp_path.iterdir()}
+    left = names_in(tmp_path)
     made = left - {*old, "mine.tar.zst"}
     assert left == {old[-1], "mine.tar.zst", *made}
     assert len(made) == 1
@@ -213,12 +226,14 @@ async def test_a_picture_that_is_damaged_already_is_named_and_costs_nothing_else
     file.write_bytes(b"rotten")
     old = tmp_path / "hub-20200101T000000Z.tar.zst"
     old.touch()
-    done = await run_hub(source.hub.folder, "backup", f"{tmp_path}/", "--keep-daily", "1", **source.hub.settings)
+    done = await run_hub(
+        source.hub.folder, "backup", f"{tmp_path}/", "--keep-daily", "1", **source.hub.settings
+    )
     assert done.code == 1
     assert f"wrong hash: {file.relative_to(Path(source.hub.settings['HUB_DATA_DIR']))}" in done.err
     assert old.exists(), "what is kept must not go for a backup that is not whole"
-    new = next(each for each in tmp_path.iterdir() if each != old)
-    manifest = archives.manifest_of(new)
+    new = next(each for each in names_in(tmp_path) if each != old.name)
+    manifest = archives.manifest_of(tmp_path / new)
     assert [each["fault"] for each in manifest["faults"]] == ["wrong hash"]
     assert len([each for each in manifest["files"] if each.startswith("uploads/")]) % 2 == 1
     await source.user.http.delete(f"/api/companions/{companion}")
@@ -229,8 +244,6 @@ async def test_the_collector_waits_for_a_backup(source: Source) -> None:
     companion = await new_companion(source.user)
     await set_header(source.user, companion, 5)
     files = store.names(companion)
-    import asyncpg
-
     backup = await asyncpg.connect(dsn)
     try:
         await hold(backup)
@@ -244,10 +257,13 @@ async def test_the_collector_waits_for_a_backup(source: Source) -> None:
     finally:
         backup.terminate()  # as when it is killed
     async with engine_at(dsn):
-        while await query(dsn, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"):
-            await asyncio.sleep(0.02)
+        await within(10, free)
         assert await collector.collect(100, grace=0) > 0
     assert not store.folder(companion).exists()
+
+
+async def free() -> bool | None:
+    return not await is_held() or None
 
 
 async def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_again(
@@ -257,7 +273,7 @@ async def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_aga
     settings = place(tmp_path / "new", dsn, HUB_CONFIG_FILE=source.hub.settings["HUB_CONFIG_FILE"])
     environment = {**base_environment(tmp_path), **settings}
     command = [sys.executable, "-m", "tests.services.killed_restore"]
-    environment["PYTHONPATH"] += os.pathsep + os.getcwd()
+    environment["PYTHONPATH"] += f"{os.pathsep}{PROJECT}"
     for moment in ("gathered", "placed", "committed"):
         process = await asyncio.create_subprocess_exec(
             *command, moment, str(source.archive), env=environment, stdout=PIPE, stderr=PIPE
@@ -268,10 +284,8 @@ async def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_aga
         assert len(users) == (2 if moment == "committed" else 0), moment
     done = await run_hub(tmp_path / "new", "restore", str(source.archive), **settings)
     assert done.code == 0, done.output
-    assert {each.name for each in (tmp_path / "new" / "data").iterdir()} == {"uploads", "secret_key"}
+    assert names_in(tmp_path / "new" / "data") == {"uploads", "secret_key"}
     async with engine_at(dsn):
-        from hub.domain.images.reconcile import Reconciler
-
         assert [each async for each in Reconciler(tmp_path / "new" / "data").faults()] == []
     assert "accounts in it" in await refusal(source.archive, place(tmp_path / "other", dsn))
     assert "pictures in it" in await refusal(
@@ -284,7 +298,9 @@ async def test_places_and_archives_that_do_not_fit_are_refused(
 ) -> None:
     empty = await new_database(postgres)
     target = place(tmp_path / "new", empty)
-    said = await refusal(source.archive, {**target, "HUB_DATABASE_URL": source.hub.settings["HUB_DATABASE_URL"]})
+    said = await refusal(
+        source.archive, {**target, "HUB_DATABASE_URL": source.hub.settings["HUB_DATABASE_URL"]}
+    )
     assert "A hub uses the database. Stop it" in said
     await query(empty, "CREATE TABLE users (name text)")
     assert "not the hub's" in await refusal(source.archive, target)

@@ -15,6 +15,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+__all__ = ["altered", "manifest_of", "packed", "read", "zstd"]
+
 MANIFEST = "manifest.json"
 
 
@@ -43,7 +45,7 @@ def packed(entries: Mapping[str, bytes], *more: tarfile.TarInfo) -> bytes:
 
 
 def altered(archive: Path, target: Path, *, about: Mapping[str, Any], migrations: Iterable[str] = ()) -> Path:
-    """Write an archive that says something else of itself; ``migrations`` are left out of those it has had."""
+    """Write an archive that says something else of itself, and has not had these migrations."""
     entries = read(archive)
     manifest = {**json.loads(entries[MANIFEST]), **about}
     had = manifest["database"]["migrations"]

@@ -22,7 +22,11 @@ def days(*texts: str) -> list[datetime]:
     [
         (Keep(daily=0, weekly=0, monthly=0), ["2026-01-01", "2020-01-01"], ["2026-01-01", "2020-01-01"]),
         (Keep(daily=1, weekly=0, monthly=0), ["2026-01-02T03:00", "2026-01-02T02:00"], ["2026-01-02T03:00"]),
-        (Keep(daily=2, weekly=0, monthly=0), ["2026-01-09", "2026-01-03", "2026-01-01"], ["2026-01-09", "2026-01-03"]),
+        (
+            Keep(daily=2, weekly=0, monthly=0),
+            ["2026-01-09", "2026-01-03", "2026-01-01"],
+            ["2026-01-09", "2026-01-03"],
+        ),
         # 2026-11-22 is a Sunday: it and the Monday after it are of two weeks.
         (
             Keep(daily=0, weekly=2, monthly=0),
@@ -39,7 +43,7 @@ def days(*texts: str) -> list[datetime]:
         (Keep(daily=0, weekly=0, monthly=1), ["2026-01-05", "2025-01-31"], ["2026-01-05"]),
         (Keep(daily=7, weekly=4, monthly=12), [], []),
     ],
-)  # fmt: skip
+)
 def test_what_stays(keep: Keep, made: list[str], stays: list[str]) -> None:
     gone = surplus(days(*made), keep)
     assert sorted(set(days(*made)) - set(gone)) == sorted(days(*stays))
@@ -73,7 +77,12 @@ def test_only_backups_are_removed(tmp_path: Path) -> None:
     times = NIGHTLY[:3]
     for time in times:
         (tmp_path / name_of(time)).touch()
-    others = ["hub-20200101T000000Z.tar.zst.old", "hub-20209901T000000Z.tar.zst", "my.tar.zst", ".hub-backup-1"]
+    others = [
+        "hub-20200101T000000Z.tar.zst.old",
+        "hub-20209901T000000Z.tar.zst",
+        "my.tar.zst",
+        ".hub-backup-1",
+    ]
     for name in others:
         (tmp_path / name).touch()
     (tmp_path / "hub-20200101T000000Z.tar.zst").mkdir()
