@@ -44,10 +44,12 @@ def packed(entries: Mapping[str, bytes], *more: tarfile.TarInfo) -> bytes:
     return zstd.compress(target.getvalue())
 
 
-def altered(archive: Path, target: Path, *, about: Mapping[str, Any], migrations: Iterable[str] = ()) -> Path:
+def altered(
+    archive: Path, target: Path, *, about: Mapping[str, Any] | None = None, migrations: Iterable[str] = ()
+) -> Path:
     """Write an archive that says something else of itself, and has not had these migrations."""
     entries = read(archive)
-    manifest = {**json.loads(entries[MANIFEST]), **about}
+    manifest = {**json.loads(entries[MANIFEST]), **(about or {})}
     had = manifest["database"]["migrations"]
     manifest["database"]["migrations"] = [each for each in had if each not in migrations]
     del manifest["files"]["about.json"], entries["about.json"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 from msgspec import Struct
@@ -14,9 +13,9 @@ from hub.backup import manifest, pictures, places
 from hub.backup.manifest import Sequence, Table
 from hub.backup.pictures import Picture
 from hub.core.errors import StartError
+from hub.db import tables
 from hub.db.engine import DATABASE_ERRORS
 from hub.db.migrate import MIGRATION_LOCK, applied, connect_when_ready, known
-from hub.db.piccolo_app import APP_CONFIG
 from hub.domain.images.holding import hold
 
 #: Bytes of rows that are gathered before they are written.
@@ -111,11 +110,6 @@ def _require_known(migrations: list[str]) -> None:
         )
 
 
-def known_tables() -> set[str]:
-    """Return the names of the hub's tables, as this version has them."""
-    return {table._meta.tablename for table in APP_CONFIG.table_classes}  # noqa: SLF001 - Piccolo's public way
-
-
 _TABLES = """
 SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
 ORDER BY relname
@@ -133,7 +127,7 @@ WHERE relkind = 'S' AND deptype = 'a' AND refobjid = ANY($1::text[]::regclass[])
 async def _tables(connection: asyncpg.Connection) -> tuple[list[str], list[str]]:
     """Return the hub's tables, and others that stand beside them."""
     rows = [row["relname"] for row in await connection.fetch(_TABLES)]
-    own = known_tables()
+    own = tables.names()
     return [each for each in rows if each in own], [each for each in rows if each not in own | {"migration"}]
 
 
@@ -191,10 +185,10 @@ async def dump_all(
     connection: asyncpg.Connection, shot: Snapshot, add: Add, on_rows: Callable[[int], None]
 ) -> manifest.Database:
     """Write all of the hub's tables."""
-    tables: list[Any] = [await dump(connection, table, add, on_rows) for table in shot.tables]
+    dumped = [await dump(connection, table, add, on_rows) for table in shot.tables]
     return manifest.Database(
         server=shot.server,
         migrations=shot.migrations,
-        tables=tables,
+        tables=dumped,
         sequences=await sequences(connection, shot.tables),
     )

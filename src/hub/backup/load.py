@@ -9,11 +9,11 @@ from pathlib import Path
 
 import asyncpg
 
-from hub.backup.dump import known_tables
 from hub.backup.errors import DamagedArchiveError
 from hub.backup.manifest import MANIFEST, Manifest, Table
 from hub.core.errors import StartError
 from hub.db.migrate import applied
+from hub.db.tables import names
 
 _PIECE = 1 << 20
 _MARK = "restored from "
@@ -35,7 +35,7 @@ async def look(connection: asyncpg.Connection) -> State:
     """
     rows = await connection.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1)",
-        sorted({*known_tables(), "migration"}),
+        sorted({*names(), "migration"}),
     )
     if not rows:
         return State.BARE
@@ -74,7 +74,7 @@ async def drop_unused(connection: asyncpg.Connection) -> None:
     """Drop the tables of a hub that nobody has used, if there are any, with what belongs to them."""
     rows = await connection.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1)",
-        sorted({*known_tables(), "migration"}),
+        sorted({*names(), "migration"}),
     )
     tables = [row["tablename"] for row in rows]
     if not tables:
@@ -137,7 +137,7 @@ async def mark(connection: asyncpg.Connection, digest: str) -> None:
 
 
 def _require_tables(tables: list[str]) -> None:
-    if strange := sorted(set(tables) - known_tables()):
+    if strange := sorted(set(tables) - names()):
         raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {strange[0]}")
 
 

@@ -190,7 +190,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=31_536_000,
-            description="Seconds for which the files of a removed picture are kept, for a backup under way.",
+            description="Seconds for which the files of a removed picture are kept; hub backup needs none.",
         ),
     ] = 3600
     free_space_floor_mb: Annotated[
