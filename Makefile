@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check package migrate migration import-legacy bench chaos fuzz documents words screenshots format lock FORCE
+.PHONY: help run test check package migrate migration import-legacy backup restore bench chaos fuzz documents words screenshots format lock FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,17 @@ import-legacy: .venv/installed ## Come from the original: make import-legacy sou
 else
 import-legacy:
 	@echo "Name the original's database: make import-legacy source=postgresql://... [uploads=DIR]" >&2; exit 2
+endif
+
+backup: .venv/installed ## Write everything into one archive, beside a running hub too: make backup [to=FILE]
+	@exec $(PY) -m hub backup $(if $(to),"$$to") $(args)
+
+ifeq ($(origin from),command line)
+restore: .venv/installed ## Make a hub out of a backup, in an empty place: make restore from=FILE
+	@exec $(PY) -m hub restore "$$from" $(args)
+else
+restore:
+	@echo "Name the backup: make restore from=backups/hub-20261123T020000Z.tar.zst" >&2; exit 2
 endif
 
 bench: .venv/installed-dev ## Measure speed, as ratios within one run

@@ -13,6 +13,7 @@ import uvloop
 
 from bench import (
     actor_start,
+    backup,
     costs,
     first_byte,
     history,
@@ -31,6 +32,7 @@ from bench.world import World, open_world
 
 BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "actor-start": actor_start.measure,
+    "backup": backup.measure,
     "first-byte": first_byte.measure,
     "history": history.measure,
     "images": images.measure,
@@ -44,7 +46,11 @@ BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "turn": turn.measure,
 }
 #: Run only when they are named: they take a minute or more.
-LONG_BENCHES = {"scaling": costs.measure, "storage-full": storage.measure_in_full}
+LONG_BENCHES = {
+    "backup-full": backup.measure_in_full,
+    "scaling": costs.measure,
+    "storage-full": storage.measure_in_full,
+}
 KNOWN = BENCHES | LONG_BENCHES
 
 

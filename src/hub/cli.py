@@ -26,6 +26,10 @@ SECTIONS = {
         Listed("token", "hub.commands.token", "Make and delete the tokens of programs."),
     ],
     "Keep": [
+        Listed(
+            "backup", "hub.commands.backup", "Write everything into one archive, beside a running hub too."
+        ),
+        Listed("restore", "hub.commands.backup", "Make a hub out of a backup, in an empty place."),
         Listed("migrate", "hub.commands.migrations", "Bring the database's schema forward."),
     ],
     "Move": [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -26,9 +27,15 @@ def with_database(run: Callable[[Settings, Database], None]) -> None:
     """Run a command that needs the database; logs go to standard error."""
     settings = settings_or_exit()
     configure_logging(settings, stream=sys.stderr)
+    with in_one_line(), open_database(settings) as database:
+        run(settings, database)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """End with exit code 1 and one line when a command cannot run."""
     try:
-        with open_database(settings) as database:
-            run(settings, database)
+        yield
     except StartError as error:
         click.echo(f"hub: {error}", err=True)
         raise SystemExit(1) from None

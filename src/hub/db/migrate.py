@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 import io
 import os
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE
+
+if TYPE_CHECKING:
+    from piccolo.conf.apps import MigrationModule
 
 logger = get_logger(__name__)
 
@@ -75,16 +80,30 @@ async def migrate(dsn: str, *, wait: float = 60.0) -> int:
         done = await applied(guard)
         missing = len(set(known()) - set(done))
         if missing:
-            await _run_forwards(dsn)
+            await run_missing(dsn)
             logger.info("database migrated", migrations=missing)
         return missing
     finally:
         await guard.close()
 
 
-async def _run_forwards(dsn: str) -> None:
+async def run_missing(dsn: str, *, only: Collection[str] | None = None) -> None:
+    """Run what has not run yet, as :func:`migrate` does; the caller holds the advisory lock.
+
+    Args:
+        dsn: PostgreSQL address.
+        only: leave all other migrations alone, so that the schema becomes one of an earlier time.
+
+    Raises:
+        MigrationFailedError: one did not go through.
+    """
     # Piccolo prints as it goes and returns failures; both become one exception here.
-    from piccolo.apps.migrations.commands.forwards import run_forwards  # noqa: PLC0415 - takes 0.1 s, seldom needed
+    from piccolo.apps.migrations.commands.forwards import ForwardsMigrationManager  # noqa: PLC0415 - takes 0.1 s, seldom needed
+
+    class Chosen(ForwardsMigrationManager):
+        def get_migration_modules(self, folder_path: str) -> dict[str, MigrationModule]:
+            modules = super().get_migration_modules(folder_path)
+            return {each: modules[each] for each in modules if only is None or each in only}
 
     opened_here = ENGINE.pool is None
     if opened_here:
@@ -92,7 +111,7 @@ async def _run_forwards(dsn: str) -> None:
     output = io.StringIO()
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            result = await run_forwards("hub")
+            result = await Chosen("hub").run()
     except Exception as error:
         raise MigrationFailedError(f"a migration failed: {error}") from error
     finally:

@@ -190,12 +190,33 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=31_536_000,
-            description="Seconds for which the files of a removed picture are kept, for a backup under way.",
+            description="Seconds for which the files of a removed picture are kept; hub backup needs none.",
         ),
     ] = 3600
     free_space_floor_mb: Annotated[
         int, Meta(ge=0, le=10_000_000, description="Megabytes of the disk that no picture may take.")
     ] = 512
+    backup_dir: Annotated[
+        Path | None,
+        Meta(
+            description='The folder for backups. Absent: "backups" beside the data folder.',
+            extra=_is("folder"),
+        ),
+    ] = None
+    backup_keep_daily: Annotated[
+        int, Meta(ge=0, le=10_000, description="How many days keep their last backup.")
+    ] = 7
+    backup_keep_weekly: Annotated[
+        int, Meta(ge=0, le=10_000, description="How many weeks keep their last backup.")
+    ] = 4
+    backup_keep_monthly: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="How many months keep their last backup. All three 0: nothing is removed.",
+        ),
+    ] = 12
     limits: Annotated[
         bool,
         Meta(

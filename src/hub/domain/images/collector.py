@@ -1,7 +1,8 @@
 """The collector: removes the files of pictures that are gone, and whatever else nobody needs any more.
 
 A file goes only while its companion's row is locked, and every writer makes sure of its file under the same
-lock before it commits: so no row is ever without its file, however short the grace.
+lock before it commits: so no row is ever without its file, however short the grace. While a backup is under
+way none goes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from msgspec import Struct
 
 from hub.core.logging import get_logger
 from hub.db.engine import ENGINE, IDLE_LIMIT
-from hub.domain.images import removals
+from hub.domain.images import holding, removals
 from hub.domain.images.removals import Waiting
 from hub.storage import layout, removal
 from hub.storage.errors import NoRoomError, StorageFailedError, disk_errors
@@ -73,8 +74,10 @@ class Collector:
         """Remove the files of up to ``limit`` removals of at least ``grace`` seconds ago.
 
         Returns:
-            How many were seen to; those whose files are in use wait for the next time.
+            How many were seen to; those whose files are in use, by a backup too, wait for the next time.
         """
+        if await holding.is_held():
+            return 0
         handled, last = 0, None
         while handled < limit and not self._is_stopping():
             found = await removals.due(limit=limit - handled, grace=grace, after=last)
@@ -123,7 +126,7 @@ class Collector:
             waiting: their removals, which are forgotten; files that others wait for stay.
 
         Returns:
-            The families that are seen to, and what was removed.
+            The families that are seen to, and what was removed; nothing while a backup is under way.
 
         Raises:
             NoRoomError, StorageFailedError: the disk refuses; every file is where it was.
@@ -134,6 +137,8 @@ class Collector:
                 await removals.lock_companion(companion_id)
                 until = time.monotonic() + IDLE_LIMIT / 2
                 kept = await removals.wanted(companion_id, families, besides=[each.id for each in waiting])
+                if await holding.is_held():  # after the rows, see there
+                    return set(), Freed()
                 with disk_errors():
                     taken = await to_end(hidden.take, set(families) - kept, until=until)
                 done = kept | taken

@@ -1,0 +1,189 @@
+"""Loading rows into a database that has no hub in it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+from pathlib import Path
+
+import asyncpg
+
+from hub.backup.errors import DamagedArchiveError
+from hub.backup.manifest import MANIFEST, Manifest, Table
+from hub.core.errors import StartError
+from hub.db.migrate import applied
+from hub.db.tables import names
+
+_PIECE = 1 << 20
+_MARK = "restored from "
+
+
+class State(Enum):
+    """What is in a database."""
+
+    BARE = "nothing of a hub"
+    UNUSED = "the tables of a hub that nobody has used"
+    USED = "a hub"
+
+
+async def look(connection: asyncpg.Connection) -> State:
+    """Return what is in a database.
+
+    Raises:
+        StartError: there are tables of something else, by the names of the hub's.
+    """
+    rows = await connection.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1)",
+        sorted({*names(), "migration"}),
+    )
+    if not rows:
+        return State.BARE
+    tables = {row["tablename"] for row in rows}
+    if not await applied(connection):
+        raise StartError(
+            "The database has tables that are not the hub's but have their names:"
+            f" {', '.join(sorted(tables))}. Make an empty one, and name it with HUB_DATABASE_URL."
+        )
+    is_used = "users" in tables and await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+    return State.USED if is_used else State.UNUSED
+
+
+async def others_at_work(connection: asyncpg.Connection) -> bool:
+    """Tell whether a hub is connected to the database."""
+    is_in_use: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND application_name LIKE 'companion-hub%')"
+    )
+    return is_in_use
+
+
+async def restored(connection: asyncpg.Connection) -> str:
+    """Return the hash of the manifest that was restored into this database; empty if none was."""
+    mark = await connection.fetchval("SELECT obj_description(to_regclass('migration'), 'pg_class')")
+    return str(mark or "").removeprefix(_MARK)
+
+
+_FUNCTIONS = """
+SELECT DISTINCT tgfoid::regprocedure::text AS name FROM pg_trigger
+WHERE NOT tgisinternal AND tgrelid = ANY($1::text[]::regclass[])
+"""
+
+
+async def drop_unused(connection: asyncpg.Connection) -> None:
+    """Drop the tables of a hub that nobody has used, if there are any, with what belongs to them."""
+    rows = await connection.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY($1)",
+        sorted({*names(), "migration"}),
+    )
+    tables = [row["tablename"] for row in rows]
+    if not tables:
+        return
+    functions = [row["name"] for row in await connection.fetch(_FUNCTIONS, tables)]
+    async with connection.transaction():
+        await connection.execute(f"DROP TABLE {_names(tables)}")
+        for each in functions:
+            await connection.execute(f"DROP FUNCTION {each}")
+
+
+# What checks and sorts each row as it comes is made anew when all are there.
+
+_KEYS = """
+SELECT conrelid::regclass::text AS place, quote_ident(conname) AS name,
+    pg_get_constraintdef(oid) AS definition
+FROM pg_constraint WHERE contype = 'f' AND conrelid = ANY($1::text[]::regclass[])
+"""
+_INDEXES = """
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+WHERE indrelid = ANY($1::text[]::regclass[])
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+
+
+async def load(
+    connection: asyncpg.Connection,
+    manifest: Manifest,
+    parts: Callable[[str, int], Sequence[Path]],
+    on_rows: Callable[[int], None],
+) -> None:
+    """Fill the tables, in a transaction of the caller, who commits.
+
+    Args:
+        connection: of a database whose schema is exactly that of the archive.
+        manifest: the archive's.
+        parts: the files of a table, which are that many.
+        on_rows: is told of each table's rows.
+
+    Raises:
+        DamagedArchiveError: the rows do not fit.
+    """
+    tables = [table.name for table in manifest.database.tables]
+    _require_tables(tables)
+    async with _bare(connection, tables):
+        for table in manifest.database.tables:
+            await _copy(connection, table, parts(table.name, table.parts))
+            on_rows(table.rows)
+    for each in manifest.database.sequences:
+        await connection.execute(
+            "SELECT setval($1::text::regclass, $2, $3)", each.name, each.value, each.is_called
+        )
+    await connection.execute(f"ANALYZE {_names(tables)}")
+
+
+async def mark(connection: asyncpg.Connection, digest: str) -> None:
+    """Note in the transaction which manifest's rows these are."""
+    words = await connection.fetchval("SELECT quote_literal($1::text)", f"{_MARK}{digest}")
+    await connection.execute(f"COMMENT ON TABLE migration IS {words}")
+
+
+def _require_tables(tables: list[str]) -> None:
+    if strange := sorted(set(tables) - names()):
+        raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {strange[0]}")
+
+
+@asynccontextmanager
+async def _bare(connection: asyncpg.Connection, tables: list[str]) -> AsyncIterator[None]:
+    """Have tables that are empty, without triggers, foreign keys and indexes that keys do not need."""
+    await connection.execute(f"TRUNCATE {_names(tables)}")
+    keys = await connection.fetch(_KEYS, tables)
+    indexes = await connection.fetch(_INDEXES, tables)
+    for name in tables:
+        await connection.execute(f"ALTER TABLE {_names([name])} DISABLE TRIGGER USER")
+    for each in keys:
+        await connection.execute(f"ALTER TABLE {each['place']} DROP CONSTRAINT {each['name']}")
+    for each in indexes:
+        await connection.execute(f"DROP INDEX {each['name']}")
+    yield
+    for each in indexes:
+        await connection.execute(each["definition"])
+    for each in keys:
+        await connection.execute(
+            f"ALTER TABLE {each['place']} ADD CONSTRAINT {each['name']} {each['definition']}"
+        )
+    for name in tables:
+        await connection.execute(f"ALTER TABLE {_names([name])} ENABLE TRIGGER USER")
+
+
+async def _copy(connection: asyncpg.Connection, table: Table, parts: Sequence[Path]) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        for part in parts:
+            with part.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+
+    try:
+        status = await connection.copy_to_table(
+            table.name, source=content(), columns=table.columns, format="text"
+        )
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.SyntaxOrAccessError,
+    ) as error:
+        raise DamagedArchiveError(f"database/{table.name}", f"does not fit its table ({error})") from None
+    if status != f"COPY {table.rows}":
+        raise DamagedArchiveError(f"database/{table.name}", "has not as many rows as the manifest says")
+
+
+def _names(tables: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in tables)

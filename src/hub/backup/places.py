@@ -1,0 +1,50 @@
+"""Which entries an archive may have, and how large each may be. Nothing else is ever unpacked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from hub.backup.errors import DamagedArchiveError
+from hub.backup.manifest import ABOUT, KEY, MANIFEST
+from hub.storage import layout
+
+_PART = re.compile(r"database/([a-z_][a-z0-9_]{0,62})/([0-9]{6})\.copy")
+_COMPANIONS = f"{layout.UPLOADS}/companions/"
+
+_MB = 1_000_000
+#: The most bytes that entries by these names may have.
+_LIMITS = {ABOUT: 65_536, MANIFEST: 512 * _MB, KEY: 4096}
+_PART_LIMIT = 2000 * _MB
+_PICTURE_LIMIT = 200 * _MB
+
+
+def part_of(table: str, number: int) -> str:
+    """Return the name of one part of a table's rows; parts count from 1."""
+    return f"database/{table}/{number:06}.copy"
+
+
+def limit_of(name: str) -> int:
+    """Return how many bytes an entry may have at the most.
+
+    Raises:
+        DamagedArchiveError: nothing by this name may be in an archive.
+    """
+    if name in _LIMITS:
+        return _LIMITS[name]
+    if _PART.fullmatch(name):
+        return _PART_LIMIT
+    if is_picture(name):
+        return _PICTURE_LIMIT
+    raise DamagedArchiveError(name, "does not belong into a backup")
+
+
+def is_picture(name: str) -> bool:
+    """Tell whether an entry is one of the files of a picture."""
+    parts = PurePosixPath(name).parts
+    return (
+        name.startswith(_COMPANIONS)
+        and name == "/".join(parts)
+        and len(parts) == 5  # noqa: PLR2004 - uploads, companions, one of them, a kind, a file
+        and layout.family_of(parts[2:4], parts[4]) is not None
+    )

@@ -1,0 +1,207 @@
+"""Restoring a backup into an empty hub: everything is gathered and compared first, then counts at once.
+
+The commit of the rows is the moment. Until then the database is as empty as before, and what was moved to its
+place in the data folder is taken away again by the next restore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from contextlib import ExitStack
+from typing import BinaryIO
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from hub.backup import load
+from hub.backup.archive import Unpacker, read_through
+from hub.backup.dump import session
+from hub.backup.load import State
+from hub.backup.manifest import About, Manifest, fingerprint, require_known
+from hub.backup.staging import Check, Staging, holds_pictures, staging_in
+from hub.core.errors import StartError
+from hub.core.progress import Progress
+from hub.core.settings import Settings
+from hub.db.embedded.layout import Layout
+from hub.db.migrate import MIGRATION_LOCK, MigrationFailedError, applied, known, run_missing
+from hub.db.provision import Database, open_database
+
+_NAME = "companion-hub restore"
+_ELSEWHERE = (
+    "Restore into an empty place: name another data folder with HUB_DATA_DIR (and another database with"
+    " HUB_DATABASE_URL, if you use one of your own), or move this one away"
+)
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """What was restored, or could be. ``was_done``: an earlier restore had done it all but for tidying up.
+
+    ``is_other_key``: the hub has been set up with another key than the one that the archive was made with.
+    """
+
+    manifest: Manifest
+    was_done: bool = False
+    is_other_key: bool = False
+
+
+class Restore:
+    """One restore into the places that the settings name."""
+
+    def __init__(self, settings: Settings, source: BinaryIO, progress: Progress) -> None:
+        self._settings = settings
+        self._source = source
+        self._progress = progress
+
+    def check(self) -> Restored:
+        """Look whether it could be done; nothing is changed.
+
+        Raises:
+            StartError: it could not; the sentence says why, and what to do.
+        """
+        with ExitStack() as stack:
+            self._require_no_pictures()
+            if self._has_database:
+                self._look(stack.enter_context(open_database(self._settings)))
+            manifest, _ = self._read(Check(self._settings.data_dir))
+        return self._result(manifest)
+
+    def run(self) -> Restored:
+        """Do it. From the main thread: the embedded database may be started.
+
+        Raises:
+            StartError: it could not be done; the sentence says why, and what to do.
+        """
+        with staging_in(self._settings.data_dir) as staging, ExitStack() as stack:
+            database = None
+            if not staging.left_over:
+                self._require_no_pictures()
+            if self._has_database:
+                database = stack.enter_context(open_database(self._settings))
+                if self._look(database, left_over=staging.left_over):
+                    return self._finish(database, staging)
+            staging.clear()
+            manifest, digest = self._read(staging)
+            staging.close()
+            if database is None:
+                database = stack.enter_context(open_database(self._settings))
+            asyncio.run(self._load(database, staging, manifest, digest))
+            staging.finish()
+        return self._result(manifest)
+
+    # Where to
+
+    @property
+    def _has_database(self) -> bool:
+        """Whether there is a database yet; the embedded one is made when it is needed."""
+        return self._settings.database_url is not None or Layout.below(self._settings.data_dir).data.exists()
+
+    def _require_no_pictures(self) -> None:
+        if holds_pictures(self._settings.data_dir):
+            raise StartError(f"The data folder {self._settings.data_dir} has pictures in it. {_ELSEWHERE}.")
+
+    def _look(self, database: Database, *, left_over: str = "") -> bool:
+        """Return if nobody uses the database and it is empty; True when ``left_over`` is what is in it.
+
+        Raises:
+            StartError: it is not empty, or in use.
+        """
+        if database.embedded is not None and not database.exclusive:
+            raise StartError(f"A hub uses the data folder {self._settings.data_dir}. Stop it, then restore.")
+
+        async def ask() -> bool:
+            async with session(database.dsn, _NAME) as connection:
+                return await self._require_empty(connection, left_over=left_over)
+
+        return asyncio.run(ask())
+
+    @staticmethod
+    async def _require_empty(connection: asyncpg.Connection, *, left_over: str = "") -> bool:
+        if await load.others_at_work(connection):
+            raise StartError("A hub uses the database. Stop it, then restore.")
+        if await load.look(connection) is not State.USED:
+            return False
+        if left_over and await load.restored(connection) == left_over:
+            return True
+        raise StartError(f"The database has a hub with accounts in it. {_ELSEWHERE}.")
+
+    # From where
+
+    def _read(self, unpacker: Unpacker) -> tuple[Manifest, str]:
+        def on_about(about: About) -> None:
+            require_known(about, migrations=known())
+
+        with self._progress.of("MB", 0) as progress:
+            counting = _Counting(self._source, progress)
+            manifest, digest = read_through(counting, unpacker, on_about=on_about)
+        require_known(manifest, migrations=known())
+        for migration in manifest.database.migrations:
+            require_known(msgspec.structs.replace(manifest, migration=migration), migrations=known())
+        return manifest, digest
+
+    # All at once
+
+    async def _load(self, database: Database, staging: Staging, manifest: Manifest, digest: str) -> None:
+        async with session(database.dsn, _NAME) as connection:
+            # Whoever starts a hub now waits until everything is there.
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", MIGRATION_LOCK):
+                raise StartError("A hub is just starting on the database. Stop it, then restore.")
+            await self._require_empty(connection)
+            if await applied(connection) != manifest.database.migrations:
+                await load.drop_unused(connection)
+                await _migrate(database.dsn, manifest.database.migrations)
+            async with connection.transaction():
+                with self._progress.of(
+                    "rows", sum(each.rows for each in manifest.database.tables)
+                ) as progress:
+                    await load.load(connection, manifest, staging.parts, progress.add)
+                await load.mark(connection, digest)
+                staging.place(digest)
+            await _migrate(database.dsn)
+
+    def _finish(self, database: Database, staging: Staging) -> Restored:
+        """Do what was left to do when an earlier restore was stopped after its commit."""
+        manifest, digest = self._read(Check(self._settings.data_dir))
+        if digest != staging.left_over:
+            raise StartError(f"Another archive has been restored here already. {_ELSEWHERE}.")
+
+        async def migrate() -> None:
+            async with session(database.dsn, _NAME) as connection:
+                await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+                await _migrate(database.dsn)
+
+        asyncio.run(migrate())
+        staging.finish()
+        return self._result(manifest, was_done=True)
+
+    def _result(self, manifest: Manifest, *, was_done: bool = False) -> Restored:
+        key = self._settings.secret_key
+        if key is None:
+            is_other_key = not manifest.key.in_archive
+        else:
+            is_other_key = fingerprint(key) != manifest.key.fingerprint
+        return Restored(manifest=manifest, was_done=was_done, is_other_key=is_other_key)
+
+
+async def _migrate(dsn: str, migrations: Collection[str] | None = None) -> None:
+    try:
+        await run_missing(dsn, only=migrations)
+    except MigrationFailedError as error:
+        raise StartError(f"The database refuses a migration: {error}.") from None
+
+
+class _Counting:
+    """A file whose megabytes are counted as they are read."""
+
+    def __init__(self, source: BinaryIO, progress: Progress) -> None:
+        self._source = source
+        self._progress = progress
+        self._bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most so many."""
+        content = self._source.read(size)
+        self._bytes += len(content)
+        self._progress.reach(self._bytes // 1_000_000)
+        return content
