@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from asyncpg.transaction import Transaction
 
-from hub.db.engine import UNAVAILABLE, HubConnection, HubEngine
+from hub.db.engine import UNAVAILABLE, HubConnection, HubEngine, PoolStanding
 
 
 @pytest.fixture
@@ -119,6 +119,20 @@ async def test_a_cancelled_call_stays_cancelled_though_its_connection_breaks(
             await task
     async with asyncio.timeout(5):
         assert await ask(engine, "SELECT 1") == 1, "the place in the pool is free again"
+
+
+async def test_it_tells_how_many_connections_are_in_use_and_who_waits(engine: HubEngine) -> None:
+    assert engine.pool_standing() == PoolStanding(in_use=0, idle=1, most=1, waiting=0)
+    async with engine.connection():
+        others = [asyncio.create_task(ask(engine, "SELECT 1")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert engine.pool_standing() == PoolStanding(in_use=1, idle=0, most=1, waiting=2)
+    await asyncio.gather(*others)
+    async with engine.transaction():
+        assert engine.pool_standing() == PoolStanding(in_use=1, idle=0, most=1, waiting=0)
+    assert engine.pool_standing() == PoolStanding(in_use=0, idle=1, most=1, waiting=0)
+    await engine.close()
+    assert engine.pool_standing() == PoolStanding()
 
 
 async def test_a_call_that_ended_well_counts_though_its_connection_breaks_after_it(

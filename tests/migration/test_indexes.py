@@ -503,6 +503,8 @@ HOT: dict[str, tuple[Callable[[], Awaitable[object]], list[str]]] = {
         lambda: queue.take_due(limit=500, fresh=1.0, stale=15.0, cap=8),
         ["jobs_due", "jobs_lane_order"],
     ),
+    "the relay's lag": (lambda: queue.lag(cap=8), ["jobs_due", "jobs_lane_order"]),
+    "jobs that have not ended": (overview.unfinished, ["jobs_due"]),
     "expired leases": (store.rescue, []),
     "lanes of dead workers": (store.let_go_of_dead, ["jobs_lane_stopping"]),
     "a claim": (
