@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx2
@@ -85,6 +86,19 @@ async def test_a_picture_is_counted_with_what_it_saves(hub: HubServer, client: C
     assert after.value("hub_images_total", status="completed") > 0
     saved = after.value("hub_image_bytes_saved_total") - before.value("hub_image_bytes_saved_total")
     assert saved == items[0]["original_bytes"] - items[0]["bytes"] > 0
+
+
+async def test_the_newest_backup_is_told(hub: HubServer) -> None:
+    folder = hub.folder / "backups"
+    folder.mkdir(exist_ok=True)
+    assert (await numbers(hub.url)).value("hub_backup_timestamp_seconds") == 0
+    made = [folder / f"hub-{time}.tar.zst" for time in ("20261122T020000Z", "20261123T020000Z")]
+    for file in (*made, folder / "hub-20990101T000000Z.tar.zst.part", folder / "other.tar.zst"):
+        file.touch()
+    at = datetime(2026, 11, 23, 2, tzinfo=UTC).timestamp()
+    assert (await numbers(hub.url)).value("hub_backup_timestamp_seconds") == at
+    for file in folder.iterdir():
+        file.unlink()
 
 
 async def test_what_people_send_makes_no_new_series(hub: HubServer, nobody: httpx2.AsyncClient) -> None:

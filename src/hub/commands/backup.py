@@ -97,15 +97,10 @@ async def _take(work: Backup, target: str | None, settings: Settings, keep: Keep
     if target == _STANDARD:
         return await work.to_pipe(sys.stdout.fileno())
     if target is None:
-        return await work.to_folder(backup_folder(settings), keep)
+        return await work.to_folder(settings.backup_folder, keep)
     if target.endswith("/") or os.path.isdir(target):  # noqa: ASYNC240, PTH112 - nothing else runs here
         return await work.to_folder(Path(target), keep)
     return await work.to_file(Path(target))
-
-
-def backup_folder(settings: Settings) -> Path:
-    """Return the folder for backups."""
-    return settings.backup_dir or settings.data_dir.absolute().parent / "backups"
 
 
 def _tell_taken(taken: Taken, *, as_json: bool) -> None:

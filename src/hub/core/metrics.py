@@ -153,6 +153,10 @@ DATABASE_UP = _gauge(
 )
 DISK_FREE = _gauge("hub_disk_free_bytes", "Bytes that are free on the data folder's disk.")
 DISK_FLOOR = _gauge("hub_disk_floor_bytes", "Bytes of it that no picture may take.")
+BACKUP_AT = _gauge(
+    "hub_backup_timestamp_seconds",
+    "When the newest backup in the folder for backups was made, as Unix time; 0: there is none.",
+)
 MEMORY_USED = _gauge(
     "hub_memory_used_bytes", "Memory in use that cannot be given up, of the container or else the machine."
 )

@@ -378,6 +378,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.turns_per_user if self.limits else None
 
     @property
+    def backup_folder(self) -> Path:
+        """Where backups lie."""
+        return self.backup_dir or self.data_dir.absolute().parent / "backups"
+
+    @property
     def image_quota(self) -> int:
         """Bytes of pictures that one user may have."""
         return self.image_quota_mb * 1_000_000

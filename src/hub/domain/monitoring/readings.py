@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 from hub.core import machine, metrics
 from hub.core.settings import Settings
@@ -17,6 +21,9 @@ from hub.jobs.contracts import JobKind
 WITHIN = 2.0
 _STATES = ("queued", "scheduled", "in_progress")
 _UNREADABLE: tuple[type[Exception], ...] = (*DATABASE_ERRORS, RuntimeError)  # the pool may be closed by now
+
+#: A backup's time is in its name; sorted by names, the newest is last.
+_BACKUP = re.compile(r"hub-([0-9]{8}T[0-9]{6}Z)\.tar\.zst")
 
 for _kind in JobKind:
     metrics.QUEUE_WAIT.labels(_kind.value)
@@ -57,14 +64,24 @@ async def _read_jobs(cap: int | None) -> bool:
 
 async def _read_machine(settings: Settings) -> None:
     metrics.DISK_FLOOR.set(settings.free_space_floor_mb * 1_000_000)
-    free, memory = math.nan, None
-    try:
+    free, backup_at, memory = math.nan, math.nan, None
+    with suppress(OSError):  # a TimeoutError is one, too
         async with asyncio.timeout(WITHIN):
-            free, memory = await asyncio.to_thread(
-                lambda: (shutil.disk_usage(settings.data_dir).free, machine.memory())
-            )
-    except OSError:  # a TimeoutError is one, too
-        pass
+            memory = await asyncio.to_thread(machine.memory)
+            free = (await asyncio.to_thread(shutil.disk_usage, settings.data_dir)).free
+            backup_at = await asyncio.to_thread(_newest_backup, settings.backup_folder)
     metrics.DISK_FREE.set(free)
+    metrics.BACKUP_AT.set(backup_at)
     metrics.MEMORY_USED.set(memory.used if memory else math.nan)
     metrics.MEMORY_LIMIT.set(memory.limit if memory else math.nan)
+
+
+def _newest_backup(folder: Path) -> float:
+    try:
+        names = [each.name for each in folder.iterdir()]
+    except FileNotFoundError:
+        return 0.0
+    times = [match[1] for name in names if (match := _BACKUP.fullmatch(name)) is not None]
+    if not times:
+        return 0.0
+    return datetime.strptime(max(times), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
