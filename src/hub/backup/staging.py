@@ -84,7 +84,7 @@ class Staging:
         (self.folder / _PLACING).unlink(missing_ok=True)
         _remove(self._content)
         self._content.mkdir(mode=0o700)
-        self._room = Room(self.folder)
+        self._room = Room(self.data_dir)
 
     def begin(self, name: str, size: int) -> Callable[[bytes], object]:
         """Return what writes an entry of the archive, whose name has been looked at.
