@@ -43,5 +43,4 @@ def disk_sentences(doing: str, where: object) -> Iterator[None]:
                 f"{doing} was not finished: the disk of {where} is full. Make room, or choose another place;"
                 " nothing half-written was left there."
             ) from None
-        name = error.filename if isinstance(error.filename, str) else where
-        raise StartError(f"{doing} was not finished: {name}: {error.strerror or error}.") from None
+        raise StartError(f"{doing} was not finished: {where}: {error.strerror or error}.") from None

@@ -7,6 +7,7 @@ place in the data folder is taken away again by the next restore.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Collection
 from contextlib import ExitStack
 from typing import BinaryIO
@@ -132,7 +133,7 @@ class Restore:
         def on_about(about: About) -> None:
             require_known(about, migrations=known())
 
-        with self._progress.of("MB", 0) as progress:
+        with self._progress.of("MB", _size(self._source) // 1_000_000) as progress:
             counting = _Counting(self._source, progress)
             manifest, digest = read_through(counting, unpacker, on_about=on_about)
         require_known(manifest, migrations=known())
@@ -189,6 +190,14 @@ async def _migrate(dsn: str, migrations: Collection[str] | None = None) -> None:
         await run_missing(dsn, only=migrations)
     except MigrationFailedError as error:
         raise StartError(f"The database refuses a migration: {error}.") from None
+
+
+def _size(source: BinaryIO) -> int:
+    """Return a file's size in bytes; 0 for a pipe."""
+    try:
+        return os.fstat(source.fileno()).st_size
+    except OSError:
+        return 0
 
 
 class _Counting:

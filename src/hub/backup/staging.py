@@ -80,11 +80,11 @@ class Staging:
         """Take away everything that an earlier restore has left, here and in its place."""
         if self.left_over:
             _remove(layout.companions_folder(self.data_dir))
-            os.sync()
+            sync_folder(self.data_dir / layout.UPLOADS)
         (self.folder / _PLACING).unlink(missing_ok=True)
         _remove(self._content)
         self._content.mkdir(mode=0o700)
-        self._room = Room(self.folder)
+        self._room = Room(self.data_dir)
 
     def begin(self, name: str, size: int) -> Callable[[bytes], object]:
         """Return what writes an entry of the archive, whose name has been looked at.
@@ -129,7 +129,8 @@ class Staging:
             companions.rename(layout.companions_folder(self.data_dir))
         if (self._content / KEY).exists():
             (self._content / KEY).rename(self.data_dir / KEY)
-        os.sync()
+        for folder in (self.data_dir / layout.UPLOADS, self.data_dir):
+            sync_folder(folder)
 
     def finish(self) -> None:
         """Leave nothing of the restore but what it restored."""

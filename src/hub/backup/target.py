@@ -30,10 +30,15 @@ class Partial:
         self.path = temp.path
 
     def write(self, content: bytes) -> None:
-        """Write all of it."""
+        """Write all of it.
+
+        Raises:
+            StartError: the disk is full, or refuses.
+        """
         rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        with disk_sentences("The backup", self.path.parent):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
         """Have it survive a loss of power."""
@@ -54,6 +59,8 @@ def partial_in(folder: Path, *, make: bool = False) -> Iterator[Partial]:
     with disk_sentences("The backup", folder):
         if make:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            raise StartError(f"There is no folder {folder}. Make it, or name another place for the backup.")
         _clear(folder)
         temp = create(folder, f"{_PARTIAL}{new_id().hex}")
         try:
@@ -126,4 +133,6 @@ class Pipe:
                     f"The backup was given up: nobody has read from it for {_STALL // 60} minutes."
                 )
             # No more than a pipe takes at once: a longer write would block for as long as it is not read.
-            rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF if self._may_stall else None]) :]
+            some = rest[: select.PIPE_BUF] if self._may_stall else rest
+            with disk_sentences("The backup", "standard output"):
+                rest = rest[os.write(self._descriptor, some) :]

@@ -195,4 +195,4 @@ def _tell_removed(tally: Tally, *, waiting: int, as_json: bool) -> None:
     if tally.put_back:
         click.echo(f"{tally.put_back:,} files that an earlier run had in hand are back in their place.")
     if waiting:
-        click.echo(f"{waiting:,} removed pictures still wait: for their time, or because they are in use.")
+        click.echo(f"{waiting:,} removed pictures still wait: for their time, while in use, or for a backup.")
