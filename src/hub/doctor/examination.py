@@ -13,6 +13,7 @@ from msgspec import Struct
 
 import hub
 from hub.core.errors import StartError
+from hub.core.redaction import scrub
 from hub.core.settings import FIELDS, Loaded, Settings, SettingsError
 from hub.doctor import broker, database, models, pictures, port, storage
 from hub.doctor.findings import Finding, bad, good, warning
@@ -41,7 +42,11 @@ class _Part(Struct, frozen=True):
                 return await self.look()
         except TimeoutError:
             advice = "Look whether the machine is overloaded, or what this part waits for."
-            return [bad(self.check, f"no answer within {seconds:.1f} s", advice=advice, setting=self.setting)]
+            detail = f"no answer within {seconds:.1f} s"
+        except Exception as error:  # noqa: BLE001 - what one part raises must not hide the others
+            advice = "Look at this part by hand."
+            detail = scrub(f"{type(error).__name__}: {error}")
+        return [bad(self.check, detail, advice=advice, setting=self.setting)]
 
 
 def unusable(error: SettingsError) -> list[Finding]:

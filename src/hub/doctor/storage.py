@@ -159,7 +159,7 @@ def old_temporary_files(settings: Settings) -> int:
 
 def nearest(folder: Path) -> Path:
     """Return the folder, or the nearest above it that is there."""
-    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.exists(each))  # noqa: PTH110 - Path.exists raises where a parent is closed
 
 
 def mode_of(path: Path) -> int:
