@@ -106,6 +106,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("data folder", "HUB_DATA_DIR", partial(thread, storage.data_folder, settings, fix=fix)),
         _Part("secret key", "HUB_DATA_DIR", partial(thread, storage.secrets, loaded, fix=fix)),
         _Part("disk", "HUB_DATA_DIR", partial(thread, storage.disk, settings)),
+        _Part("backups", "HUB_BACKUP_DIR", partial(thread, storage.backups, settings)),
     ]
     servers = [
         _Part("broker", "HUB_BROKER_URL", partial(broker.broker, settings, seconds=own)),
@@ -114,6 +115,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("pictures", "HUB_IMAGE_PROCESSES", partial(pictures.pictures, settings, seconds=own)),
         _Part("prompts", "HUB_PROMPTS_DIR", partial(thread, _prompts, settings)),
         _Part("web port", "HUB_PORT", ask_port),
+        _Part("metrics port", "HUB_METRICS_PORT", partial(port.metrics, settings, pool, seconds=own)),
     ]
     tables = _Part("database", setting, look_into_database).findings(_REPAIR_SECONDS if fix else seconds)
     others = asyncio.gather(*(each.findings(seconds) for each in (*files, *servers)))
