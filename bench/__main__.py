@@ -15,6 +15,7 @@ from bench import (
     actor_start,
     backup,
     costs,
+    doctor,
     first_byte,
     history,
     images,
@@ -33,6 +34,7 @@ from bench.world import World, open_world
 BENCHES: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "actor-start": actor_start.measure,
     "backup": backup.measure,
+    "doctor": doctor.measure,
     "first-byte": first_byte.measure,
     "history": history.measure,
     "images": images.measure,

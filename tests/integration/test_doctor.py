@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
 
+from hub.backup.retention import name_of
+from hub.core.clock import utc_now
 from hub.core.settings import Loaded, Settings, load
 from hub.db.migrate import known
 from hub.doctor import models, port, storage
@@ -227,6 +230,17 @@ def test_a_key_that_is_too_short(tmp_path: Path) -> None:
     assert told(storage.secrets(loaded_from(tmp_path), fix=True))["secret key"] == ("fail", "HUB_SECRET_KEY")
 
 
+def test_backups_of_these_days(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", backup_dir=tmp_path / "backups")
+    assert told(storage.backups(Settings(data_dir=tmp_path / "data"))) == {"backups": ("pass", None)}
+    assert told(storage.backups(settings)) == {"backups": ("warn", "HUB_BACKUP_DIR")}
+    for days, expected in ((5, "warn"), (1, "pass")):
+        (tmp_path / "backups").mkdir(exist_ok=True)
+        (tmp_path / "backups" / name_of(utc_now() - timedelta(days=days))).touch()
+        (found,) = storage.backups(settings)
+        assert (found.status, f"{days}.0 days old" in found.detail) == (expected, True)
+
+
 def test_a_disk_without_room(tmp_path: Path) -> None:
     found = told(storage.disk(Settings(data_dir=tmp_path / "not" / "there", free_space_floor_mb=10**6)))
     assert found["disk"] == ("fail", "HUB_FREE_SPACE_FLOOR_MB")
@@ -260,5 +274,12 @@ async def test_a_port_and_who_holds_it(pool: Pool, hub: HubServer) -> None:
     async with FakeLLM() as llm:
         taken = Settings(port=urlsplit(llm.url).port or 0)
         assert told(await held(taken, pool, hubs=3)) == {"web port": ("fail", "HUB_PORT")}
+        numbers = Settings(metrics_port=taken.port)
+        assert told(await port.metrics(numbers, pool, seconds=5)) == {
+            "metrics port": ("fail", "HUB_METRICS_PORT")
+        }
+    assert told(await port.metrics(Settings(metrics_port=running.port), pool, seconds=5)) == {
+        "metrics port": ("pass", None)
+    }
     elsewhere = Settings(host="192.0.2.1", port=8000)
     assert told(await held(elsewhere, pool, hubs=0)) == {"web port": ("fail", "HUB_HOST")}

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import socket
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.fakes.llm import FakeLLM
 from tests.services.hub import PASSWORD, Client, HubServer, llm_settings
+from tests.services.silence import black_hole, silent_server
 from tests.services.world import Done, begin_hub, run_hub
 
 
@@ -60,15 +60,7 @@ async def test_the_doctor_knows_a_running_hub(hub: HubServer) -> None:
 
 async def test_what_fails_is_named_with_its_setting_and_without_its_secrets(tmp_path: Path) -> None:
     """Nobody answers: refused, silent, swallowed; and the web port is somebody else's."""
-    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as swallowing:
-        swallowing.bind(("127.0.0.1", 0))
-        swallowing.listen(0)
-        hole, quiet = (each.getsockname()[1] for each in (swallowing, silent))
-        callers = [socket.socket() for _ in range(4)]
-        for caller in callers:  # once its queue is full, the kernel drops what comes
-            caller.settimeout(0)
-            with suppress(BlockingIOError):
-                caller.connect(("127.0.0.1", hole))
+    with black_hole() as hole, silent_server() as quiet:
         (tmp_path / "data").write_text("a file in its place")
         done = await run_hub(
             tmp_path,
@@ -82,8 +74,6 @@ async def test_what_fails_is_named_with_its_setting_and_without_its_secrets(tmp_
             HUB_SECRET_KEY="canary-four-of-thirty-two-characters",
             HUB_PORT=str(quiet),
         )
-        for caller in callers:
-            caller.close()
     assert done.code == 1, done.output
     failed = {
         line.split("  ")[1].strip(): after.strip().partition(":")[0]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hub.core.settings import Settings
+
 _NAME = re.compile(r"hub-([0-9]{8}T[0-9]{6}Z)\.tar\.zst")
 _TIME = "%Y%m%dT%H%M%SZ"
 
@@ -24,6 +26,11 @@ class Keep(Struct, frozen=True, kw_only=True):
     def is_all(self) -> bool:
         """Whether nothing ever goes."""
         return not (self.daily or self.weekly or self.monthly)
+
+
+def backup_folder(settings: Settings) -> Path:
+    """Return the folder for backups."""
+    return settings.backup_dir or settings.data_dir.absolute().parent / "backups"
 
 
 def name_of(time: datetime) -> str:

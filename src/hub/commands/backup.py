@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from hub.backup.restoring import Restore, Restored
-from hub.backup.retention import Keep
+from hub.backup.retention import Keep, backup_folder
 from hub.backup.taking import Backup, Taken
+from hub.commands.output import as_json_option, examples, print_json
 from hub.commands.running import in_one_line, settings_or_exit
 from hub.core.errors import StartError
 from hub.core.logging import configure_logging
@@ -29,7 +29,6 @@ from hub.db.provision import open_database
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _STANDARD = "-"
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def _keep(period: str) -> Callable[[Command], Command]:
@@ -42,28 +41,19 @@ def _keep(period: str) -> Callable[[Command], Command]:
     )
 
 
-_BACKUP_EXAMPLES = """\
-\b
-Examples:
-  hub backup
-  hub backup /mnt/disk/hub.tar.zst
-  hub backup - | ssh nas 'cat > hub.tar.zst'
-"""
-_RESTORE_EXAMPLES = """\
-\b
-Examples:
-  hub restore backups/hub-20261123T020000Z.tar.zst --dry-run
-  HUB_DATA_DIR=elsewhere hub restore backups/hub-20261123T020000Z.tar.zst
-"""
 _PERIODS = {"daily": "days", "weekly": "weeks", "monthly": "months"}
 
 
-@click.command(epilog=_BACKUP_EXAMPLES)
+@click.command(
+    epilog=examples(
+        "hub backup", "hub backup /mnt/disk/hub.tar.zst", "hub backup - | ssh nas 'cat > hub.tar.zst'"
+    )
+)
 @click.argument("target", required=False)
 @_keep("daily")
 @_keep("weekly")
 @_keep("monthly")
-@_json
+@as_json_option
 def backup(target: str | None, *, as_json: bool, **keep: int | None) -> None:
     """Write everything into one archive, beside a running hub too.
 
@@ -107,7 +97,7 @@ def _tell_taken(taken: Taken, *, as_json: bool) -> None:
     tell = partial(click.echo, err=taken.file is None)  # standard output has the archive
     manifest = taken.manifest
     if as_json:
-        tell(_document(_taken_document(taken)))
+        print_json(_taken_document(taken), err=taken.file is None)
         return
     for fault in manifest.faults:
         click.echo(f"{fault.fault}: {fault.path}", err=True)
@@ -146,10 +136,15 @@ def _taken_document(taken: Taken) -> dict[str, Any]:
     }
 
 
-@click.command(epilog=_RESTORE_EXAMPLES)
+@click.command(
+    epilog=examples(
+        "hub restore backups/hub-20261123T020000Z.tar.zst --dry-run",
+        "HUB_DATA_DIR=elsewhere hub restore backups/hub-20261123T020000Z.tar.zst",
+    )
+)
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Look whether it could be restored; change nothing.")
-@_json
+@as_json_option
 def restore(file: str, *, dry_run: bool, as_json: bool) -> None:
     """Make a hub out of a backup: in a data folder (and database) that is empty and not in use.
 
@@ -173,7 +168,7 @@ def restore(file: str, *, dry_run: bool, as_json: bool) -> None:
 def _tell_restored(restored: Restored, *, dry_run: bool, as_json: bool) -> None:
     manifest = restored.manifest
     if as_json:
-        click.echo(_document(_restored_document(restored, dry_run=dry_run)))
+        print_json(_restored_document(restored, dry_run=dry_run))
         return
     for fault in manifest.faults:
         click.echo(f"not in the backup, since it was {_WORDS[fault.fault]} before: {fault.path}", err=True)
@@ -214,10 +209,6 @@ def _restored_document(restored: Restored, *, dry_run: bool) -> dict[str, Any]:
         "faults": manifest.faults,
         "is_other_key": restored.is_other_key,
     }
-
-
-def _document(content: dict[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(content)).decode()
 
 
 def _settings() -> Settings:

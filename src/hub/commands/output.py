@@ -12,9 +12,9 @@ import msgspec
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def print_json(document: object) -> None:
-    """Print one JSON document, indented."""
-    click.echo(msgspec.json.format(msgspec.json.encode(document)))
+def print_json(document: object, *, err: bool = False) -> None:
+    """Print one JSON document, indented; with ``err`` to standard error."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document)), err=err)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -35,6 +35,9 @@ MIGRATIONS_FOLDER = _migrations_folder()
 #: The advisory lock that whoever migrates holds ("hubm" in ASCII).
 MIGRATION_LOCK = 0x6875626D
 
+#: Seconds after which it is said that the database is waited for.
+_SILENCE = 2.0
+
 os.environ.setdefault("PICCOLO_CONF", "hub.db.piccolo_conf")
 
 
@@ -52,16 +55,20 @@ async def connect_when_ready(dsn: str, *, wait: float) -> asyncpg.Connection:
     Raises:
         OSError, asyncpg.PostgresError: the last refusal, when the time is over.
     """
-    deadline = asyncio.get_running_loop().time() + wait
-    pause = 0.05
+    began = asyncio.get_running_loop().time()
+    is_told, pause = False, 0.05
     while True:
         try:
             return await asyncpg.connect(dsn, timeout=10)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError):
             raise
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            if asyncio.get_running_loop().time() > deadline:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            waited = asyncio.get_running_loop().time() - began
+            if waited > wait:
                 raise
+            if waited > _SILENCE and not is_told:
+                is_told = True
+                logger.warning("waiting for the database", reason=type(error).__name__, seconds=wait)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 

@@ -88,8 +88,13 @@ def find(settings: Settings, *, seconds: float) -> Found:
     """
     if settings.database_url is not None:
         return Found(dsn=without_prisma_parameters(settings.database_url))
-    if not Layout.below(settings.data_dir).data.is_dir():
+    try:
+        Layout.below(settings.data_dir).data.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return Found(findings=[good(_DATABASE, "embedded; made at the first start")])
+    except OSError as error:
+        advice = "Run the hub as the user whose folder this is."
+        return Found(findings=[bad(_DATABASE, f"embedded: {error}", advice=advice, setting="HUB_DATA_DIR")])
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
         return Found(dsn=embedded.start(within=seconds), embedded=embedded)

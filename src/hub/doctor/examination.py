@@ -13,6 +13,7 @@ from msgspec import Struct
 
 import hub
 from hub.core.errors import StartError
+from hub.core.redaction import scrub
 from hub.core.settings import FIELDS, Loaded, Settings, SettingsError
 from hub.doctor import broker, database, models, pictures, port, storage
 from hub.doctor.findings import Finding, bad, good, warning
@@ -41,7 +42,11 @@ class _Part(Struct, frozen=True):
                 return await self.look()
         except TimeoutError:
             advice = "Look whether the machine is overloaded, or what this part waits for."
-            return [bad(self.check, f"no answer within {seconds:.1f} s", advice=advice, setting=self.setting)]
+            detail = f"no answer within {seconds:.1f} s"
+        except Exception as error:  # noqa: BLE001 - what one part raises must not hide the others
+            advice = "Look at this part by hand."
+            detail = scrub(f"{type(error).__name__}: {error}")
+        return [bad(self.check, detail, advice=advice, setting=self.setting)]
 
 
 def unusable(error: SettingsError) -> list[Finding]:
@@ -101,6 +106,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("data folder", "HUB_DATA_DIR", partial(thread, storage.data_folder, settings, fix=fix)),
         _Part("secret key", "HUB_DATA_DIR", partial(thread, storage.secrets, loaded, fix=fix)),
         _Part("disk", "HUB_DATA_DIR", partial(thread, storage.disk, settings)),
+        _Part("backups", "HUB_BACKUP_DIR", partial(thread, storage.backups, settings)),
     ]
     servers = [
         _Part("broker", "HUB_BROKER_URL", partial(broker.broker, settings, seconds=own)),
@@ -109,6 +115,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("pictures", "HUB_IMAGE_PROCESSES", partial(pictures.pictures, settings, seconds=own)),
         _Part("prompts", "HUB_PROMPTS_DIR", partial(thread, _prompts, settings)),
         _Part("web port", "HUB_PORT", ask_port),
+        _Part("metrics port", "HUB_METRICS_PORT", partial(port.metrics, settings, pool, seconds=own)),
     ]
     tables = _Part("database", setting, look_into_database).findings(_REPAIR_SECONDS if fix else seconds)
     others = asyncio.gather(*(each.findings(seconds) for each in (*files, *servers)))

@@ -10,7 +10,7 @@ from hub.core.errors import HubError
 from hub.core.settings import Settings
 from hub.doctor.findings import Finding, bad, good
 from hub.domain.images.service import encoding_of
-from hub.storage.images import SMALLEST_CARD, ImageProcesses
+from hub.storage.images import SMALLEST_CARD, ImageProcesses, ImagesUnavailableError
 
 _CHECK = "pictures"
 
@@ -22,10 +22,12 @@ async def pictures(settings: Settings, *, seconds: float) -> list[Finding]:
         with tempfile.TemporaryDirectory(prefix="companion-hub-doctor-") as name:
             await _store(processes, settings, Path(name))
     except (HubError, OSError) as error:
+        unavailable = isinstance(error, ImagesUnavailableError)
+        reason = "its process does not start" if unavailable else str(error)
         return [
             bad(
                 _CHECK,
-                f"libvips {_version()} cannot write {settings.image_format}: {error}",
+                f"libvips {_version()} cannot write {settings.image_format}: {reason}",
                 advice="Install the hub again with its dependencies, or choose another format.",
                 setting="HUB_IMAGE_FORMAT",
             )

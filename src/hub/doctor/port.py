@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from hub.providers.http.client import HttpClient
 from hub.providers.http.endpoint import Endpoint
 from hub.providers.http.network import Pool
 
-_CHECK, _RUNNING = "web port", "running hub"
+_CHECK, _METRICS, _RUNNING = "web port", "metrics port", "running hub"
 _PORT, _HOST = "HUB_PORT", "HUB_HOST"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -52,7 +53,7 @@ async def ask(settings: Settings, pool: Pool, answer: Answer, *, seconds: float)
     if settings.port == 0:
         answer.findings = [good(_CHECK, "any free one")]
         return
-    refusal = _try(settings)
+    refusal = _try(settings.host, settings.port)
     if refusal is None:
         answer.findings = [good(_CHECK, f"{settings.host}:{settings.port} is free")]
     elif refusal.errno != errno.EADDRINUSE:
@@ -94,11 +95,29 @@ def _unwell(health: Health) -> list[Finding]:
     return [judge_it(_RUNNING, f"says: {words}", advice=advice, setting=setting)]
 
 
-def _try(settings: Settings) -> OSError | None:
-    """Take the port for a moment, as the web server does; return what kept it from us."""
+async def metrics(settings: Settings, pool: Pool, *, seconds: float) -> list[Finding]:
+    """See whether the worker's port for its numbers is free, or a worker's."""
+    host, number, check, setting = settings.metrics_host, settings.metrics_port, _METRICS, "HUB_METRICS_PORT"
+    if not number:
+        return []
+    refusal = _try(host, number)
+    if refusal is None:
+        return [good(check, f"{host}:{number} is free")]
+    if refusal.errno == errno.EADDRINUSE:
+        told = await _get(_client(host, number, pool), "/metrics", seconds)
+        if told is not None and b"hub_" in told:
+            return [good(check, f"{host}:{number} is held by a worker")]
+        advice = "Stop what uses it, or choose another port; each worker of a machine needs its own."
+        return [bad(check, f"{host}:{number} is taken by another program", advice=advice, setting=setting)]
+    words, advice = f"{host}:{number} cannot be used: {_words(refusal)}", "Name an address of this machine."
+    return [bad(check, words, advice=advice, setting="HUB_METRICS_HOST")]
+
+
+def _try(host: str, port: int) -> OSError | None:
+    """Take a port for a moment, as a server does; return what kept it from us."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -113,39 +132,41 @@ def _unusable(settings: Settings, refusal: OSError) -> Finding:
     if refusal.errno in {errno.EACCES, errno.EPERM}:
         advice = "Choose a port above 1023 and put a reverse proxy before it."
         return bad(_CHECK, f"{place} needs rights that we lack", advice=advice, setting=_PORT)
-    words = os.strerror(refusal.errno) if refusal.errno and refusal.errno > 0 else str(refusal)
     advice = "Name an address of this machine, or 0.0.0.0 for all of them."
-    return bad(_CHECK, f"{place} cannot be used: {words}", advice=advice, setting=_HOST)
+    return bad(_CHECK, f"{place} cannot be used: {_words(refusal)}", advice=advice, setting=_HOST)
+
+
+def _words(refusal: OSError) -> str:
+    return os.strerror(refusal.errno) if refusal.errno and refusal.errno > 0 else str(refusal)
 
 
 async def _ask_holder(settings: Settings, pool: Pool, answer: Answer, seconds: float) -> None:
-    host = _ANYWHERE.get(settings.host, settings.host)
-    named = f"[{host}]" if ":" in host else host
-    endpoint = Endpoint.parse(f"http://{named}:{settings.port}", None, whose="the web server's")
-    client = HttpClient(endpoint, pool)
-    if await _get(client, "/api/health/live", seconds) is None:
+    client = _client(settings.host, settings.port, pool)
+    if not _is_ours(await _get(client, "/api/health/live", seconds)):
         return
     answer.holder = "hub"
     told = await _get(client, "/api/health", seconds)
-    if told is not None:
-        try:
-            answer.health = msgspec.json.decode(told, type=Health)
-        except msgspec.DecodeError:  # another version of the hub
-            answer.health = None
+    with suppress(msgspec.DecodeError):  # a hub of another version
+        answer.health = msgspec.json.decode(told or b"", type=Health)
+
+
+def _client(host: str, port: int, pool: Pool) -> HttpClient:
+    host = _ANYWHERE.get(host, host)
+    named = f"[{host}]" if ":" in host else host
+    return HttpClient(Endpoint.parse(f"http://{named}:{port}", None, whose="the web server's"), pool)
 
 
 async def _get(client: HttpClient, path: str, seconds: float) -> bytes | None:
     try:
         response = await client.send("GET", path, patience=seconds, looking=True)
-        body = await read_body(response)
+        return await read_body(response)
     except TRANSPORT_ERRORS:
         return None
-    return body if _is_ours(body) else None
 
 
-def _is_ours(body: bytes) -> bool:
+def _is_ours(body: bytes | None) -> bool:
     try:
-        told: object = msgspec.json.decode(body)
+        told: object = msgspec.json.decode(body or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(told, dict) and told.get("status") in {"pass", "warn", "fail"}

@@ -8,6 +8,8 @@ import stat
 import time
 from pathlib import Path
 
+from hub.backup.retention import backup_folder, time_of
+from hub.core.clock import utc_now
 from hub.core.settings import Loaded, Settings
 from hub.core.sizes import size
 from hub.doctor.findings import Finding, bad, good, warning
@@ -21,6 +23,8 @@ _MB = 1_000_000
 #: Share of a file system's inodes below which it is time to look.
 _FEW_INODES = 0.05
 _LEAST_KEY = 32
+#: Days after which a backup is no longer one of these days.
+_OLD_BACKUP = 2.0
 
 
 def data_folder(settings: Settings, *, fix: bool) -> list[Finding]:
@@ -147,6 +151,25 @@ def disk(settings: Settings) -> list[Finding]:
     return found
 
 
+def backups(settings: Settings) -> list[Finding]:
+    """See whether there is a backup of these days, where backups are made or should be."""
+    folder, check, setting = backup_folder(settings), "backups", "HUB_BACKUP_DIR"
+    try:
+        times = [time for name in os.listdir(folder) if (time := time_of(name))]  # noqa: PTH208 - names only
+    except OSError:
+        times = []
+    if not times:
+        if settings.env == "development" and settings.backup_dir is None:
+            return [good(check, "none yet; hub backup makes one")]
+        return [warning(check, f"there is none in {folder}", advice="Make one: hub backup.", setting=setting)]
+    days = (utc_now() - max(times)).total_seconds() / 86_400
+    detail = f"{len(times)} in {folder}, the last {days:.1f} days old"
+    if days > _OLD_BACKUP:
+        advice = "Make one: hub backup; a timer (deploy/systemd) does it every night."
+        return [warning(check, detail, advice=advice, setting=setting)]
+    return [good(check, detail)]
+
+
 def old_temporary_files(settings: Settings) -> int:
     """Count the files that nobody can still be writing."""
     folder, oldest = layout.temporary_folder(settings.data_dir), time.time() - TEMPORARY_LIFE
@@ -159,7 +182,7 @@ def old_temporary_files(settings: Settings) -> int:
 
 def nearest(folder: Path) -> Path:
     """Return the folder, or the nearest above it that is there."""
-    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.exists(each))  # noqa: PTH110 - Path.exists raises where a parent is closed
 
 
 def mode_of(path: Path) -> int:
