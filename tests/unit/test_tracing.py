@@ -74,8 +74,9 @@ class TestOff:
         given = Settings(otel_endpoint="http://collector:4318" if environ else None)
         assert traces_endpoint(given, environ) is None
 
-    def test_the_standards_address_for_traces_is_taken_as_it_is(self) -> None:
-        given = Settings(otel_endpoint="http://collector:4318")
+    @pytest.mark.parametrize("base", ["http://collector:4318", "http://collector:4318/v1/traces"])
+    def test_the_standards_address_for_traces_is_taken_as_it_is(self, base: str) -> None:
+        given = Settings(otel_endpoint=base)
         assert traces_endpoint(given, {}) == "http://collector:4318/v1/traces"
         assert traces_endpoint(given, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": NOWHERE}) == NOWHERE
 
