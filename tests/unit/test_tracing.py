@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from hub.jobs import store
 from hub.jobs.contracts import JobKind, NewJob
 from hub.providers.http.endpoint import Endpoint
 from hub.tracing.hosts import may_tell
-from hub.tracing.observed import observed, traces_endpoint
+from hub.tracing.observing import observed, traces_endpoint
 from hub.tracing.otel import OtelTracer
 from hub.web.tracing import Traced
 from tests.services.hub import PROJECT, base_environment
@@ -110,6 +111,23 @@ class TestMissingExtra:
             observed(Settings(sentry_dsn="https://sentry.example"), {}),
         ):
             pass
+
+
+def test_a_stop_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, left = threading.Event(), threading.Event()
+
+    def hang(_tracer: OtelTracer) -> None:
+        released.wait(20)
+        left.set()
+
+    monkeypatch.setattr(OtelTracer, "close", hang)
+    monkeypatch.setattr("hub.tracing.observing.LAST_WORDS", 0.02)
+    with observed(Settings(otel_endpoint="http://127.0.0.1:1"), {}):
+        assert tracing.is_on()
+    assert not tracing.is_on()
+    assert not left.is_set()
+    released.set()
+    assert left.wait(20)
 
 
 @pytest.mark.parametrize(
