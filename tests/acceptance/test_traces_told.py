@@ -60,7 +60,7 @@ async def observed(
             "HUB_IMAGE_WIDTH": "64",
             "HUB_IMAGE_HEIGHT": "64",
             "OTEL_BSP_SCHEDULE_DELAY": "50",
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "0.7",
             "OTEL_RESOURCE_ATTRIBUTES": "host.name=rack7",
         }
         web, worker = (HubServer(folder, role, **settings) for role in ("web", "worker"))
@@ -206,4 +206,3 @@ async def test_a_collector_that_is_away_or_silent_costs_nobody_anything(
     began = time.monotonic()
     assert await observed.worker.stop() == 0
     assert time.monotonic() - began < 6.0
-    assert "the last of it was not sent in time" in observed.worker.output

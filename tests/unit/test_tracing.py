@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from hub.jobs import store
 from hub.jobs.contracts import JobKind, NewJob
 from hub.providers.http.endpoint import Endpoint
 from hub.tracing.hosts import may_tell
-from hub.tracing.observed import observed, traces_endpoint
+from hub.tracing.observing import observed, traces_endpoint
 from hub.tracing.otel import OtelTracer
 from hub.web.tracing import Traced
 from tests.services.hub import PROJECT, base_environment
@@ -74,8 +75,9 @@ class TestOff:
         given = Settings(otel_endpoint="http://collector:4318" if environ else None)
         assert traces_endpoint(given, environ) is None
 
-    def test_the_standards_address_for_traces_is_taken_as_it_is(self) -> None:
-        given = Settings(otel_endpoint="http://collector:4318")
+    @pytest.mark.parametrize("base", ["http://collector:4318", "http://collector:4318/v1/traces"])
+    def test_the_standards_address_for_traces_is_taken_as_it_is(self, base: str) -> None:
+        given = Settings(otel_endpoint=base)
         assert traces_endpoint(given, {}) == "http://collector:4318/v1/traces"
         assert traces_endpoint(given, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": NOWHERE}) == NOWHERE
 
@@ -109,6 +111,23 @@ class TestMissingExtra:
             observed(Settings(sentry_dsn="https://sentry.example"), {}),
         ):
             pass
+
+
+def test_a_stop_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, left = threading.Event(), threading.Event()
+
+    def hang(_tracer: OtelTracer) -> None:
+        released.wait(20)
+        left.set()
+
+    monkeypatch.setattr(OtelTracer, "close", hang)
+    monkeypatch.setattr("hub.tracing.observing.LAST_WORDS", 0.02)
+    with observed(Settings(otel_endpoint="http://127.0.0.1:1"), {}):
+        assert tracing.is_on()
+    assert not tracing.is_on()
+    assert not left.is_set()
+    released.set()
+    assert left.wait(20)
 
 
 @pytest.mark.parametrize(

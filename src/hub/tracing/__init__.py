@@ -3,6 +3,6 @@
 Both are extras: nothing of them is imported unless the settings ask for it.
 """
 
-from hub.tracing.observed import observed
+from hub.tracing.observing import observed
 
 __all__ = ["observed"]

@@ -27,6 +27,8 @@ _EXPECTED: dict[Form, str] = {
     "database": "postgresql://user:password@host:5432/database",
     "broker": "amqp://user:password@host:5672/ (or amqps://)",
     "http": "an address like http://host:port/v1",
+    "collector": "an address like http://host:4318, without /v1/traces",
+    "dsn": "https://KEY@host/PROJECT, as Sentry shows it",
     "origins": "origins like https://chat.example, separated by commas",
     "networks": "addresses or networks like 10.0.0.2 or 10.0.0.0/24, separated by commas",
     "hosts": "names like chat.example or *.example.org, without ports, separated by commas",
@@ -142,7 +144,7 @@ def _url(form: Form, *schemes: str) -> Callable[[str], str]:
             raise ValueError(f"{error}; expected {_EXPECTED[form]}") from None
         if form != "database" and (len(address.hosts) > 1 or address.local_socket):
             raise ValueError(f"expected one host: {_EXPECTED[form]}")
-        if form == "http":
+        if form in ("http", "collector"):
             # Paths are appended to it, which a query would swallow.
             if "?" in value or "#" in value:
                 raise ValueError(f"holds a ? or #; expected {_EXPECTED[form]}")
@@ -214,4 +216,6 @@ _READERS: dict[Form, Callable[[str], object]] = {
     "database": _url("database", "postgresql", "postgres"),
     "broker": _url("broker", "amqp", "amqps"),
     "http": _url("http", "http", "https"),
+    "collector": _url("collector", "http", "https"),
+    "dsn": _url("dsn", "http", "https"),
 }

@@ -20,6 +20,8 @@ Form = Literal[
     "database",
     "broker",
     "http",
+    "collector",
+    "dsn",
     "origins",
     "networks",
     "hosts",
@@ -28,7 +30,13 @@ Form = Literal[
 """How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
 
 _SECRET_FORMS = {"secret": Secret, "key": Secret}
-_URL_FORMS = {"database": SecretUrl, "broker": SecretUrl, "http": SecretUrl}
+_URL_FORMS = {
+    "database": SecretUrl,
+    "broker": SecretUrl,
+    "http": SecretUrl,
+    "collector": SecretUrl,
+    "dsn": SecretUrl,
+}
 
 
 def _is(form: Form) -> dict[str, Form]:
@@ -339,7 +347,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The OpenTelemetry collector that traces are sent to, by OTLP over HTTP. "
             "Absent: nothing is traced. Needs the extra 'otel'.",
-            extra=_is("http"),
+            extra=_is("collector"),
         ),
     ] = None
     otel_service_name: Annotated[
@@ -359,7 +367,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The Sentry project that unexpected errors are reported to. "
             "Absent: none. Needs the extra 'sentry'.",
-            extra=_is("http"),
+            extra=_is("dsn"),
         ),
     ] = None
     embedded_llm_threads: Annotated[

@@ -61,7 +61,9 @@ def traces_endpoint(settings: Settings, environ: Mapping[str, str]) -> str | Non
         return None
     if own := environ.get(TRACES_ENDPOINT, "").strip():
         return own
-    return f"{settings.otel_endpoint}/v1/traces" if settings.otel_endpoint is not None else None
+    if settings.otel_endpoint is None:
+        return None
+    return f"{settings.otel_endpoint.removesuffix('/v1/traces')}/v1/traces"  # many write it down whole
 
 
 def _require(*modules: str, extra: str, variable: str) -> None:
