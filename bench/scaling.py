@@ -29,7 +29,8 @@ SPARE_CONNECTIONS = 10
 class Costs(Struct, frozen=True, kw_only=True):
     """What a turn, a token and a picture cost each part: CPU milliseconds, megabytes.
 
-    The defaults were measured on 2 cores of an Intel Xeon, of three runs the highest; each group names its bench.
+    The defaults were measured on 2 cores of an Intel Xeon, the highest of three runs; each group names its
+    bench.
     """
 
     # make bench args=scaling
