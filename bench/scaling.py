@@ -29,18 +29,19 @@ SPARE_CONNECTIONS = 10
 class Costs(Struct, frozen=True, kw_only=True):
     """What a turn, a token and a picture cost each part: CPU milliseconds, megabytes.
 
-    The defaults were measured on 2 cores of an Intel Xeon; each line names its bench.
+    The defaults were measured on 2 cores of an Intel Xeon, the highest of three runs; each group names its
+    bench.
     """
 
     # make bench args=scaling
     web_turn: float = 2.7
-    web_token: float = 0.058  # for the one who follows the talk
-    hear_token: float = 0.014  # for every web server and worker, whoever's token it is
+    web_token: float = 0.08  # for the one who follows the talk
+    hear_token: float = 0.02  # for every web server and worker, whoever's token it is
     worker_turn: float = 3.8
-    worker_token: float = 0.124
+    worker_token: float = 0.17
     postgres_turn: float = 4.5
-    postgres_token: float = 0.035
-    postgres_hear: float = 0.011  # for every process that hears the token
+    postgres_token: float = 0.06
+    postgres_hear: float = 0.01  # for every process that hears the token
     rabbitmq_turn: float = 0.95
     # make bench args=turn: a painted picture of 832 x 1216, its bytes and its job
     worker_picture: float = 140.0

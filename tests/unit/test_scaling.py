@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from bench.scaling import MAX_CONNECTIONS, ROOM, Costs, Demand, Part, Plan, plan, read_costs, render
+from tests.services.hub import PROJECT
 
 COSTS = Costs(
     web_turn=10,
@@ -84,3 +86,17 @@ def test_costs_come_from_the_benchs_file(tmp_path: Path) -> None:
     file.write_bytes(msgspec.json.encode({"figures": []}))
     with pytest.raises(SystemExit, match="has no costs"):
         read_costs(file)
+
+
+def test_the_document_has_the_sums_of_today() -> None:
+    lines = (PROJECT / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if re.match(r"\| [0-9,]+ \|", line)]
+    sums = [row for row in rows if len(row) == 8]
+    assert len(sums) >= 4
+    for users, _, _, rate, web, worker, postgres, connections in sums:
+        found = plan(Demand(users=int(users.replace(",", ""))), Costs())
+        assert rate == f"{found.demand.token_rate:,.0f}"
+        for shown, name in ((web, "hub web"), (worker, "hub worker")):
+            assert shown == f"{part(found, name).processes} ({part(found, name).cores:.1f} cores)"
+        assert postgres == f"{part(found, 'PostgreSQL').cores:.1f} cores"
+        assert connections == str(found.connections)
