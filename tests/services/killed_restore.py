@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from unittest.mock import patch
 
 from hub.backup import load
 from hub.backup.staging import Staging
@@ -17,7 +18,7 @@ def _die(*_: object) -> None:
 
 def _prepare(moment: str) -> None:
     if moment == "gathered":  # everything lies in the staging folder
-        Staging.close = _die  # type: ignore[method-assign]
+        patch.object(Staging, "close", _die).start()
     elif moment == "placed":  # the files are in their places, the rows not committed
         place = Staging.place
 
@@ -25,11 +26,11 @@ def _prepare(moment: str) -> None:
             place(staging, digest)
             _die()
 
-        Staging.place = placed  # type: ignore[method-assign]
+        patch.object(Staging, "place", placed).start()
     elif moment == "loading":
-        load.mark = _die  # type: ignore[assignment]
+        patch.object(load, "mark", _die).start()
     elif moment == "committed":
-        Staging.finish = _die  # type: ignore[method-assign]
+        patch.object(Staging, "finish", _die).start()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,7 +15,7 @@ from hub.cli import main
 from hub.commands.output import DefaultGroup
 from hub.core.settings import FIELDS
 from tests.services.hub import PROJECT
-from tests.services.markdown import anchors, commands, documents, links, text
+from tests.services.markdown import anchors, commands, documents, links, rows, section, spans, text
 
 DOCS = PROJECT / "docs"
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
@@ -124,3 +125,14 @@ def test_every_decision_is_listed_once_with_a_line_of_its_own() -> None:
     assert all(int(name[:4]) == int(number) for number, name, _ in listed)
     for _, name, _ in listed:
         assert re.match(rf"# {int(name[:4])}\. ", text(DOCS / "decisions" / name)), name
+
+
+def test_every_room_is_described() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (each["layers"] for each in settings["tool"]["importlinter"]["contracts"] if "layers" in each)
+    rooms = {room.strip() for layer in layers for room in layer.split("|")} - {"hub.__main__"}
+    described = "".join(row[0] for row in rows(section(text(DOCS / "architecture.md"), "Rooms")))
+    assert {room for room in rooms if not re.search(rf"src/{room.replace('.', '/')}\b", described)} == set()
+    assert {
+        each.name for each in (PROJECT / "src/hub/domain").iterdir() if (each / "__init__.py").exists()
+    } <= {span for row in rows(section(text(DOCS / "architecture.md"), "Rooms")) for span in spans(row[1])}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from hub.backup.restoring import Restore, Restored
-from hub.backup.retention import Keep, backup_folder
+from hub.backup.retention import Keep
 from hub.backup.taking import Backup, Taken
 from hub.commands.output import as_json_option, examples, print_json
 from hub.commands.running import in_one_line, settings_or_exit
