@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from hub.backup.retention import name_of
 from hub.core.clock import utc_now
 from hub.core.settings import Loaded, Settings, load
 from hub.db.migrate import known
@@ -20,6 +19,7 @@ from hub.doctor.database import Visit, visit
 from hub.doctor.findings import Finding
 from hub.providers.http.network import Pool, open_pool
 from hub.storage import layout
+from hub.storage.archives import name_of
 from tests.fakes.llm import FakeLLM
 from tests.fakes.llm_script import status
 from tests.services.hub import HubServer

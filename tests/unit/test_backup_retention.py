@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.backup.retention import Keep, name_of, remove_surplus, surplus, time_of
+from hub.backup.retention import Keep, remove_surplus, surplus
+from hub.storage.archives import name_of, time_of
 
 NIGHTLY = [datetime(2026, 11, 23, 2, tzinfo=UTC) - timedelta(days=day) for day in range(400)]
 

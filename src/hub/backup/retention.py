@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
 
-from hub.core.settings import Settings
-
-_NAME = re.compile(r"hub-([0-9]{8}T[0-9]{6}Z)\.tar\.zst")
-_TIME = "%Y%m%dT%H%M%SZ"
+from hub.storage.archives import time_of
 
 
 class Keep(Struct, frozen=True, kw_only=True):
@@ -26,27 +22,6 @@ class Keep(Struct, frozen=True, kw_only=True):
     def is_all(self) -> bool:
         """Whether nothing ever goes."""
         return not (self.daily or self.weekly or self.monthly)
-
-
-def backup_folder(settings: Settings) -> Path:
-    """Return the folder for backups."""
-    return settings.backup_dir or settings.data_dir.absolute().parent / "backups"
-
-
-def name_of(time: datetime) -> str:
-    """Return the name of a backup of this time."""
-    return f"hub-{time.astimezone(UTC).strftime(_TIME)}.tar.zst"
-
-
-def time_of(name: str) -> datetime | None:
-    """Return the time in the name of a backup; None for other names, which are none of our business."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    try:
-        return datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def surplus(times: Iterable[datetime], keep: Keep) -> list[datetime]:

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hub.backup import retention
 from hub.backup.errors import disk_sentences
 from hub.core.errors import StartError
 from hub.core.ids import new_id
+from hub.storage.archives import name_of
 from hub.storage.files import TempFile, claim, create, sync_folder
 
 _PARTIAL = ".hub-backup-"
@@ -88,7 +88,7 @@ def place(partial: Partial, target: Path) -> None:
 def place_in(partial: Partial, folder: Path, time: datetime) -> Path:
     """Give a whole backup the name of its time, or of the next second that is free; return it."""
     while True:
-        target = folder / retention.name_of(time)
+        target = folder / name_of(time)
         with suppress(FileExistsError):
             os.link(partial.path, target)
             sync_folder(folder)

@@ -8,13 +8,13 @@ import stat
 import time
 from pathlib import Path
 
-from hub.backup.retention import backup_folder, time_of
 from hub.core.clock import utc_now
 from hub.core.settings import Loaded, Settings
 from hub.core.sizes import size
 from hub.doctor.findings import Finding, bad, good, warning
 from hub.domain.images.collector import TEMPORARY_LIFE
 from hub.storage import layout
+from hub.storage.archives import times_in
 from hub.storage.secret import key_file
 
 _DATA = "HUB_DATA_DIR"
@@ -153,9 +153,9 @@ def disk(settings: Settings) -> list[Finding]:
 
 def backups(settings: Settings) -> list[Finding]:
     """See whether there is a backup of these days, where backups are made or should be."""
-    folder, check, setting = backup_folder(settings), "backups", "HUB_BACKUP_DIR"
+    folder, check, setting = settings.backup_folder, "backups", "HUB_BACKUP_DIR"
     try:
-        times = [time for name in os.listdir(folder) if (time := time_of(name))]  # noqa: PTH208 - names only
+        times = times_in(folder)
     except OSError:
         times = []
     if not times:

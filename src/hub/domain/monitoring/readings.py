@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.core import machine, metrics
@@ -16,6 +14,7 @@ from hub.db.engine import DATABASE_ERRORS, ENGINE
 from hub.domain.limits.rules import Action
 from hub.jobs import overview, queue
 from hub.jobs.contracts import JobKind
+from hub.storage.archives import times_in
 
 #: Seconds in which the database has to answer, and so has the disk.
 WITHIN = 2.0
@@ -23,7 +22,6 @@ _STATES = ("queued", "scheduled", "in_progress")
 _UNREADABLE: tuple[type[Exception], ...] = (*DATABASE_ERRORS, RuntimeError)  # the pool may be closed by now
 
 #: A backup's time is in its name; sorted by names, the newest is last.
-_BACKUP = re.compile(r"hub-([0-9]{8}T[0-9]{6}Z)\.tar\.zst")
 
 for _kind in JobKind:
     metrics.QUEUE_WAIT.labels(_kind.value)
@@ -78,10 +76,6 @@ async def _read_machine(settings: Settings) -> None:
 
 def _newest_backup(folder: Path) -> float:
     try:
-        names = [each.name for each in folder.iterdir()]
+        return max((time.timestamp() for time in times_in(folder)), default=0.0)
     except FileNotFoundError:
         return 0.0
-    times = [match[1] for name in names if (match := _BACKUP.fullmatch(name)) is not None]
-    if not times:
-        return 0.0
-    return datetime.strptime(max(times), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
