@@ -39,11 +39,16 @@ print([each for each in sys.modules if each.split(".")[0] in ("opentelemetry", "
 """
 
 
+@pytest.fixture(scope="module")
+def nowhere() -> OtelTracer:
+    return OtelTracer(NOWHERE, service="hub", environment="test", sample_rate=1, tells=lambda _: True)
+
+
 @pytest.fixture
-def tracer() -> Iterator[OtelTracer]:
-    tracer = OtelTracer(NOWHERE, service="hub", environment="test", sample_rate=1, tells=lambda _: True)
-    tracing.install(tracer)
-    yield tracer
+def tracer(nowhere: OtelTracer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OtelTracer]:
+    monkeypatch.setattr(nowhere, "may_tell", lambda _: True)
+    tracing.install(nowhere)
+    yield nowhere
     tracing.install(None)
 
 
@@ -251,10 +256,14 @@ class TestReporting:
         try:
             reporting.report("error", {"event": "no traceback"})
             reporting.report("warning", {"event": "expected", "exc_info": error})
-            reporting.report("error", {"event": "broke", "exc_info": error, "job_id": "7", "user_id": "8"})
+            own = {"event": "broke", "logger": "actors.images", "job_id": "7", "user_id": "8"}
+            reporting.report("error", {**own, "exc_info": error})
+            reporting.report(
+                "error", {"event": "Task(ValueError('said'))", "logger": "asyncio", "exc_info": error}
+            )
         finally:
             reporting.install(None)
-        assert told == [(error, "broke", {"job_id": "7"})]
+        assert told == [(error, "broke", {"job_id": "7"}), (error, "", {})]
 
 
 _ID = cast("Any", "an id")

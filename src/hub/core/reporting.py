@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-#: Called with the error, the log's line, the module that logs, and the ids bound to the line.
+#: Called with the error, the log's line (empty where it is a library's), the module that logs, and the ids
+#: bound to the line.
 Reporter = Callable[[BaseException, str, str, Mapping[str, str]], None]
 
 _IDS = ("request_id", "job_id", "trace_id", "attempt", "task")
+#: Whose lines are constant. Those of libraries may repeat the error, and what somebody said in it.
+_OWN = ("hub", "actors")
 _reporter: Reporter | None = None
 
 
@@ -34,7 +37,9 @@ def report(level: str, event: Mapping[str, object]) -> None:
     error = _error_in(event.get("exc_info"))
     if error is not None:
         ids = {name: str(event[name]) for name in _IDS if event.get(name) is not None}
-        _reporter(error, str(event.get("event", "")), str(event.get("logger", "")), ids)
+        module = str(event.get("logger", ""))
+        line = str(event.get("event", "")) if module.split(".")[0] in _OWN else ""
+        _reporter(error, line, module, ids)
 
 
 def _error_in(exc_info: object) -> BaseException | None:

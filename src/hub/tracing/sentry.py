@@ -30,7 +30,7 @@ _EVENT = (
     "timestamp",
 )
 _EXCEPTION = ("type", "module", "mechanism", "stacktrace")
-_FRAME = ("filename", "function", "module", "lineno", "abs_path", "in_app", "context_line")
+_FRAME = ("filename", "function", "module", "lineno", "in_app", "context_line")
 _CONTEXTS = ("trace", "runtime")
 
 
@@ -77,7 +77,8 @@ class SentryReporter:
                 scope.set_tag(name, value)
             if (step := tracing.current()) is not None:
                 scope.set_context("trace", {"trace_id": step.trace_id, "span_id": step.span_id})
-            scope.set_tag("line", line)
+            if line:
+                scope.set_tag("line", line)
             scope.set_tag("logger", module)
             scope.capture_exception(error)
 
