@@ -38,7 +38,7 @@ def report(level: str, event: Mapping[str, object]) -> None:
     if error is not None:
         ids = {name: str(event[name]) for name in _IDS if event.get(name) is not None}
         module = str(event.get("logger", ""))
-        line = str(event.get("event", "")) if module.split(".")[0] in _OWN else ""
+        line = str(event.get("event", "")) if module.split(".", maxsplit=1)[0] in _OWN else ""
         _reporter(error, line, module, ids)
 
 
