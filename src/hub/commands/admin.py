@@ -10,8 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from hub.commands.output import as_json_option, examples, print_json, print_table
-from hub.commands.people import day, find_user
-from hub.commands.session import Desk, with_desk
+from hub.commands.people import Desk, day, find_user, with_desk
 from hub.domain.accounts import administration
 from hub.domain.accounts.schemas import AdminUser, Password, Register, Role, UpdateUser
 from hub.live.events import UserSignedOut

@@ -8,8 +8,7 @@ from uuid import UUID
 import click
 
 from hub.commands.output import as_json_option, examples, print_json, print_table
-from hub.commands.people import day, find_user
-from hub.commands.session import Desk, with_desk
+from hub.commands.people import Desk, day, find_user, with_desk
 from hub.core.clock import utc_now
 from hub.domain.accounts import personal_tokens
 from hub.domain.accounts.personal_tokens import MOST

@@ -33,16 +33,20 @@ class _Part(Struct, frozen=True):
     """A part that may be silent: what it is called, the setting to look at then, and how to look."""
 
     check: str
-    setting: str | None
+    setting: str
     look: Callable[[], Awaitable[list[Finding]]]
+    is_here: bool = False
+    """Whether it is this machine's own work: slow is not broken then."""
 
     async def findings(self, seconds: float) -> list[Finding]:
         try:
             async with asyncio.timeout(seconds):
                 return await self.look()
         except TimeoutError:
-            advice = "Look whether the machine is overloaded, or what this part waits for."
-            detail = f"no answer within {seconds:.1f} s"
+            judge = warning if self.is_here else bad
+            advice = "Look whether the machine is overloaded; hub doctor --within 30 waits for longer."
+            detail = f"not done within {seconds:.1f} s"
+            return [judge(self.check, detail, advice=advice, setting=self.setting)]
         except Exception as error:  # noqa: BLE001 - what one part raises must not hide the others
             advice = "Look at this part by hand."
             detail = scrub(f"{type(error).__name__}: {error}")
@@ -112,7 +116,7 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("broker", "HUB_BROKER_URL", partial(broker.broker, settings, seconds=own)),
         _Part("language model", "HUB_LLM_URL", partial(models.language_model, settings, pool, seconds=own)),
         _Part("image server", "HUB_SD_URL", partial(models.image_server, settings, pool, seconds=own)),
-        _Part("pictures", "HUB_IMAGE_PROCESSES", partial(pictures.pictures, settings, seconds=own)),
+        _Part("pictures", "HUB_IMAGE_PROCESSES", partial(pictures.pictures, settings), is_here=True),
         _Part("prompts", "HUB_PROMPTS_DIR", partial(thread, _prompts, settings)),
         _Part("web port", "HUB_PORT", ask_port),
         _Part("metrics port", "HUB_METRICS_PORT", partial(port.metrics, settings, pool, seconds=own)),

@@ -13,11 +13,13 @@ from hub.domain.images.service import encoding_of
 from hub.storage.images import SMALLEST_CARD, ImageProcesses, ImagesUnavailableError
 
 _CHECK = "pictures"
+#: Seconds; more than there is, so that a machine that is busy is not taken for one that cannot.
+_PATIENCE = 600.0
 
 
-async def pictures(settings: Settings, *, seconds: float) -> list[Finding]:
+async def pictures(settings: Settings) -> list[Finding]:
     """See whether libvips paints, reads and writes here, in its confined process."""
-    processes = ImageProcesses(count=1, timeout=seconds)
+    processes = ImageProcesses(count=1, timeout=_PATIENCE)
     try:
         with tempfile.TemporaryDirectory(prefix="companion-hub-doctor-") as name:
             await _store(processes, settings, Path(name))
