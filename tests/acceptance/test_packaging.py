@@ -6,6 +6,7 @@ made here, its dependencies linked instead of fetched.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -93,13 +94,18 @@ async def test_the_page_comes_with_all_its_files(guest: Client) -> None:
             waiting |= {urljoin(path, found["path"]) for found in _IMPORT.finditer(answer.text)} - fetched
     for name in ("css/base", "words/de", "js/page"):
         assert any(name in path for path in fetched), fetched
-    assert (await guest.http.get("/docs")).status_code == 200
+    for path in ("/docs", "/problems/wrong-login"):
+        assert (await guest.http.get(path)).status_code == 200, path
 
 
 def test_the_commands_run_beside_it(python: Path, server: HubServer) -> None:
     assert run(python, server.folder, "--version").stdout.split()[-1] == hub.__version__
     migrated = run(python, server.folder, "migrate")
     assert (migrated.returncode, migrated.stdout) == (0, "The database is up to date.\n"), migrated.stderr
+    looked = json.loads(run(python, server.folder, "doctor", "--json").stdout)
+    found = {each["check"]: each["status"] for each in looked["checks"]}
+    for name in ("database", "migrations", "language model", "prompts"):
+        assert found[name] == "pass", looked
 
 
 def test_the_reference_settings_are_those_of_this_version(python: Path) -> None:
