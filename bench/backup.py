@@ -43,6 +43,8 @@ BACKUPS, FEW_BACKUPS = 20, 4
 #: Backups that are timed, and people who write while others are made.
 TIMED = 5
 WRITERS = 4
+#: Seconds that they write before each backup.
+_AHEAD = 1.0
 
 _COPY = """
 INSERT INTO images (id, user_id, companion_id, kind, media_type, sha256, width, height, bytes, original_bytes,
@@ -93,12 +95,15 @@ class Tally(Struct):
 async def _under_load(world: World, count: int) -> list[Figure]:
     tally, seconds = Tally(), []
     with world.llm(tokens=30) as llm:
-        async with world.hub_up(llm, HUB_IMAGE_GRACE="0") as hub, _load(hub, tally):
+        async with world.hub_up(llm, HUB_IMAGE_GRACE="0") as hub, _load(hub, tally) as go:
             for _ in range(count):
                 archive = world.folder() / "hub.tar.zst"
+                go.set()
+                await asyncio.sleep(_AHEAD)
                 started = time.perf_counter()
                 done = await run_hub(hub.folder, "backup", str(archive), "--json", **hub.settings)
                 seconds.append(time.perf_counter() - started)
+                go.clear()
                 tally.faults += done.code
                 await _restore(world, hub, archive, json.loads(done.out), tally)
     wrong = tally.faults + tally.differences + tally.inconsistent
@@ -147,15 +152,15 @@ def _require(done: Done) -> None:
 
 
 @asynccontextmanager
-async def _load(hub: HubServer, tally: Tally) -> AsyncIterator[None]:
-    """Have people write and a collector collect for as long as the context lasts."""
+async def _load(hub: HubServer, tally: Tally) -> AsyncIterator[asyncio.Event]:
+    """Have people write and a collector collect for as long as the event is set."""
+    go = asyncio.Event()
     people = [await Client(hub.url).register() for _ in range(WRITERS)]
     await ENGINE.open(hub.settings["HUB_DATABASE_URL"], pool_size=4)
-    tasks = [asyncio.create_task(_write(each, number, tally)) for number, each in enumerate(people)]
-    tasks.append(asyncio.create_task(_collect(hub, tally)))
+    tasks = [asyncio.create_task(_write(each, number, tally, go)) for number, each in enumerate(people)]
+    tasks.append(asyncio.create_task(_collect(hub, tally, go)))
     try:
-        await asyncio.sleep(1)
-        yield
+        yield go
         for task in tasks:
             if task.done():
                 task.result()
@@ -168,13 +173,14 @@ async def _load(hub: HubServer, tally: Tally) -> AsyncIterator[None]:
             await each.close()
 
 
-async def _write(person: Client, number: int, tally: Tally) -> None:
+async def _write(person: Client, number: int, tally: Tally, go: asyncio.Event) -> None:
     """Make companions, give them pictures one after the other, talk, paint, wipe, delete."""
     while True:
         number += WRITERS
         companion = await new_companion(person)
         talk = (await person.conversation(companion))["id"]
         for change in range(4):
+            await go.wait()
             await set_header(person, companion, number * 10 + change)
             turn = await person.send_for_image(talk, f"Number {change}?")
             if change % 2:
@@ -186,9 +192,9 @@ async def _write(person: Client, number: int, tally: Tally) -> None:
         tally.writes += 10
 
 
-async def _collect(hub: HubServer, tally: Tally) -> None:
+async def _collect(hub: HubServer, tally: Tally, go: asyncio.Event) -> None:
     collector = Collector(Path(hub.settings["HUB_DATA_DIR"]))
-    while True:
+    while await go.wait():
         count = await collector.collect(100, grace=0)
         await collector.sweep_strays(100, grace=0)
         tally.collected += count

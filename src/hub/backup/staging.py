@@ -20,8 +20,7 @@ from hub.core.errors import StartError
 from hub.storage import layout
 from hub.storage.files import claim, create, sync_folder
 
-NAME = "restoring"
-_LOCK, _PLACING, _CONTENT = "lock", "placing", "content"
+_LOCK, _CONTENT = "lock", "content"
 #: Bytes of the disk that stay free whatever an archive says.
 _FLOOR = 64_000_000
 
@@ -64,7 +63,7 @@ class Staging:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.folder = data_dir / NAME
+        self.folder = data_dir / layout.RESTORING
         self._content = self.folder / _CONTENT
         self._room: Room | None = None
         self._file: BinaryIO | None = None
@@ -73,7 +72,7 @@ class Staging:
     def left_over(self) -> str:
         """The hash of the manifest that an earlier restore was about to put in place; empty if none was."""
         with suppress(FileNotFoundError):
-            return (self.folder / _PLACING).read_text()
+            return (self.folder / layout.PLACING).read_text()
         return ""
 
     def clear(self) -> None:
@@ -81,7 +80,7 @@ class Staging:
         if self.left_over:
             _remove(layout.companions_folder(self.data_dir))
             sync_folder(self.data_dir / layout.UPLOADS)
-        (self.folder / _PLACING).unlink(missing_ok=True)
+        (self.folder / layout.PLACING).unlink(missing_ok=True)
         _remove(self._content)
         self._content.mkdir(mode=0o700)
         self._room = Room(self.data_dir)
@@ -117,12 +116,12 @@ class Staging:
         Args:
             digest: the manifest's, by which the next restore knows what this one was about to do.
         """
-        marker = create(self.folder, f"{_PLACING}.new")
+        marker = create(self.folder, f"{layout.PLACING}.new")
         os.write(marker.descriptor, digest.encode())
         os.close(marker.descriptor)
         layout.prepare(self.data_dir)
         os.sync()  # all files, in one go
-        marker.path.rename(self.folder / _PLACING)
+        marker.path.rename(self.folder / layout.PLACING)
         sync_folder(self.folder)
         companions = self._content / layout.UPLOADS / "companions"
         if companions.exists():

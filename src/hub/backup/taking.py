@@ -113,6 +113,8 @@ class Backup:
                     database = await dump_all(connection, shot, writer.add, progress.add)
             key = self._add_key(writer)
             faults = await self._add_pictures(writer, shot)
+            if faults:  # they could have gone meanwhile if this connection, and its hold, had been lost
+                await connection.execute("SELECT 1")
         whole = _manifest(about, database, key, writer, faults)
         await to_end(writer.end, whole)
         return Taken(file=None, bytes=writer.bytes, seconds=self._seconds, manifest=whole, others=shot.others)

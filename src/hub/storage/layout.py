@@ -20,6 +20,8 @@ from hub.storage.images import MediaType
 Kind = Literal["header", "generated"]
 
 UPLOADS = "uploads"
+#: Where a restore gathers a backup, and what says there that files are in their places but not the rows.
+RESTORING, PLACING = "restoring", "placing"
 FOLDERS: dict[Kind, str] = {"header": "headers", "generated": "generated"}
 SUFFIXES: dict[MediaType, str] = {"image/avif": ".avif", "image/webp": ".webp", "image/jpeg": ".jpg"}
 THUMB = ".thumb"
@@ -79,7 +81,7 @@ def temporary_folder(data_dir: Path) -> Path:
 
 
 def prepare(data_dir: Path) -> None:
-    """Make the folders that are missing.
+    """Make the folders that are missing; what lies in them is this hub's from now on.
 
     Raises:
         OSError: the data folder cannot be written to.
@@ -87,6 +89,7 @@ def prepare(data_dir: Path) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     for folder in (data_dir / UPLOADS, companions_folder(data_dir), temporary_folder(data_dir)):
         folder.mkdir(mode=0o700, exist_ok=True)
+    (data_dir / RESTORING / PLACING).unlink(missing_ok=True)  # no restore may take the pictures away again
     check_writable(data_dir)
 
 

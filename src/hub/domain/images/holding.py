@@ -22,7 +22,7 @@ SELECT EXISTS (
     SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND datname = current_database() AND datid = database
         AND classid = 0 AND objid = {HOLD} AND objsubid = 1
-        AND backend_start > now() - interval '{LONGEST} hours'
+        AND coalesce(backend_start > now() - interval '{LONGEST} hours', true) -- null: another role's
 )
 """  # noqa: S608 - constants
 
