@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -89,8 +91,17 @@ def prepare(data_dir: Path) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     for folder in (data_dir / UPLOADS, companions_folder(data_dir), temporary_folder(data_dir)):
         folder.mkdir(mode=0o700, exist_ok=True)
+        _close_to_others(folder)
     (data_dir / RESTORING / PLACING).unlink(missing_ok=True)  # no restore may take the pictures away again
     check_writable(data_dir)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take back what a clone or a copy gave to everybody; what a group alone was given, somebody chose."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IRWXO:
+        with suppress(PermissionError):  # somebody else's folder: hub doctor tells of it
+            folder.chmod(mode & ~(stat.S_IRWXG | stat.S_IRWXO))
 
 
 def check_writable(data_dir: Path) -> None:
