@@ -118,7 +118,7 @@ async def load(
         DamagedArchiveError: the rows do not fit.
     """
     tables = [table.name for table in manifest.database.tables]
-    _require_tables(tables)
+    _require_tables(manifest)
     async with _bare(connection, tables):
         for table in manifest.database.tables:
             await _copy(connection, table, parts(table.name, table.parts))
@@ -136,9 +136,12 @@ async def mark(connection: asyncpg.Connection, digest: str) -> None:
     await connection.execute(f"COMMENT ON TABLE migration IS {words}")
 
 
-def _require_tables(tables: list[str]) -> None:
-    if strange := sorted(set(tables) - names()):
-        raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {strange[0]}")
+def _require_tables(manifest: Manifest) -> None:
+    for table in manifest.database.tables:
+        if table.name not in names():
+            raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {table.name}")
+        if table.parts > len(manifest.files):
+            raise DamagedArchiveError(MANIFEST, f"names more parts of {table.name} than there are")
 
 
 @asynccontextmanager
