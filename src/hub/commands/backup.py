@@ -17,9 +17,8 @@ from hub.backup.restoring import Restore, Restored
 from hub.backup.retention import Keep
 from hub.backup.taking import Backup, Taken
 from hub.commands.output import as_json_option, examples, print_json
-from hub.commands.running import in_one_line, settings_or_exit
+from hub.commands.running import in_one_line, log_quietly, settings_or_exit
 from hub.core.errors import StartError
-from hub.core.logging import configure_logging
 from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.core.sizes import size
@@ -213,5 +212,5 @@ def _restored_document(restored: Restored, *, dry_run: bool) -> dict[str, Any]:
 
 def _settings() -> Settings:
     settings = settings_or_exit()
-    configure_logging(settings, stream=sys.stderr)
+    log_quietly(settings)
     return settings

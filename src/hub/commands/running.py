@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+import msgspec
 
 from hub.core.errors import StartError
 from hub.core.logging import configure_logging
@@ -23,10 +24,16 @@ def settings_or_exit() -> Settings:
         raise SystemExit(2) from None
 
 
+def log_quietly(settings: Settings) -> None:
+    """Send logs to standard error, and only what somebody should read; HUB_LOG_LEVEL=debug sends it all."""
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    configure_logging(msgspec.structs.replace(settings, log_level=level), stream=sys.stderr)
+
+
 def with_database(run: Callable[[Settings, Database], None]) -> None:
     """Run a command that needs the database; logs go to standard error."""
     settings = settings_or_exit()
-    configure_logging(settings, stream=sys.stderr)
+    log_quietly(settings)
     with in_one_line(), open_database(settings) as database:
         run(settings, database)
 
