@@ -142,6 +142,14 @@ def test_the_hub_starts_with_the_settings_of_the_units(unit: Path, secrets: Path
         assert path == f"/etc/companion-hub/{name}"
 
 
+def test_the_command_beside_the_units_reads_the_same_secrets() -> None:
+    script = (DEPLOY / "systemd" / "hub.sh").read_text(encoding="utf-8")
+    (named,) = re.findall(r"^for name in (.*); do$", script, re.MULTILINE)
+    credentials = lines_of(DEPLOY / "systemd" / "hub-web.service", "LoadCredential")
+    assert named.split() == [credential.partition(":")[0] for credential in credentials]
+    assert f"{HUB} " in script
+
+
 def test_the_image_sets_what_there_is() -> None:
     named = set(re.findall(r"\bHUB_\w+(?==)", DOCKERFILE.read_text(encoding="utf-8")))
     assert named
