@@ -29,8 +29,7 @@ SPARE_CONNECTIONS = 10
 class Costs(Struct, frozen=True, kw_only=True):
     """What a turn, a token and a picture cost each part: CPU milliseconds, megabytes.
 
-    The defaults were measured on 2 cores of an Intel Xeon, the highest of three runs; each group names its
-    bench.
+    The defaults are rounded from three runs on 2 busy cores of an Intel Xeon; each group names its bench.
     """
 
     # make bench args=scaling
