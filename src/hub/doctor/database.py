@@ -100,7 +100,7 @@ def find(settings: Settings, *, seconds: float) -> Found:
         return Found(dsn=embedded.start(within=seconds), embedded=embedded)
     except EmbeddedPostgresSlowError as error:
         advice = "Wait a moment and look again: after a crash it replays its log."
-        return Found(findings=[warning(_DATABASE, f"{error}", advice=advice, setting="HUB_DATA_DIR")])
+        return Found(findings=[bad(_DATABASE, f"{error}", advice=advice, setting="HUB_DATA_DIR")])
     except EmbeddedPostgresError as error:
         advice = "Do as it says. Its log is postgres/server.log in the data folder."
         return Found(findings=[bad(_DATABASE, f"{error}", advice=advice, setting="HUB_DATA_DIR")])

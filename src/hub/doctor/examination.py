@@ -125,17 +125,19 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
     others = asyncio.gather(*(each.findings(seconds) for each in (*files, *servers)))
     in_tables, in_others = await asyncio.gather(tables, others)
     before, after = in_others[: len(files)], in_others[len(files) :]
+    if found.dsn is None and all(each.status == "pass" for each in found.findings):
+        seen.hubs = 0  # nobody has used this data folder yet
     return [
         *(finding for part in before for finding in part),
-        *(*found.findings, *seen.findings, *in_tables, *_not_seen(found, seen)),
+        *(*found.findings, *seen.findings, *in_tables, *_not_seen(seen)),
         *(finding for part in after for finding in part),
         *port.judge(settings, answer, seen.hubs),
     ]
 
 
-def _not_seen(found: database.Found, seen: database.Visit) -> list[Finding]:
+def _not_seen(seen: database.Visit) -> list[Finding]:
     """Say that the tables were not looked at, where there should be some."""
-    if seen.hubs is not None or (found.dsn is None and all(each.status == "pass" for each in found.findings)):
+    if seen.hubs is not None:
         return []
     advice = "Put the database right, then look again."
     return [warning("tables", "migrations, jobs and the clock were not looked at", advice=advice)]

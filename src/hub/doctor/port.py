@@ -64,18 +64,22 @@ async def ask(settings: Settings, pool: Pool, answer: Answer, *, seconds: float)
 
 
 def judge(settings: Settings, answer: Answer, hubs: int | None) -> list[Finding]:
-    """Say what that means, now that it is known how many connections hubs have to the database."""
+    """Say what that means, now that it is known how many connections hubs have to the database.
+
+    ``hubs`` is None where the database could not be asked.
+    """
     place = f"{settings.host}:{settings.port}"
     if answer.holder == "nobody":
         return answer.findings
     if answer.holder == "other":
         advice = "Stop what uses it, or choose another port."
         return [bad(_CHECK, f"{place} is taken by another program", advice=advice, setting=_PORT)]
-    if not hubs:
+    if hubs == 0:
         advice = "Stop that one, choose another port, or name its database and data folder here."
         words = f"{place} is held by another hub: none is connected to this database"
         return [bad(_CHECK, words, advice=advice, setting=_PORT)]
-    found = [good(_CHECK, f"{place} is held by this hub, which is running")]
+    whose = "this hub, which is running" if hubs else "a hub; whose, the database would tell"
+    found = [good(_CHECK, f"{place} is held by {whose}")]
     if answer.health is None:
         return found
     if answer.health.version != hub.__version__:
