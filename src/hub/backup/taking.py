@@ -15,7 +15,6 @@ import hub
 from hub.backup import pictures, retention, target
 from hub.backup.archive import Nowhere, Sink, Writer, read_through
 from hub.backup.dump import Snapshot, counts_of, dump_all, session, snapshot
-from hub.backup.errors import disk_sentences
 from hub.backup.manifest import ABOUT, FORMAT, KEY, About, Database, Fault, Key, Manifest, fingerprint
 from hub.backup.retention import Keep
 from hub.backup.target import Partial, Pipe
@@ -74,6 +73,7 @@ class Backup:
         Raises:
             StartError: it could not be done; the sentence says why.
         """
+        file = target.require_file(file)
         with target.partial_in(file.parent) as partial:
             taken = await self._to_partial(partial)
             await to_end(target.place, partial, file)
@@ -85,8 +85,7 @@ class Backup:
         Raises:
             StartError: it could not be done; the sentence says why.
         """
-        with disk_sentences("The backup", "standard output"):
-            return await self._write(Pipe(descriptor))
+        return await self._write(Pipe(descriptor))
 
     async def _to_partial(self, partial: Partial) -> Taken:
         taken = await self._write(partial, room=partial.path.parent)

@@ -18,6 +18,7 @@ from hub.core.ids import new_id
 from hub.storage.files import TempFile, claim, create, sync_folder
 
 _PARTIAL = ".hub-backup-"
+_DOING = "The backup"
 #: Seconds after which a reader of standard output that takes nothing is given up.
 _STALL = 900
 
@@ -30,14 +31,20 @@ class Partial:
         self.path = temp.path
 
     def write(self, content: bytes) -> None:
-        """Write all of it."""
+        """Write all of it.
+
+        Raises:
+            StartError: the disk does not take it.
+        """
         rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        with disk_sentences(_DOING, self.path.parent):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
         """Have it survive a loss of power."""
-        os.fsync(self._descriptor)
+        with disk_sentences(_DOING, self.path.parent):
+            os.fsync(self._descriptor)
 
 
 @contextmanager
@@ -51,9 +58,11 @@ def partial_in(folder: Path, *, make: bool = False) -> Iterator[Partial]:
     Raises:
         StartError: it cannot be written there.
     """
-    with disk_sentences("The backup", folder):
+    with disk_sentences(_DOING, folder):
         if make:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            raise StartError(f"There is no folder {folder}. Make it, or choose another place.")
         _clear(folder)
         temp = create(folder, f"{_PARTIAL}{new_id().hex}")
         try:
@@ -70,6 +79,18 @@ def _clear(folder: Path) -> None:
         if descriptor is not None:
             each.unlink(missing_ok=True)
             os.close(descriptor)
+
+
+def require_file(target: Path) -> Path:
+    """Return the file that would be replaced, where links lead.
+
+    Raises:
+        StartError: there is something else, like a device, that must not be.
+    """
+    real = Path(os.path.realpath(target))
+    if real.exists() and not real.is_file():
+        raise StartError(f"{target} is not a file. Name one, or a folder, or use - for standard output.")
+    return real
 
 
 def place(partial: Partial, target: Path) -> None:
@@ -95,7 +116,7 @@ def require_room(folder: Path, size: int) -> None:
     Raises:
         StartError: they do not.
     """
-    with disk_sentences("The backup", folder):
+    with disk_sentences(_DOING, folder):
         free = shutil.disk_usage(folder).free
     if free < size:
         raise StartError(
@@ -117,13 +138,17 @@ class Pipe:
         """Write all of it.
 
         Raises:
-            StartError: nobody takes it.
+            StartError: nobody takes it, or there is no room.
         """
         rest = memoryview(content)
-        while rest:
-            if self._may_stall and not self._poll.poll(_STALL * 1000):
-                raise StartError(
-                    f"The backup was given up: nobody has read from it for {_STALL // 60} minutes."
-                )
-            # No more than a pipe takes at once: a longer write would block for as long as it is not read.
-            rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF if self._may_stall else None]) :]
+        with disk_sentences(_DOING, "standard output", left="what was written so far is no backup"):
+            while rest:
+                rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, rest: memoryview) -> int:
+        if not self._may_stall:
+            return os.write(self._descriptor, rest)
+        if not self._poll.poll(_STALL * 1000):
+            raise StartError(f"The backup was given up: nobody has read from it for {_STALL // 60} minutes.")
+        # No more than a pipe takes at once: a longer write would block for as long as it is not read.
+        return os.write(self._descriptor, rest[: select.PIPE_BUF])
