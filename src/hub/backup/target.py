@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -19,6 +20,8 @@ from hub.storage.files import TempFile, claim, create, sync_folder
 
 _PARTIAL = ".hub-backup-"
 _DOING = "The backup"
+#: What file systems say that have no hard links.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 #: Seconds after which a reader of standard output that takes nothing is given up.
 _STALL = 900
 
@@ -104,10 +107,21 @@ def place_in(partial: Partial, folder: Path, time: datetime) -> Path:
     while True:
         target = folder / retention.name_of(time)
         with suppress(FileExistsError):
-            os.link(partial.path, target)
+            _place_new(partial, target)
             sync_folder(folder)
             return target
         time += timedelta(seconds=1)
+
+
+def _place_new(partial: Partial, target: Path) -> None:
+    try:
+        os.link(partial.path, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # As on FAT: the name is taken first, then the backup moved there.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        partial.path.replace(target)
 
 
 def require_room(folder: Path, size: int) -> None:
