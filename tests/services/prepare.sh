@@ -1,6 +1,7 @@
 #!/bin/sh
 # Get what the tests need and pip cannot bring: RabbitMQ, Node for what is written in JavaScript, Chromium (with a
-# font) for the page, Caddy and systemd's checker for what is in deploy/. Without them their tests are skipped and
+# font) for the page, Caddy, Prometheus' and systemd's checkers for what is in
+# deploy/. Without them their tests are skipped and
 # say so, or fail where HUB_TEST_REQUIRE names them.
 set -eu
 
@@ -25,6 +26,7 @@ has_rabbitmq || packages="$packages rabbitmq-server"
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 has_chromium || packages="$packages chromium fonts-liberation"
 command -v caddy >/dev/null 2>&1 || packages="$packages caddy"
+command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
 command -v systemd-analyze >/dev/null 2>&1 || packages="$packages systemd"
 [ -n "$packages" ] || exit 0
 

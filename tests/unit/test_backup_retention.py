@@ -87,8 +87,23 @@ def test_only_backups_are_removed(tmp_path: Path) -> None:
     for name in others:
         (tmp_path / name).touch()
     (tmp_path / "hub-20200101T000000Z.tar.zst").mkdir()
-    removed = remove_surplus(tmp_path, Keep(daily=1, weekly=0, monthly=0))
+    removed = remove_surplus(tmp_path, Keep(daily=1, weekly=0, monthly=0), made=times[0])
     assert removed == [tmp_path / name_of(time) for time in times[:0:-1]]
     left = {name_of(times[0]), "hub-20200101T000000Z.tar.zst", *others}
     assert {each.name for each in tmp_path.iterdir()} == left
     assert time_of(name_of(times[0])) == times[0]
+
+
+def test_a_clock_that_was_wrong_costs_no_backup(tmp_path: Path) -> None:
+    ahead = [datetime(2099, 1, day, tzinfo=UTC) for day in range(1, 30)]
+    for time in [*ahead, *NIGHTLY[:4]]:
+        (tmp_path / name_of(time)).touch()
+    keep = Keep(daily=2, weekly=0, monthly=0)
+    # Those of a time that has not come neither go nor take the place of others.
+    assert remove_surplus(tmp_path, keep, made=NIGHTLY[0]) == [
+        tmp_path / name_of(time) for time in (NIGHTLY[3], NIGHTLY[2])
+    ]
+    back = datetime(1970, 1, 1, tzinfo=UTC)
+    (tmp_path / name_of(back)).touch()
+    assert remove_surplus(tmp_path, keep, made=back) == []
+    assert len(list(tmp_path.iterdir())) == len(ahead) + 3

@@ -23,12 +23,15 @@ class DamagedArchiveError(StartError):
 
 
 @contextmanager
-def disk_sentences(doing: str, where: object) -> Iterator[None]:
+def disk_sentences(
+    doing: str, where: object, *, left: str = "nothing half-written was left there"
+) -> Iterator[None]:
     """Turn what the operating system says of a disk into one sentence.
 
     Args:
         doing: the first word, like "The backup".
         where: the folder or file that is written to.
+        left: what is there when the disk is full.
 
     Raises:
         StartError: in place of the OSError.
@@ -41,6 +44,6 @@ def disk_sentences(doing: str, where: object) -> Iterator[None]:
         if error.errno in _FULL:
             raise StartError(
                 f"{doing} was not finished: the disk of {where} is full. Make room, or choose another place;"
-                " nothing half-written was left there."
+                f" {left}."
             ) from None
         raise StartError(f"{doing} was not finished: {where}: {error.strerror or error}.") from None

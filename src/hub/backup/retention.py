@@ -47,13 +47,20 @@ def surplus(times: Iterable[datetime], keep: Keep) -> list[datetime]:
     return sorted(set(newest_first) - kept)
 
 
-def remove_surplus(folder: Path, keep: Keep) -> list[Path]:
+def remove_surplus(folder: Path, keep: Keep, *, made: datetime) -> list[Path]:
     """Remove from a folder the backups that may go; return them.
+
+    Args:
+        folder: where they are.
+        keep: the rule.
+        made: the time of the backup that was made just now. Later ones, of a clock that was wrong, are left
+            alone.
 
     Raises:
         OSError: one cannot be removed.
     """
-    found = {time: each for each in folder.iterdir() if (time := time_of(each.name)) and each.is_file()}
+    times = {each: time for each in folder.iterdir() if (time := time_of(each.name)) and each.is_file()}
+    found = {time: each for each, time in times.items() if time <= made}
     removed = [found[time] for time in surplus(found, keep)]
     for each in removed:
         each.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ class Backup:
         with target.partial_in(folder, make=True) as partial:
             taken = await self._to_partial(partial)
             file = await to_end(target.place_in, partial, folder, taken.manifest.created_at)
-            removed = [] if taken.manifest.faults else await to_end(retention.remove_surplus, folder, keep)
+            removed = [] if taken.manifest.faults else await to_end(_tidy, folder, keep, file)
         return msgspec.structs.replace(taken, file=file, removed=removed, seconds=self._seconds)
 
     async def to_file(self, file: Path) -> Taken:
@@ -73,6 +73,7 @@ class Backup:
         Raises:
             StartError: it could not be done; the sentence says why.
         """
+        file = target.require_file(file)
         with target.partial_in(file.parent) as partial:
             taken = await self._to_partial(partial)
             await to_end(target.place, partial, file)
@@ -157,6 +158,11 @@ class Backup:
 
         if await to_end(read_back) != wanted:
             raise StartError("The backup is not what was written: its disk cannot be relied on.")
+
+
+def _tidy(folder: Path, keep: Keep, file: Path) -> list[Path]:
+    made = retention.time_of(file.name)
+    return retention.remove_surplus(folder, keep, made=made) if made else []
 
 
 def _manifest(about: About, database: Database, key: Key, writer: Writer, faults: list[Fault]) -> Manifest:

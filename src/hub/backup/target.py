@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -18,6 +19,9 @@ from hub.storage.archives import name_of
 from hub.storage.files import TempFile, claim, create, sync_folder
 
 _PARTIAL = ".hub-backup-"
+_DOING = "The backup"
+#: What file systems say that have no hard links.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 #: Seconds after which a reader of standard output that takes nothing is given up.
 _STALL = 900
 
@@ -33,16 +37,17 @@ class Partial:
         """Write all of it.
 
         Raises:
-            StartError: the disk is full, or refuses.
+            StartError: the disk does not take it.
         """
         rest = memoryview(content)
-        with disk_sentences("The backup", self.path.parent):
+        with disk_sentences(_DOING, self.path.parent):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
         """Have it survive a loss of power."""
-        os.fsync(self._descriptor)
+        with disk_sentences(_DOING, self.path.parent):
+            os.fsync(self._descriptor)
 
 
 @contextmanager
@@ -56,11 +61,11 @@ def partial_in(folder: Path, *, make: bool = False) -> Iterator[Partial]:
     Raises:
         StartError: it cannot be written there.
     """
-    with disk_sentences("The backup", folder):
+    with disk_sentences(_DOING, folder):
         if make:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not folder.is_dir():
-            raise StartError(f"There is no folder {folder}. Make it, or name another place for the backup.")
+        elif not folder.is_dir():
+            raise StartError(f"There is no folder {folder}. Make it, or choose another place.")
         _clear(folder)
         temp = create(folder, f"{_PARTIAL}{new_id().hex}")
         try:
@@ -79,6 +84,18 @@ def _clear(folder: Path) -> None:
             os.close(descriptor)
 
 
+def require_file(target: Path) -> Path:
+    """Return the file that would be replaced, where links lead.
+
+    Raises:
+        StartError: there is something else, like a device, that must not be.
+    """
+    real = Path(os.path.realpath(target))
+    if real.exists() and not real.is_file():
+        raise StartError(f"{target} is not a file. Name one, or a folder, or use - for standard output.")
+    return real
+
+
 def place(partial: Partial, target: Path) -> None:
     """Give a whole backup its name, in place of what has it."""
     partial.path.replace(target)
@@ -90,10 +107,21 @@ def place_in(partial: Partial, folder: Path, time: datetime) -> Path:
     while True:
         target = folder / name_of(time)
         with suppress(FileExistsError):
-            os.link(partial.path, target)
+            _place_new(partial, target)
             sync_folder(folder)
             return target
         time += timedelta(seconds=1)
+
+
+def _place_new(partial: Partial, target: Path) -> None:
+    try:
+        os.link(partial.path, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # As on FAT: the name is taken first, then the backup moved there.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        partial.path.replace(target)
 
 
 def require_room(folder: Path, size: int) -> None:
@@ -102,7 +130,7 @@ def require_room(folder: Path, size: int) -> None:
     Raises:
         StartError: they do not.
     """
-    with disk_sentences("The backup", folder):
+    with disk_sentences(_DOING, folder):
         free = shutil.disk_usage(folder).free
     if free < size:
         raise StartError(
@@ -124,15 +152,17 @@ class Pipe:
         """Write all of it.
 
         Raises:
-            StartError: nobody takes it.
+            StartError: nobody takes it, or there is no room.
         """
         rest = memoryview(content)
-        while rest:
-            if self._may_stall and not self._poll.poll(_STALL * 1000):
-                raise StartError(
-                    f"The backup was given up: nobody has read from it for {_STALL // 60} minutes."
-                )
-            # No more than a pipe takes at once: a longer write would block for as long as it is not read.
-            some = rest[: select.PIPE_BUF] if self._may_stall else rest
-            with disk_sentences("The backup", "standard output"):
-                rest = rest[os.write(self._descriptor, some) :]
+        with disk_sentences(_DOING, "standard output", left="what was written so far is no backup"):
+            while rest:
+                rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, rest: memoryview) -> int:
+        if not self._may_stall:
+            return os.write(self._descriptor, rest)
+        if not self._poll.poll(_STALL * 1000):
+            raise StartError(f"The backup was given up: nobody has read from it for {_STALL // 60} minutes.")
+        # No more than a pipe takes at once: a longer write would block for as long as it is not read.
+        return os.write(self._descriptor, rest[: select.PIPE_BUF])

@@ -62,8 +62,9 @@ def backup(target: str | None, *, as_json: bool, **keep: int | None) -> None:
     The exit code is 1 when there is no new backup, and when files of pictures were missing or damaged before:
     then they are named, and the rest is in the backup.
     """
-    if target == _STANDARD and sys.stdout.isatty():
-        raise click.UsageError("A terminal cannot take an archive. Name a file, or send it on with |.")
+    # Standard output is None where the caller has closed it.
+    if target == _STANDARD and (sys.stdout is None or sys.stdout.isatty()):
+        raise click.UsageError("There is nobody to take the archive. Name a file, or send it on with |.")
     settings = _settings()
     chosen = {name: value for name, value in keep.items() if value is not None}
     keeping = {f"keep_{each}": getattr(settings, f"backup_keep_{each}") for each in _PERIODS} | chosen
