@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from litestar.types import Scope
 
+from actors.metrics import Reporter
 from hub.core import metrics
 from hub.core.errors import HubError
 from hub.core.machine import Memory, memory
@@ -174,6 +175,18 @@ async def test_a_database_that_is_silent_is_not_waited_for(monkeypatch: pytest.M
             pass
     assert looks == 2
     assert value(Gathered(), "hub_relay_lag_seconds") == 1.0
+
+
+async def test_a_worker_does_not_stay_for_its_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("hub.domain.monitoring.reports.hand_in", hang)
+    monkeypatch.setattr("actors.metrics.LAST_WITHIN", 0.05)
+    reporter = Reporter()
+    metrics.RESPONSES.labels("failed").inc()
+    async with asyncio.timeout(5):
+        await reporter.stop()
 
 
 MEMINFO = "MemTotal:       8000 kB\nMemFree:  10 kB\nMemAvailable:   6000 kB\n"
