@@ -55,6 +55,8 @@ def answer(asked: Scope, **settings: Any) -> int:
         (403, scope("127.0.0.1", x_forwarded_for="127.0.0.1")),
         (403, scope("127.0.0.1", forwarded="for=198.51.100.1")),
         (403, scope("127.0.0.1", x_real_ip="198.51.100.1")),
+        (403, scope("127.0.0.1", x_forwarded_proto="https")),
+        (403, scope("127.0.0.1", cf_connecting_ip="198.51.100.1")),
         (403, scope("192.0.2.7", x_forwarded_for="127.0.0.1")),
         (403, scope("192.0.2.7", authorization=f"Bearer {TOKEN}")),
     ],
@@ -73,7 +75,8 @@ def test_without_a_token_only_this_machine_may_ask_and_no_proxy_on_it(status: in
         (403, scope("127.0.0.1", forwarded="for=127.0.0.1")),
         (200, scope("127.0.0.1", x_forwarded_for="127.0.0.1")),
         (403, scope("10.0.0.2")),
-        (200, scope("10.0.0.2", x_forwarded_for="127.0.0.1")),
+        (403, scope("10.0.0.2", x_forwarded_for="127.0.0.1")),
+        (403, scope("127.0.0.1", x_forwarded_for="198.51.100.1, 127.0.0.1")),
         (403, scope("10.0.0.3", x_forwarded_for="127.0.0.1")),
     ],
 )
