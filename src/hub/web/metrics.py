@@ -27,6 +27,10 @@ PATH = "/metrics"
 #: Of the text format, which everything reads that scrapes.
 MEDIA_TYPE = "text/plain; version=0.0.4"
 
+# So that the first answer of a process has every family, and not only its name.
+metrics.HTTP_REQUESTS.labels("GET", PATH, "2xx")
+metrics.HTTP_SECONDS.labels("GET", PATH)
+
 
 class Exposition:
     """The numbers of this process for those who may see them.
