@@ -16,6 +16,8 @@ logger = get_logger(__name__)
 
 #: Seconds between two looks whether there is something new.
 REPORT_EVERY = 1.0
+#: Seconds that the last report may take: the database may be silent.
+LAST_WITHIN = 1.0
 
 
 class Reporter:
@@ -33,10 +35,8 @@ class Reporter:
 
     async def stop(self) -> None:
         """Report a last time, if the database is there."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._try()
+        last = asyncio.create_task(self._report_last())
+        await asyncio.wait({last}, timeout=LAST_WITHIN)
 
     async def report(self) -> None:
         """Hand in what was counted since the last report that was taken."""
@@ -50,6 +50,12 @@ class Reporter:
             self._taken, self._reported = self._reported, None
         await reports.hand_in(self._id, added(self._taken, now))
         self._reported = now
+
+    async def _report_last(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._try()
 
     async def _report_forever(self) -> None:
         while True:

@@ -52,6 +52,7 @@ async def test_what_a_worker_counts_is_told_once(tmp_path: Path, ready_database:
         assert stopped == 0
         own = await numbers(f"http://127.0.0.1:{port}")
         assert PROMISED.items() <= own.types.items()
+        assert own.empty == set(), "from the first answer on"
         assert own.value("hub_responses_total", **COMPLETED) == 0
         assert own.value("process_start_time_seconds") > seen.value("process_start_time_seconds")
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=NO_TLS) as http:

@@ -68,3 +68,12 @@ async def test_a_report_that_failed_comes_later(database: str) -> None:
     await query(database, "ALTER TABLE away RENAME TO worker_reports")
     await reporter.report()
     assert await taken() == 1
+
+
+async def test_a_report_of_another_version_takes_no_other_with_it(database: str) -> None:
+    statement = "INSERT INTO worker_reports (id, counts, reported_at) VALUES (gen_random_uuid(), $1, now())"
+    await query(database, statement, '{"of": "tomorrow"}')
+    reporter = Reporter()
+    metrics.RESPONSES.labels("failed").inc()
+    await reporter.report()
+    assert await taken() == 1

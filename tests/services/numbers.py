@@ -34,6 +34,12 @@ class Numbers:
             sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]
 
+    @property
+    def empty(self) -> set[str]:
+        """The families that have a name and no sample."""
+        families = text_string_to_metric_families(self.text)
+        return {family.name for family in families if not family.samples}
+
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of this name that have these labels."""
         return sum(

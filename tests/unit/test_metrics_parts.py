@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from litestar.types import Scope
 
+from actors.metrics import Reporter
 from hub.core import metrics
 from hub.core.errors import HubError
 from hub.core.machine import Memory, memory
 from hub.core.settings import Settings
+from hub.domain.monitoring import readings
 from hub.domain.monitoring.counts import Count, Gathered, added, totals
 from hub.web.metrics import Exposition
 
@@ -51,6 +55,8 @@ def answer(asked: Scope, **settings: Any) -> int:
         (403, scope("127.0.0.1", x_forwarded_for="127.0.0.1")),
         (403, scope("127.0.0.1", forwarded="for=198.51.100.1")),
         (403, scope("127.0.0.1", x_real_ip="198.51.100.1")),
+        (403, scope("127.0.0.1", x_forwarded_proto="https")),
+        (403, scope("127.0.0.1", cf_connecting_ip="198.51.100.1")),
         (403, scope("192.0.2.7", x_forwarded_for="127.0.0.1")),
         (403, scope("192.0.2.7", authorization=f"Bearer {TOKEN}")),
     ],
@@ -69,7 +75,8 @@ def test_without_a_token_only_this_machine_may_ask_and_no_proxy_on_it(status: in
         (403, scope("127.0.0.1", forwarded="for=127.0.0.1")),
         (200, scope("127.0.0.1", x_forwarded_for="127.0.0.1")),
         (403, scope("10.0.0.2")),
-        (200, scope("10.0.0.2", x_forwarded_for="127.0.0.1")),
+        (403, scope("10.0.0.2", x_forwarded_for="127.0.0.1")),
+        (403, scope("127.0.0.1", x_forwarded_for="198.51.100.1, 127.0.0.1")),
         (403, scope("10.0.0.3", x_forwarded_for="127.0.0.1")),
     ],
 )
@@ -141,6 +148,48 @@ def test_observations_take_what_servers_say() -> None:
     metrics.note_usage(-1, -1, 0.0)
     metrics.note_request("BREW\n", None, 0, 0.1)
     metrics.note_stored_image(original_bytes=10, stored_bytes=20)
+
+
+async def test_a_database_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, looks = asyncio.Event(), 0
+
+    async def hang(**_: object) -> float:
+        """Answer late, and take as long to be cancelled: a server that is silent is asked to stop, first."""
+        nonlocal looks
+        looks += 1
+        with suppress(asyncio.CancelledError):
+            await answers.wait()
+        await answers.wait()
+        return 1.0
+
+    async def nothing() -> dict[tuple[str, str], int]:
+        return {}
+
+    monkeypatch.setattr(readings, "WITHIN", 0.05)
+    monkeypatch.setattr("hub.jobs.queue.lag", hang)
+    monkeypatch.setattr("hub.jobs.overview.unfinished", nothing)
+    settings = Settings()
+    async with asyncio.timeout(5):
+        assert await readings.refresh(settings) is False
+        assert await readings.refresh(settings) is False
+        assert looks == 1, "one look hangs, not one for each who asks"
+        answers.set()
+        while not await readings.refresh(settings):
+            pass
+    assert looks == 2
+    assert value(Gathered(), "hub_relay_lag_seconds") == 1.0
+
+
+async def test_a_worker_does_not_stay_for_its_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("hub.domain.monitoring.reports.hand_in", hang)
+    monkeypatch.setattr("actors.metrics.LAST_WITHIN", 0.05)
+    reporter = Reporter()
+    metrics.RESPONSES.labels("failed").inc()
+    async with asyncio.timeout(5):
+        await reporter.stop()
 
 
 MEMINFO = "MemTotal:       8000 kB\nMemFree:  10 kB\nMemAvailable:   6000 kB\n"

@@ -169,7 +169,10 @@ def test_finish_reasons(told: str, reason: str) -> None:
     assert read(line(chunk(finish=told)))[1].reason == reason
 
 
-@pytest.mark.parametrize("usage", ['"x"', "[]", '{"prompt_tokens":"many"}', "null", "{}", "-1"])
+TOO_MANY = f'{{"prompt_tokens":1,"completion_tokens":{"9" * 400}}}'
+
+
+@pytest.mark.parametrize("usage", ['"x"', "[]", '{"prompt_tokens":"many"}', "null", "{}", "-1", TOO_MANY])
 def test_a_usage_that_makes_no_sense_is_none(usage: str) -> None:
     assert read(STOP + event(b'{"choices":[],"usage":%s}' % usage.encode()))[1].usage is None
 

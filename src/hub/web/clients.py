@@ -16,8 +16,9 @@ logger = get_logger(__name__)
 #: What is counted of an IPv6 address, in bits: one customer of a provider has at least so many of them.
 _IPV6_BITS = 64
 _UNKNOWN = "unknown"
-#: What proxies add to a request that they pass on.
-_FORWARDING = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
+#: What proxies add to a request that they pass on, and how more of it begins.
+_FORWARDING = frozenset({b"forwarded", b"via", b"true-client-ip", b"x-client-ip", b"x-real-ip"})
+_FORWARDING_TOO = (b"x-forwarded-", b"cf-", b"x-envoy-")
 
 
 class Clients:
@@ -39,15 +40,16 @@ class Clients:
     def is_of_this_machine(self, scope: Scope) -> bool:
         """Tell whether the client itself is on this machine: not where a proxy may stand between.
 
-        A proxy on this machine that is not trusted, or does not tell for whom it asks, asks for anybody.
+        A proxy on this machine that is not trusted, or does not tell for whom it asks, asks for anybody. One
+        on another machine never asks for somebody here: what it calls loopback is its own.
         """
-        peer, client = _peer_of(scope), self._find(scope)
-        if peer is None or client is None or not client.is_loopback:
+        peer = _peer_of(scope)
+        if peer is None or not peer.is_loopback:
             return False
-        if not any(name in _FORWARDING for name, _ in scope["headers"]):
+        if not any(name in _FORWARDING or name.startswith(_FORWARDING_TOO) for name, _ in scope["headers"]):
             return True
-        told = self._forwarded(scope)
-        return self._proxies.trusts(peer) and bool(told) and all(parse_address(each) for each in told)
+        told = [parse_address(each) for each in self._forwarded(scope)]
+        return self._proxies.trusts(peer) and bool(told) and all(each and each.is_loopback for each in told)
 
     def _find(self, scope: Scope) -> Address | None:
         address = _peer_of(scope)

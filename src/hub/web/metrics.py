@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, get
@@ -16,7 +16,6 @@ from prometheus_client import generate_latest
 from hub.core import metrics
 from hub.core.errors import HubError
 from hub.core.settings import Settings
-from hub.db.engine import DATABASE_ERRORS
 from hub.domain.accounts.errors import NotAllowedError, NotSignedInError
 from hub.domain.monitoring import readings, reports
 from hub.domain.monitoring.counts import Gathered
@@ -27,6 +26,10 @@ from hub.web.problems import TITLES, refuse
 PATH = "/metrics"
 #: Of the text format, which everything reads that scrapes.
 MEDIA_TYPE = "text/plain; version=0.0.4"
+
+# So that the first answer of a process has every family, and not only its name.
+metrics.HTTP_REQUESTS.labels("GET", PATH, "2xx")
+metrics.HTTP_SECONDS.labels("GET", PATH)
 
 
 class Exposition:
@@ -41,6 +44,7 @@ class Exposition:
         self._settings = settings
         self._clients = Clients(settings.trusted_proxies)
         self._gathered = Gathered() if gathers else None
+        self._reports = readings.Lookout()
 
     def require_leave(self, scope: Scope) -> None:
         """Return if whoever asks may know: they are on this machine, or have the token.
@@ -62,9 +66,12 @@ class Exposition:
         if self._gathered is None:
             return await asyncio.to_thread(generate_latest, metrics.REGISTRY)
         if is_up:
-            with suppress(*DATABASE_ERRORS):
-                self._gathered.add(await reports.take())
+            await self._reports.see(partial(_gather, self._gathered))
         return await asyncio.to_thread(generate_latest, self._gathered)
+
+
+async def _gather(gathered: Gathered) -> None:
+    gathered.add(await reports.take())
 
 
 def _bears(scope: Scope, token: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hub.core import machine, metrics
 from hub.core.settings import Settings
@@ -16,17 +17,55 @@ from hub.jobs import overview, queue
 from hub.jobs.contracts import JobKind
 from hub.storage.archives import times_in
 
+T = TypeVar("T")
+
 #: Seconds in which the database has to answer, and so has the disk.
 WITHIN = 2.0
 _STATES = ("queued", "scheduled", "in_progress")
-_UNREADABLE: tuple[type[Exception], ...] = (*DATABASE_ERRORS, RuntimeError)  # the pool may be closed by now
-
-#: A backup's time is in its name; sorted by names, the newest is last.
+#: What says that something cannot be read now; the pool may be closed by then.
+UNREADABLE: tuple[type[Exception], ...] = (*DATABASE_ERRORS, OSError, RuntimeError)
 
 for _kind in JobKind:
     metrics.QUEUE_WAIT.labels(_kind.value)
 for _action in Action:
     metrics.REFUSALS.labels(_action.value)
+
+
+class Lookout:
+    """Looks at something that may hang; while it does, nobody looks there again.
+
+    A look that is late is left to itself rather than cancelled: cancelling a statement of a database that is
+    silent takes half a minute, and a thread that waits for a disk cannot be cancelled at all.
+    """
+
+    def __init__(self) -> None:
+        self._late: set[asyncio.Future[Any]] = set()
+
+    async def see(self, look: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what is seen; None if it cannot be read, or not within ``WITHIN`` seconds."""
+        if self._late:
+            return None
+        task = asyncio.ensure_future(look())
+        try:
+            await asyncio.wait({task}, timeout=WITHIN)
+        finally:  # whoever asked may have left
+            if not task.done():
+                self._late.add(task)
+                task.add_done_callback(self._is_back)
+        if not task.done():
+            return None
+        try:
+            return task.result()
+        except UNREADABLE:
+            return None
+
+    def _is_back(self, task: asyncio.Future[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # which nobody waits for any more
+
+
+_jobs, _machine = Lookout(), Lookout()
 
 
 async def refresh(settings: Settings) -> bool:
@@ -46,28 +85,30 @@ def _read_pool() -> None:
 
 
 async def _read_jobs(cap: int | None) -> bool:
-    lag, counts = math.nan, None
-    try:
-        async with asyncio.timeout(WITHIN):
-            lag, counts = await queue.lag(cap=cap), await overview.unfinished()
-    except _UNREADABLE:
-        pass
+    async def look() -> tuple[float, dict[tuple[str, str], int]]:
+        return await queue.lag(cap=cap), await overview.unfinished()
+
+    seen = await _jobs.see(look)
+    lag, counts = seen or (math.nan, None)
     metrics.RELAY_LAG.set(lag)
     for kind in JobKind:
         for state in _STATES:
             count = math.nan if counts is None else counts.get((kind.value, state), 0)
             metrics.JOBS.labels(kind.value, state).set(count)
-    return counts is not None
+    return seen is not None
 
 
 async def _read_machine(settings: Settings) -> None:
+    memory, free, backup_at = None, math.nan, math.nan
+
+    async def look() -> None:  # disks may be others, so what came before one that hangs is told
+        nonlocal memory, free, backup_at
+        memory = await asyncio.to_thread(machine.memory)
+        free = (await asyncio.to_thread(shutil.disk_usage, settings.data_dir)).free
+        backup_at = await asyncio.to_thread(_newest_backup, settings.backup_folder)
+
+    await _machine.see(look)
     metrics.DISK_FLOOR.set(settings.free_space_floor_mb * 1_000_000)
-    free, backup_at, memory = math.nan, math.nan, None
-    with suppress(OSError):  # a TimeoutError is one, too
-        async with asyncio.timeout(WITHIN):
-            memory = await asyncio.to_thread(machine.memory)
-            free = (await asyncio.to_thread(shutil.disk_usage, settings.data_dir)).free
-            backup_at = await asyncio.to_thread(_newest_backup, settings.backup_folder)
     metrics.DISK_FREE.set(free)
     metrics.BACKUP_AT.set(backup_at)
     metrics.MEMORY_USED.set(memory.used if memory else math.nan)

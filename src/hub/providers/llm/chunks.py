@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from hub.providers.llm.protocol import Usage
 
@@ -53,10 +54,14 @@ class Chunk(Struct):
         return content or "", choice.finish_reason or None
 
 
+#: Larger ones neither JSON's readers nor numbers of ours can hold.
+_Tokens = Annotated[int, Meta(le=2**53 - 1)]
+
+
 class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
+    total_tokens: _Tokens | None = None
 
 
 _decoder = msgspec.json.Decoder(Chunk)
