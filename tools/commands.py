@@ -52,9 +52,10 @@ ok    settings        differ from their defaults: HUB_LLM_URL (.env), HUB_LLM_MO
 ok    data folder     /srv/hub/data is writable
 ok    secret key      in data/secret_key
 ok    disk            53.1 GB free, 512.0 MB of it kept free
+ok    backups         7 in /srv/hub/backups, the last 0.4 days old
 ok    clock           agrees with the database's
 ok    database        embedded, PostgreSQL 18.4, 9.1 MB, UTF8, 3 of 197 connections in use
-ok    migrations      all 25 have run
+ok    migrations      all 28 have run
 warn  administrator   there is none yet
                       Create one: hub admin create EMAIL.
 ok    jobs            0 wait, 0 run; in 24 hours 12 done, 0 failed
@@ -83,7 +84,7 @@ As they were sent     2.1 GB (95.0% saved)
 Removed, files wait   3""",
     "images verify": """\
 row without file:  image 01a2087d-6083-772c-9daf-aaea8d4b033f  uploads/companions/.../headers/4b1c....avif
-1,204 pictures, 2,408 files, 107.5 MB read. 1 faults.""",
+1,204 pictures, 2,408 files, 107.5 MB read. 1 fault.""",
     "images gc": """\
 3 removed pictures                 6 files   412.0 kB
 Temporary files                    0 files        0 B

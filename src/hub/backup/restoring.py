@@ -133,7 +133,7 @@ class Restore:
         def on_about(about: About) -> None:
             require_known(about, migrations=known())
 
-        with self._progress.of("MB", _size(self._source) // 1_000_000) as progress:
+        with self._progress.of("MB", _megabytes(_size(self._source))) as progress:
             counting = _Counting(self._source, progress)
             manifest, digest = read_through(counting, unpacker, on_about=on_about)
         require_known(manifest, migrations=known())
@@ -200,6 +200,11 @@ def _size(source: BinaryIO) -> int:
         return 0
 
 
+def _megabytes(size: int) -> int:
+    """Return how many megabytes these bytes are, the last one begun."""
+    return -(-size // 1_000_000)
+
+
 class _Counting:
     """A file whose megabytes are counted as they are read."""
 
@@ -212,5 +217,5 @@ class _Counting:
         """Return the next bytes, at most so many."""
         content = self._source.read(size)
         self._bytes += len(content)
-        self._progress.reach(self._bytes // 1_000_000)
+        self._progress.reach(_megabytes(self._bytes))
         return content

@@ -108,7 +108,7 @@ def _tell_taken(taken: Taken, *, as_json: bool) -> None:
     read = "read back and whole" if taken.file else "not read back; hub restore --dry-run does that"
     tell(f"{size(taken.bytes)} in {taken.seconds:.1f} s, {read}.")
     if taken.removed:
-        tell(f"{len(taken.removed)} older backups removed: {', '.join(each.name for each in taken.removed)}.")
+        tell(f"Older backups removed: {', '.join(each.name for each in taken.removed)}.")
     if manifest.faults:
         click.echo(
             f"hub: {len(manifest.faults)} files of pictures, named above, were missing or damaged before:"

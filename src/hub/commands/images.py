@@ -135,7 +135,7 @@ async def _verify(settings: Settings, *, as_json: bool, wrong: list[int]) -> Non
         found = [_fault(each, settings.data_dir) for each in faults]
         print_json({"images": count.rows, "files": count.files, "bytes": count.bytes, "faults": found})
         return
-    end = f"{sum(wrong):,} faults." if wrong else "Rows and files agree."
+    end = f"{sum(wrong):,} fault{'' if sum(wrong) == 1 else 's'}." if wrong else "Rows and files agree."
     click.echo(f"{count.rows:,} pictures, {count.files:,} files, {size(count.bytes)} read. {end}")
 
 
