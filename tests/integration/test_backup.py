@@ -215,7 +215,7 @@ async def test_a_folder_keeps_what_the_settings_say(source: Source, tmp_path: Pa
     made = left - {*old, "mine.tar.zst"}
     assert left == {old[-1], "mine.tar.zst", *made}
     assert len(made) == 1
-    assert "3 older backups removed" in done.out
+    assert f"Older backups removed: {', '.join(old[:3])}." in done.out
 
 
 async def test_a_picture_that_is_damaged_already_is_named_and_costs_nothing_else(

@@ -1,8 +1,7 @@
 #!/bin/sh
 # Get what the tests need and pip cannot bring: RabbitMQ, Node for what is written in JavaScript, Chromium (with a
-# font) for the page, Caddy, Prometheus' and systemd's checkers for what is in
-# deploy/. Without them their tests are skipped and
-# say so, or fail where HUB_TEST_REQUIRE names them.
+# font) for the page, and Caddy, Prometheus' promtool and systemd's checker for what is in deploy/. Without them
+# their tests are skipped and say so, or fail where HUB_TEST_REQUIRE names them.
 set -eu
 
 policy=/usr/sbin/policy-rc.d

@@ -23,6 +23,7 @@ from hub.core.errors import StartError
 from hub.core.progress import Progress
 from hub.core.settings import Settings
 from hub.storage import secret
+from hub.storage.archives import time_of
 from hub.storage.threads import to_end
 
 #: Files that are written before somebody who stops the backup is heard.
@@ -161,7 +162,7 @@ class Backup:
 
 
 def _tidy(folder: Path, keep: Keep, file: Path) -> list[Path]:
-    made = retention.time_of(file.name)
+    made = time_of(file.name)
     return retention.remove_surplus(folder, keep, made=made) if made else []
 
 
