@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from hub import __version__ as hub_version
 from hub.core.clock import utc_now
 from hub.core.settings import Loaded, Settings, load
 from hub.db.migrate import known
@@ -95,6 +96,7 @@ async def test_a_schema_of_another_version(ready_database: str) -> None:
     await query(ready_database, "UPDATE migration SET name = '2999-01-01T00:00:00' WHERE name = $1", newest)
     ahead = (await seen_in(ready_database))["migrations"]
     assert (ahead.status, "2999-01-01" in ahead.detail) == ("fail", True)
+    assert ahead.setting == "HUB_DATABASE_URL"
     await query(ready_database, "DELETE FROM migration WHERE name LIKE '2999%'")
     behind = (await seen_in(ready_database))["migrations"]
     assert (behind.status, "hub migrate" in str(behind.advice)) == ("warn", True)
@@ -141,8 +143,9 @@ async def test_jobs_that_go_nowhere(
 ) -> None:
     await add_jobs(ready_database, count, **columns)
     found = (await seen_in(ready_database))["jobs"]
-    assert found.status == ("fail" if count > 1 else "warn")
+    assert found.status == "warn", "what failed is over: whether it would fail again the other parts tell"
     assert expected in found.detail
+    assert found.setting == ("HUB_LLM_URL" if count > 1 else None)
 
 
 # Models
@@ -215,8 +218,8 @@ def test_files_that_others_may_read_are_closed_on_demand(
         "warn",
         "HUB_DATA_DIR",
     )
-    statuses = [each.status for each in storage.secrets(loaded, fix=False)]
-    assert statuses == ["pass", "fail", "warn"], "everybody is worse than a group"
+    found = [(each.status, each.setting) for each in storage.secrets(loaded, fix=False)]
+    assert found == [("pass", None), ("fail", "HUB_DATA_DIR"), ("warn", "HUB_LLM_KEY")]
     fixed = [*storage.data_folder(loaded.settings, fix=True), *storage.secrets(loaded, fix=True)]
     assert sum(each.fixed is not None for each in fixed) == 3
     after = [*storage.data_folder(loaded.settings, fix=False), *storage.secrets(loaded, fix=False)]
@@ -284,3 +287,10 @@ async def test_a_port_and_who_holds_it(pool: Pool, hub: HubServer) -> None:
     }
     elsewhere = Settings(host="192.0.2.1", port=8000)
     assert told(await held(elsewhere, pool, hubs=0)) == {"web port": ("fail", "HUB_HOST")}
+
+
+def test_what_a_running_hub_says_of_itself_leads_to_what_fails() -> None:
+    checks = {"llm": "warn", "migrations": "fail"}
+    health = port.Health(status="fail", version=hub_version, checks=checks)
+    found = told(port.judge(Settings(), port.Answer(holder="hub", health=health), 3))
+    assert found["running hub"] == ("fail", "HUB_DATABASE_URL")

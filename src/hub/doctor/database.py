@@ -118,7 +118,8 @@ async def visit(settings: Settings, dsn: str, seen: Visit, *, seconds: float, fi
         facts = await _facts(seen)
         seen.findings += _judge(settings, facts)
         seen.findings += await _collation(facts)
-        if await _schema(dsn, seen, fix=fix and not facts.hubs):
+        setting = _URL if settings.database_url is not None else "HUB_DATA_DIR"
+        if await _schema(dsn, seen, setting=setting, fix=fix and not facts.hubs):
             for look in (administrators, jobs, leftovers):
                 await _note(look, settings, seen, fix=fix)
     except DATABASE_ERRORS as error:
@@ -234,7 +235,7 @@ async def _collation(facts: _Facts) -> list[Finding]:
     return [warning("collation", detail, advice=advice, setting=_URL)]
 
 
-async def _schema(dsn: str, seen: Visit, *, fix: bool) -> bool:
+async def _schema(dsn: str, seen: Visit, *, setting: str, fix: bool) -> bool:
     """Compare the schema with this version; tell whether rows can be looked at."""
     async with ENGINE.connection() as connection:
         done = set(await migrate.applied(connection))
@@ -243,7 +244,7 @@ async def _schema(dsn: str, seen: Visit, *, fix: bool) -> bool:
     if ahead:
         advice = "Install the version of the hub that made them, or a later one."
         detail = f"the database has {len(ahead)} that this version does not know, such as {ahead[-1]}"
-        seen.findings.append(bad(check, detail, advice=advice))
+        seen.findings.append(bad(check, detail, advice=advice, setting=setting))
     elif not behind:
         seen.findings.append(good(check, f"all {len(known)} have run"))
     elif fix:
@@ -255,7 +256,8 @@ async def _schema(dsn: str, seen: Visit, *, fix: bool) -> bool:
     else:
         judge = bad if seen.hubs else warning
         advice = "Run them: hub migrate. A hub that starts does so, too."
-        seen.findings.append(judge(check, f"{behind} of {len(known)} have not run", advice=advice))
+        detail = f"{behind} of {len(known)} have not run"
+        seen.findings.append(judge(check, detail, advice=advice, setting=setting))
     return not behind
 
 

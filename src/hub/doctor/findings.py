@@ -35,8 +35,8 @@ def warning(check: str, detail: str, *, advice: str, setting: str | None = None)
     return Finding(check=check, status="warn", detail=detail, advice=advice, setting=setting)
 
 
-def bad(check: str, detail: str, *, advice: str, setting: str | None = None) -> Finding:
-    """Say what keeps the hub from working as it should."""
+def bad(check: str, detail: str, *, advice: str, setting: str) -> Finding:
+    """Say what keeps the hub from working as it should; there is always a setting to look at."""
     return Finding(check=check, status="fail", detail=detail, advice=advice, setting=setting)
 
 

@@ -25,6 +25,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _SETTINGS = {
     "database": "HUB_DATABASE_URL",
+    "migrations": "HUB_DATABASE_URL",
     "broker": "HUB_BROKER_URL",
     "storage": "HUB_DATA_DIR",
     "llm": "HUB_LLM_URL",
@@ -93,7 +94,8 @@ def _unwell(health: Health) -> list[Finding]:
     if not unwell:
         return [good(_RUNNING, f"version {health.version} says that it is well")]
     words = ", ".join(f"{name} {status}" for name, status in unwell.items())
-    setting = next((_SETTINGS[name] for name in unwell if name in _SETTINGS), None)
+    worst_first = sorted(unwell, key=lambda name: unwell[name] != "fail")
+    setting = next((_SETTINGS[name] for name in worst_first if name in _SETTINGS), _PORT)
     advice = "Look at these parts above; where they are well, it was started with other settings."
     judge_it = bad if health.status == "fail" else warning
     return [judge_it(_RUNNING, f"says: {words}", advice=advice, setting=setting)]

@@ -6,13 +6,13 @@ import asyncio
 
 from hub.core.settings import Settings
 from hub.core.sizes import size
-from hub.doctor.findings import Finding, bad, good, warning
+from hub.doctor.findings import Finding, good, warning
 from hub.doctor.storage import old_temporary_files
 from hub.domain.accounts import queries as accounts
 from hub.domain.images import removals
 from hub.domain.images.collector import TEMPORARY_LIFE, Collector
 from hub.jobs import overview
-from hub.jobs.contracts import LEASE
+from hub.jobs.contracts import LEASE, JobKind
 from hub.jobs.overview import KindOfJobs
 
 #: Seconds that a job may wait before somebody should look.
@@ -22,6 +22,11 @@ _LATE = 6 * 3600.0
 #: Share of a day's jobs that may fail, once there are some.
 _FAILING, _SOME = 0.1, 10
 _PAGE = 500
+#: Whom the jobs of a kind ask.
+_SETTINGS: dict[str, str] = {
+    **dict.fromkeys((JobKind.REPLY, JobKind.COMPLETION, JobKind.SCENE), "HUB_LLM_URL"),
+    JobKind.IMAGE: "HUB_SD_URL",
+}
 
 
 async def administrators(_settings: Settings, *, fix: bool, hubs: int) -> list[Finding]:
@@ -56,8 +61,10 @@ async def _failing(detail: str, kinds: list[KindOfJobs]) -> Finding:
     most = max(kinds, key=lambda each: each.failed)
     last = await overview.last_failures(1)
     code = f", the last with {last[0].error_code}" if last and last[0].error_code else ""
+    # They are over: whether their part is well by now, it says itself.
     advice = "Look at the parts above, and at the workers' logs."
-    return bad("jobs", f"{detail}: most of kind {most.kind}{code}", advice=advice)
+    words = f"{detail}: most of kind {most.kind}{code}"
+    return warning("jobs", words, advice=advice, setting=_SETTINGS.get(most.kind))
 
 
 async def leftovers(settings: Settings, *, fix: bool, hubs: int) -> list[Finding]:

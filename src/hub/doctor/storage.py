@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from hub.core.clock import utc_now
-from hub.core.settings import Loaded, Settings
+from hub.core.settings import FIELDS, Loaded, Settings
 from hub.core.sizes import size
 from hub.doctor.findings import Finding, bad, good, warning
 from hub.domain.images.collector import TEMPORARY_LIFE
@@ -76,12 +76,13 @@ def _closed(uploads: Path, *, fix: bool) -> list[Finding]:
 def secrets(loaded: Loaded, *, fix: bool) -> list[Finding]:
     """See whether files that hold secrets are the owner's alone."""
     settings = loaded.settings
-    files = [settings.data_dir / "postgres" / "password"]
+    files = [(settings.data_dir / "postgres" / "password", _DATA)]
     if settings.secret_key is None:
-        files.insert(0, key_file(settings.data_dir))
-    if ".env" in {loaded.origins[name] for name in _secret_names(settings)}:
-        files.append(Path(".env"))
-    findings = [each for file in files for each in _private(file, fix=fix)]
+        files.insert(0, (key_file(settings.data_dir), _DATA))
+    in_dotenv = [name for name in _secret_names(settings) if loaded.origins[name] == ".env"]
+    if in_dotenv:
+        files.append((Path(".env"), FIELDS[in_dotenv[0]].variable))
+    findings = [each for file, setting in files for each in _private(file, setting, fix=fix)]
     return [_key(settings), *findings]
 
 
@@ -107,7 +108,7 @@ def _key(settings: Settings) -> Finding:
     return good("secret key", f"in {file}")
 
 
-def _private(file: Path, *, fix: bool) -> list[Finding]:
+def _private(file: Path, setting: str, *, fix: bool) -> list[Finding]:
     try:
         mode = mode_of(file)
     except OSError:
@@ -118,17 +119,16 @@ def _private(file: Path, *, fix: bool) -> list[Finding]:
         try:
             file.chmod(0o600)
         except OSError as error:
-            return [
-                _open_to_others(file, mode, f"`chmod 600` failed ({error.strerror}): do it as its owner.")
-            ]
+            advice = f"`chmod 600` failed ({error.strerror}): do it as its owner."
+            return [_open_to_others(file, mode, setting, advice)]
         return [good("secret file", f"{file} is its owner's alone", fixed="closed it (mode 600)")]
-    return [_open_to_others(file, mode, "Close it with `chmod 600`, or let `hub doctor --fix` do it.")]
+    advice = "Close it with `chmod 600`, or let `hub doctor --fix` do it."
+    return [_open_to_others(file, mode, setting, advice)]
 
 
-def _open_to_others(file: Path, mode: int, advice: str) -> Finding:
-    if mode & 0o007:
-        return bad("secret file", f"everybody on this machine may read {file} (mode {mode:o})", advice=advice)
-    return warning("secret file", f"a group may read {file} (mode {mode:o})", advice=advice)
+def _open_to_others(file: Path, mode: int, setting: str, advice: str) -> Finding:
+    judge, who = (bad, "everybody on this machine") if mode & 0o007 else (warning, "a group")
+    return judge("secret file", f"{who} may read {file} (mode {mode:o})", advice=advice, setting=setting)
 
 
 def disk(settings: Settings) -> list[Finding]:
