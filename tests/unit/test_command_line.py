@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hub.cli import SECTIONS, main
+from hub.commands.output import print_table
 from tools import commands
 
 LISTED = [each for section in SECTIONS.values() for each in section]
@@ -100,3 +101,9 @@ def test_config_shows_what_is_used_and_where_it_comes_from(
     assert told["HUB_HOST"] == {"value": "127.0.0.1", "origin": "default"}
     assert run("config", "check", env=given).output == "The settings can be used.\n"
     assert "canary" not in table.output + shown.output
+
+
+def test_a_terminal_obeys_nothing_that_people_call_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name", "state"], [["mira\x1b]0;x\x07\n", "here"], ["kö", "-"]])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["name", "state"], [r"mira\x1b]0;x\x07\n", "here"], ["kö", "-"]]

@@ -7,7 +7,6 @@ import msgspec
 
 from hub.commands.output import DefaultGroup, as_json_option, examples, print_json, print_table
 from hub.core.settings import FIELDS, Loaded, Secret, SettingsError, load
-from hub.core.settings.problems import printable
 
 
 @click.group(
@@ -43,7 +42,7 @@ def show(*, origin: bool, changed: bool, as_json: bool) -> None:
         )
         return
     heads = ["setting", "value", "origin"] if origin else ["setting", "value"]
-    rows = [[FIELDS[name].variable, _text(loaded, name), printable(loaded.origins[name])] for name in names]
+    rows = [[FIELDS[name].variable, _text(loaded, name), loaded.origins[name]] for name in names]
     print_table(heads, [row[: len(heads)] for row in rows])
 
 
@@ -88,5 +87,5 @@ def _text(loaded: Loaded, name: str) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return printable(",".join(map(str, value))) or "-"
-    return "-" if value is None else printable(str(value))
+        return ",".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)

@@ -15,6 +15,7 @@ import hub
 from hub.commands.output import as_json_option, examples, print_json
 from hub.core.logging import configure_logging
 from hub.core.settings import Settings, SettingsError, load
+from hub.core.settings.problems import printable
 from hub.doctor.examination import examine, unusable
 from hub.doctor.findings import Finding, Status, worst
 
@@ -87,10 +88,10 @@ def _show(findings: Sequence[Finding], *, took: float, as_json: bool) -> None:
     for each in findings:
         sign, colour = _SIGNS[each.status]
         told = f"{each.detail} [fixed: {each.fixed}]" if each.fixed else each.detail
-        click.echo(f"{click.style(sign.ljust(4), fg=colour)}  {each.check.ljust(width)}  {told}")
+        click.echo(f"{click.style(sign.ljust(4), fg=colour)}  {each.check.ljust(width)}  {printable(told)}")
         if each.advice is not None:
             look_at = f"{each.setting}: " if each.setting else ""
-            click.echo(f"{'':{width + 6}}  {look_at}{each.advice}")
+            click.echo(f"{'':{width + 6}}  {look_at}{printable(each.advice)}")
     click.echo(_summary(findings, took))
 
 

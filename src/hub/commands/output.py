@@ -8,6 +8,8 @@ from typing import Any
 import click
 import msgspec
 
+from hub.core.settings.problems import printable
+
 #: The option of every command that prints a table.
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -18,9 +20,13 @@ def print_json(document: object, *, err: bool = False) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text under their heads, in columns as wide as they need."""
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for row in (heads, *rows):
+    """Print rows of text under their heads, in columns as wide as they need.
+
+    Cells hold what people call themselves and their tokens: what a terminal would obey is escaped.
+    """
+    lines = [[printable(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for row in lines:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
 
