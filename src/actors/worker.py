@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from actors.completion import Completions
 from actors.images import Images
 from actors.keeper import Keeper
@@ -32,6 +34,8 @@ logger = get_logger(__name__)
 RESCUE_EVERY = 5.0
 #: Seconds that running actors get to hand their work over.
 STOP_TIMEOUT = 5.0
+#: Where it counts how jobs end, but for turns.
+_FAMILIES: dict[str, Counter] = {JobKind.IMAGE: metrics.IMAGES, JobKind.WEBHOOK: metrics.WEBHOOKS}
 
 
 class Worker:
@@ -143,13 +147,20 @@ class Worker:
             self._process.bus.publish(Changed(conversation_id, response_id))
         for each in rescued:
             logger.warning("job rescued", job_id=str(each.job_id), kind=each.kind, status=each.status)
-            if each.kind in TURNS and each.status == JobStatus.FAILED:
-                metrics.RESPONSES.labels("failed").inc()
+            if each.status == JobStatus.FAILED:
+                note_given_up(each.kind)
             if each.kind == JobKind.IMAGE:
                 await self._process.painting.tell(each.job_id, lane=each.lane)
             await self._process.relay.ring_next(each.lane, kind=each.kind, user_id=None)
         for lane, kind in await store.let_go_of_dead():
             await self._process.relay.ring_next(lane, kind=kind, user_id=None)
+
+
+def note_given_up(kind: str) -> None:
+    """Count a job as failed whose workers died again and again."""
+    family = metrics.RESPONSES if kind in TURNS else _FAMILIES.get(kind)
+    if family is not None:
+        family.labels("failed").inc()
 
 
 async def _log_failure(actor: Awaitable[None]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from litestar.types import Scope
 
 from actors.metrics import Reporter
+from actors.worker import note_given_up
 from hub.core import metrics
 from hub.core.errors import HubError
 from hub.core.machine import Memory, memory
@@ -142,6 +143,23 @@ def test_counts_of_another_version_are_left_out() -> None:
     names = {sample.name for family in gathered.collect() for sample in family.samples}
     assert "hub_of_tomorrow_total" not in names
     assert value(gathered, "hub_llm_failures_total", **codes) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("reply", "hub_responses_total"),
+        ("completion", "hub_responses_total"),
+        ("image", "hub_images_total"),
+        ("webhook", "hub_webhook_deliveries_total"),
+        ("scene", None),
+    ],
+)
+def test_a_job_whose_workers_died_has_failed(kind: str, family: str | None) -> None:
+    before = totals()
+    note_given_up(kind)
+    expected = [Count(family, {"status": "failed"}, 1.0)] if family else []
+    assert added(before, totals()) == expected
 
 
 def test_observations_take_what_servers_say() -> None:
