@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from hub import __version__ as hub_version
@@ -100,6 +101,19 @@ async def test_a_schema_of_another_version(ready_database: str) -> None:
     await query(ready_database, "DELETE FROM migration WHERE name LIKE '2999%'")
     behind = (await seen_in(ready_database))["migrations"]
     assert (behind.status, "hub migrate" in str(behind.advice)) == ("warn", True)
+
+
+async def test_a_busy_database_is_not_a_broken_one(ready_database: str) -> None:
+    settings, seen = Settings(database_url=ready_database), Visit()
+    holder = await asyncpg.connect(ready_database)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE users")
+        await visit(settings, ready_database, seen, seconds=0.5, fix=False)
+    await holder.close()
+    found = told(seen.findings)
+    assert found["database"] == found["migrations"] == ("pass", None)
+    assert found["tables"] == ("warn", "HUB_DATABASE_URL")
+    assert not [each for each in seen.findings if each.status == "fail"]
 
 
 async def test_a_database_that_cannot_hold_every_character(postgres: str) -> None:

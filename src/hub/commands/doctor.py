@@ -20,7 +20,7 @@ from hub.doctor.examination import examine, unusable
 from hub.doctor.findings import Finding, Status, worst
 
 #: Seconds that it may take altogether, those of them for the end, and those for looking in any case.
-_WITHIN, _END, _LEAST = 3.0, 0.6, 1.0
+_WITHIN, _END, _LEAST = 3.0, 0.6, 1.8
 _CLOCK_TICKS = 22 - 3  # of /proc/self/stat, behind the name: when the process began
 
 _SIGNS: dict[Status, tuple[str, str]] = {

@@ -31,7 +31,7 @@ _OLDEST_TESTED = 150_000
 #: Seconds by which this machine's clock may differ from the database's.
 _SKEW, _BAD_SKEW = 2.0, 60.0
 #: Seconds that closing the connections may take.
-_CLOSE_SECONDS = 0.3
+CLOSE_SECONDS = 0.3
 
 
 class Found(Struct, kw_only=True):
@@ -107,27 +107,46 @@ def find(settings: Settings, *, seconds: float) -> Found:
 
 
 async def visit(settings: Settings, dsn: str, seen: Visit, *, seconds: float, fix: bool) -> None:
-    """Look at everything that the database can tell, and note it in ``seen`` as it comes."""
+    """Look at everything that the database can tell, and note it in ``seen`` as it comes.
+
+    Repairs take as long as they take; else what is not seen in time is told as such.
+    """
+    until = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(until):
             await ENGINE.open(dsn, pool_size=2)
     except _REFUSALS as error:
         seen.findings.append(_unreachable(settings, error))
         return
     try:
-        facts = await _facts(seen)
-        seen.findings += _judge(settings, facts)
-        seen.findings += await _collation(facts)
-        setting = _URL if settings.database_url is not None else "HUB_DATA_DIR"
-        if await _schema(dsn, seen, setting=setting, fix=fix and not facts.hubs):
-            for look in (administrators, jobs, leftovers):
-                await _note(look, settings, seen, fix=fix)
+        async with asyncio.timeout_at(None if fix else until):
+            await _look_around(settings, dsn, seen, fix=fix)
     except DATABASE_ERRORS as error:
-        seen.findings.append(_unreachable(settings, error))
+        slow = isinstance(error, TimeoutError) and seen.hubs is not None  # it has answered before
+        seen.findings.append(_unfinished(settings, seconds) if slow else _unreachable(settings, error))
     finally:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await ENGINE.close()
+
+
+async def _look_around(settings: Settings, dsn: str, seen: Visit, *, fix: bool) -> None:
+    facts = await _facts(seen)
+    seen.findings += _judge(settings, facts)
+    seen.findings += await _collation(facts)
+    if await _schema(dsn, seen, setting=_setting(settings), fix=fix and not facts.hubs):
+        for look in (administrators, jobs, leftovers):
+            await _note(look, settings, seen, fix=fix)
+
+
+def _setting(settings: Settings) -> str:
+    return _URL if settings.database_url is not None else "HUB_DATA_DIR"
+
+
+def _unfinished(settings: Settings, seconds: float) -> Finding:
+    advice = "The machine or the database is busy; hub doctor --within 30 waits for longer."
+    detail = f"not everything was looked at within {seconds:.1f} s"
+    return warning("tables", detail, advice=advice, setting=_setting(settings))
 
 
 def _unreachable(settings: Settings, error: Exception) -> Finding:

@@ -121,7 +121,8 @@ async def _examine(loaded: Loaded, found: database.Found, *, seconds: float, fix
         _Part("web port", "HUB_PORT", ask_port),
         _Part("metrics port", "HUB_METRICS_PORT", partial(port.metrics, settings, pool, seconds=own)),
     ]
-    tables = _Part("database", setting, look_into_database).findings(_REPAIR_SECONDS if fix else seconds)
+    patience = _REPAIR_SECONDS if fix else seconds + database.CLOSE_SECONDS
+    tables = _Part("database", setting, look_into_database).findings(patience)
     others = asyncio.gather(*(each.findings(seconds) for each in (*files, *servers)))
     in_tables, in_others = await asyncio.gather(tables, others)
     before, after = in_others[: len(files)], in_others[len(files) :]
