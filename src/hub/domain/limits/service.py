@@ -22,7 +22,9 @@ __all__ = ["Action", "Limits", "Taking", "cannot_count", "try_again"]
 
 logger = get_logger(__name__)
 
+#: Seconds from which a wait is told in minutes, and beyond which in hours.
 _MINUTES_FROM = 120
+_HOURS_BEYOND = 7200
 
 
 class Taking(Struct, frozen=True, kw_only=True):
@@ -121,4 +123,6 @@ def try_again(seconds: int) -> str:
     """Say when, in a sentence."""
     if seconds < _MINUTES_FROM:
         return f"Try again in {seconds} s."
-    return f"Try again in {math.ceil(seconds / 60)} min."
+    if seconds <= _HOURS_BEYOND:
+        return f"Try again in {math.ceil(seconds / 60)} min."
+    return f"Try again in {math.ceil(seconds / 3600)} hours."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+from hub.core.errors import StartError
 from hub.web.app import ROUTE_HANDLERS
 from hub.web.documents import ANY_VERSION, ASYNCAPI, OPENAPI
 from hub.web.documents.asyncapi import asyncapi
@@ -24,5 +26,9 @@ def documents() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for file, text in documents().items():
+    try:
+        found = documents()
+    except StartError as error:  # an example is missing: the sentence names it
+        sys.exit(str(error))
+    for file, text in found.items():
         file.write_text(text, encoding="utf-8")

@@ -27,6 +27,8 @@ AnyRequest = Request[Any, Any, Any]
 _LONGEST_NEXT = 1000
 #: Seconds from which a time to wait is told in minutes.
 _MINUTES_FROM = 120
+#: Seconds beyond which it is told in hours.
+_HOURS_BEYOND = 7200
 #: What programs ask for, which read problem documents.
 _FOR_CLIENTS = ("/api/", "/v1/", "/docs", "/assets/")
 
@@ -79,6 +81,9 @@ _SENTENCES = {
 def explain(error: HubError, words: Words) -> str:
     """Say a business fact in the reader's language, or as the API does where nobody has put it in words."""
     if error.status == HTTPStatus.TOO_MANY_REQUESTS and error.retry_after is not None:
+        if error.retry_after > _HOURS_BEYOND:
+            hours = math.ceil(error.retry_after / 3600)
+            return words.gettext("That was a little much. Try again in %(hours)s hours.", hours=hours)
         if error.retry_after >= _MINUTES_FROM:
             minutes = math.ceil(error.retry_after / 60)
             return words.gettext("That was a little much. Try again in %(minutes)s minutes.", minutes=minutes)
