@@ -106,20 +106,21 @@ def place(folder: Path, dsn: str, **more: str) -> dict[str, str]:
     return {"HUB_DATA_DIR": str(folder / "data"), "HUB_DATABASE_URL": dsn, **more}
 
 
-def checked(source: Path, settings: dict[str, str]) -> None:
-    """Look, in this process, whether an archive could be restored."""
+def checked(source: Path, settings: dict[str, str], *, restore: bool = False) -> None:
+    """Look, in this process, whether an archive could be restored; or try to."""
     found = Settings(data_dir=Path(settings["HUB_DATA_DIR"]), database_url=settings["HUB_DATABASE_URL"])
     with source.open("rb") as file, Path(os.devnull).open("w") as nowhere:
-        Restore(found, file, Progress(nowhere)).check()
+        work = Restore(found, file, Progress(nowhere))
+        _ = work.run() if restore else work.check()
 
 
 def names_in(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()}
 
 
-async def refusal(source: Path, settings: dict[str, str]) -> str:
+async def refusal(source: Path, settings: dict[str, str], *, restore: bool = False) -> str:
     with pytest.raises(StartError) as found:
-        await asyncio.to_thread(checked, source, settings)
+        await asyncio.to_thread(checked, source, settings, restore=restore)
     return str(found.value)
 
 
@@ -283,6 +284,11 @@ async def test_a_restore_that_is_killed_leaves_nothing_or_all_and_can_be_run_aga
         assert process.returncode == -9, said
         users = await query(dsn, "SELECT FROM users")
         assert len(users) == (2 if moment == "committed" else 0), moment
+        await asyncio.to_thread(checked, source.archive, settings)
+    # Another database knows nothing of it: the pictures may be those of the first.
+    others = {**settings, "HUB_DATABASE_URL": await new_database(postgres)}
+    for restore in (False, True):
+        assert "pictures in it" in await refusal(source.archive, others, restore=restore)
     done = await run_hub(tmp_path / "new", "restore", str(source.archive), **settings)
     assert done.code == 0, done.output
     assert names_in(tmp_path / "new" / "data") == {"uploads", "secret_key"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -15,8 +16,13 @@ from hub.core.errors import StartError
 from hub.db.migrate import applied
 from hub.db.tables import names
 
+#: What the connections of a restore are called.
+RESTORE = "companion-hub restore"
+#: How often, and how many seconds apart, it is looked whether another restore has ended.
+_LOOKS, _PAUSE = 100, 0.1
 _PIECE = 1 << 20
-_MARK = "restored from "
+#: What the database says of a restore: the word, then the restore's own token.
+_BEGUN, _DONE = "restoring ", "restored from "
 
 
 class State(Enum):
@@ -49,19 +55,36 @@ async def look(connection: asyncpg.Connection) -> State:
     return State.USED if is_used else State.UNUSED
 
 
-async def others_at_work(connection: asyncpg.Connection) -> bool:
-    """Tell whether a hub is connected to the database."""
-    is_in_use: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND application_name LIKE 'companion-hub%')"
-    )
-    return is_in_use
+async def others_at_work(connection: asyncpg.Connection) -> set[str]:
+    """Return what else of a hub is connected to the database.
+
+    The connection of a restore that was killed ends by itself, soon: that is waited for.
+    """
+    for _ in range(_LOOKS):
+        rows = await connection.fetch(
+            "SELECT DISTINCT application_name AS name FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND application_name LIKE 'companion-hub%'"
+        )
+        found = {row["name"] for row in rows}
+        if found != {RESTORE}:
+            break
+        await asyncio.sleep(_PAUSE)
+    return found
 
 
-async def restored(connection: asyncpg.Connection) -> str:
-    """Return the hash of the manifest that was restored into this database; empty if none was."""
-    mark = await connection.fetchval("SELECT obj_description(to_regclass('migration'), 'pg_class')")
-    return str(mark or "").removeprefix(_MARK)
+class Mark(Enum):
+    """How far the database knows a restore."""
+
+    NONE = ""
+    BEGUN = _BEGUN
+    DONE = _DONE
+
+
+async def mark_of(connection: asyncpg.Connection, token: str) -> Mark:
+    """Return how far the restore with this token has come in this database."""
+    found = await connection.fetchval("SELECT obj_description(to_regclass('migration'), 'pg_class')")
+    return next((each for each in (Mark.BEGUN, Mark.DONE) if found == each.value + token), Mark.NONE)
 
 
 _FUNCTIONS = """
@@ -130,9 +153,9 @@ async def load(
     await connection.execute(f"ANALYZE {_names(tables)}")
 
 
-async def mark(connection: asyncpg.Connection, digest: str) -> None:
-    """Note in the transaction which manifest's rows these are."""
-    words = await connection.fetchval("SELECT quote_literal($1::text)", f"{_MARK}{digest}")
+async def mark(connection: asyncpg.Connection, how_far: Mark, token: str) -> None:
+    """Note which restore has come how far; with the rows, in their transaction."""
+    words = await connection.fetchval("SELECT quote_literal($1::text)", how_far.value + token)
     await connection.execute(f"COMMENT ON TABLE migration IS {words}")
 
 

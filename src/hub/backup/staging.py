@@ -70,14 +70,18 @@ class Staging:
 
     @property
     def left_over(self) -> str:
-        """The hash of the manifest that an earlier restore was about to put in place; empty if none was."""
+        """The token of an earlier restore that was about to put its files in place; empty if none was."""
         with suppress(FileNotFoundError):
             return (self.folder / layout.PLACING).read_text()
         return ""
 
-    def clear(self) -> None:
-        """Take away everything that an earlier restore has left, here and in its place."""
-        if self.left_over:
+    def clear(self, *, placed: bool = False) -> None:
+        """Take away everything that an earlier restore has left.
+
+        Args:
+            placed: also what it had moved to its place, of which it is known that no rows refer to it.
+        """
+        if placed:
             _remove(layout.companions_folder(self.data_dir))
             sync_folder(self.data_dir / layout.UPLOADS)
         (self.folder / layout.PLACING).unlink(missing_ok=True)
@@ -110,14 +114,21 @@ class Staging:
         """Return the files with a table's rows."""
         return [self._content / places.part_of(table, number + 1) for number in range(count)]
 
-    def place(self, digest: str) -> None:
+    def place(self, token: str) -> None:
         """Move pictures and key to their places; only a commit is missing then.
 
         Args:
-            digest: the manifest's, by which the next restore knows what this one was about to do.
+            token: by which the next restore knows what this one was about to do, and in which database.
+
+        Raises:
+            StartError: the disk refuses.
         """
+        with disk_sentences("The restore", self.data_dir):
+            self._place(token)
+
+    def _place(self, token: str) -> None:
         marker = create(self.folder, f"{layout.PLACING}.new")
-        os.write(marker.descriptor, digest.encode())
+        os.write(marker.descriptor, token.encode())
         os.close(marker.descriptor)
         layout.prepare(self.data_dir)
         os.sync()  # all files, in one go
@@ -127,9 +138,17 @@ class Staging:
         if companions.exists():
             companions.rename(layout.companions_folder(self.data_dir))
         if (self._content / KEY).exists():
-            (self._content / KEY).rename(self.data_dir / KEY)
+            self._place_key(self._content / KEY, self.data_dir / KEY)
         for folder in (self.data_dir / layout.UPLOADS, self.data_dir):
             sync_folder(folder)
+
+    @staticmethod
+    def _place_key(new: Path, key: Path) -> None:
+        """Another key that is there may be the only one of its hub: it is kept beside."""
+        if key.exists() and key.read_bytes() != new.read_bytes():
+            with suppress(FileExistsError):
+                os.link(key, key.with_name(f"{KEY}.before-restore"))
+        new.rename(key)
 
     def finish(self) -> None:
         """Leave nothing of the restore but what it restored."""
