@@ -147,6 +147,8 @@ def test_a_stop_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.Mon
         ("models.internal.", True),
         ("api.novita.ai", False),
         ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
+        ("::ffff:10.0.0.1", True),
         ("lan.example", False),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
 _OWN_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
@@ -24,4 +24,6 @@ def _is_own(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return "." not in host or host.endswith(_OWN_ENDINGS)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    address = mapped or address  # IPv4 that is written as IPv6
     return address.is_private or address.is_loopback or address.is_link_local
