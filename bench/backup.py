@@ -40,12 +40,13 @@ from tests.services.world import Done, run_hub
 
 GOAL = 0.015
 BACKUPS, FEW_BACKUPS = 20, 4
-#: Backups that are timed, and people who write while others are made.
-TIMED = 5
+#: Backups that are timed before the other way and again after it; people who write while others are made.
+TIMED = 3
 WRITERS = 4
 #: Seconds that they write before each backup.
 _AHEAD = 1.0
 
+_ARCHIVE = "hub.tar.zst"
 _COPY = """
 INSERT INTO images (id, user_id, companion_id, kind, media_type, sha256, width, height, bytes, original_bytes,
     thumb_bytes, thumb_sha256, created_at)
@@ -209,8 +210,11 @@ async def _collect(hub: HubServer, tally: Tally, go: asyncio.Event) -> None:
 
 async def _against_the_guide(world: World, distinct: int) -> list[Figure]:
     sources = await sources_in(world.folder(), distinct)
-    ours, size = await _ours(world, sources)
+    place = await _filled(world, sources)
+    ours = await _timed(*place)
     theirs = await _theirs(world, sources)
+    ours += await _timed(*place)  # before and after, since other work on the machine comes and goes
+    size = (place[0] / _ARCHIVE).stat().st_size
     how = f"{IMAGES:,} different pictures on both sides"
     if distinct < IMAGES:
         how = f"{distinct} as base64, scaled; {IMAGES - distinct} of ours differ from others by some bytes"
@@ -224,15 +228,15 @@ async def _against_the_guide(world: World, distinct: int) -> list[Figure]:
             goal_shown=f"<= {GOAL:g}x",
             details=(
                 f"{statistics.median(ours):.2f} s, start and reading back included, against {theirs:.0f} s",
-                f"{TIMED} runs of ours: {min(ours):.2f} to {max(ours):.2f} s; {size / 1e6:.0f} MB",
+                f"{len(ours)} runs of ours: {min(ours):.2f} to {max(ours):.2f} s; {size / 1e6:.0f} MB",
                 how,
             ),
         )
     ]
 
 
-async def _ours(world: World, sources: Sequence[Path]) -> tuple[list[float], int]:
-    """Return what backups took, and the size of one."""
+async def _filled(world: World, sources: Sequence[Path]) -> tuple[Path, str]:
+    """Make a hub with all the pictures; return its folder and its database's address."""
     dsn, folder = await world.database(), world.folder()
     data = folder / "data"
     settings = Settings(data_dir=data, database_url=dsn, limits=False)
@@ -248,15 +252,20 @@ async def _ours(world: World, sources: Sequence[Path]) -> tuple[list[float], int
             for number in range(IMAGES - len(images)):
                 await _another(data, images[number % len(images)], number)
     await settle(dsn)
-    archive, taken = folder / "hub.tar.zst", []
+    return folder, dsn
+
+
+async def _timed(folder: Path, dsn: str) -> list[float]:
+    """Return what some backups took, from the command to its end."""
+    taken = []
     for _ in range(TIMED):
         started = time.perf_counter()
-        done = await run_hub(folder, "backup", str(archive), "--json", HUB_DATABASE_URL=dsn)
+        done = await run_hub(folder, "backup", _ARCHIVE, "--json", HUB_DATABASE_URL=dsn)
         taken.append(time.perf_counter() - started)
         _require(done)
         if json.loads(done.out)["counts"]["images"] != IMAGES:
             raise RuntimeError(done.out)
-    return taken, archive.stat().st_size
+    return taken
 
 
 async def _another(data: Path, original: tuple[Image, Family], number: int) -> None:

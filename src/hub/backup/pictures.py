@@ -85,7 +85,7 @@ def pack(data_dir: Path, pictures: Sequence[Picture], *, modified: int) -> Gener
 
 def _pack(data_dir: Path, picture: Picture, modified: int) -> Packed:
     try:
-        content = _read(data_dir / picture.path, at_most=picture.size + 1)
+        content = _read(f"{data_dir}/{picture.path}", at_most=picture.size + 1)
     except FileNotFoundError:
         return Packed(picture, 0, "row without file")
     except OSError:
@@ -98,11 +98,11 @@ def _pack(data_dir: Path, picture: Picture, modified: int) -> Packed:
     return Packed(picture, size, packed)
 
 
-def _read(path: Path, *, at_most: int) -> bytes:
+def _read(path: str, *, at_most: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         return file.read(at_most)
 
 

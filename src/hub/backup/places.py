@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 from hub.backup.errors import DamagedArchiveError
 from hub.backup.manifest import ABOUT, KEY, MANIFEST
@@ -41,10 +40,7 @@ def limit_of(name: str) -> int:
 
 def is_picture(name: str) -> bool:
     """Tell whether an entry is one of the files of a picture."""
-    parts = PurePosixPath(name).parts
-    return (
-        name.startswith(_COMPANIONS)
-        and name == "/".join(parts)
-        and len(parts) == 5  # noqa: PLR2004 - uploads, companions, one of them, a kind, a file
-        and layout.family_of(parts[2:4], parts[4]) is not None
-    )
+    if not name.startswith(_COMPANIONS):
+        return False
+    *folder, file = name.removeprefix(_COMPANIONS).split("/")
+    return layout.family_of(tuple(folder), file) is not None
