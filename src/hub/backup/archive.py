@@ -10,7 +10,7 @@ import msgspec
 
 from hub.backup import frames, manifest, places, tape
 from hub.backup.errors import DamagedArchiveError
-from hub.backup.manifest import ABOUT, MANIFEST, About, File, Manifest
+from hub.backup.manifest import ABOUT, KEY, MANIFEST, About, File, Manifest
 from hub.backup.pictures import Packed
 
 #: Which files there were, with what bytes, in the archive's order.
@@ -104,6 +104,7 @@ def read_through(
     whole = cast("Manifest", manifest.read(bytes(told), Manifest, name=MANIFEST))
     digest = found.pop(MANIFEST).sha256
     _compare(whole.files, found)
+    _require_consistent(whole)
     return whole, digest
 
 
@@ -138,3 +139,22 @@ def _compare(wanted: Found, found: Found) -> None:
     for name in wanted:
         if name not in found:
             raise DamagedArchiveError(name, "is missing")
+
+
+def _require_consistent(whole: Manifest) -> None:
+    """Return if a manifest says the same of the same things; nothing is counted that is not there."""
+    database = whole.database
+    tables = {table.name: table for table in database.tables}
+    parts = [part for name in whole.files if (part := places.table_of(name))]
+    for table, number in parts:
+        if table not in tables or not 1 <= number <= tables[table].parts:
+            raise DamagedArchiveError(places.part_of(table, number), "is of no table in the manifest")
+    wrong = {
+        "has a table twice": len(tables) != len(database.tables),
+        "names parts of tables that are missing": sum(each.parts for each in database.tables) != len(parts),
+        "has other counts than its tables": whole.counts != manifest.counts_of(database.tables),
+        "tells of another key than it has": whole.key.in_archive != (KEY in whole.files),
+    }
+    for what, is_wrong in wrong.items():
+        if is_wrong:
+            raise DamagedArchiveError(MANIFEST, what)

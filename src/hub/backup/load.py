@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
+from hub.backup.dump import sequences
 from hub.backup.errors import DamagedArchiveError
 from hub.backup.manifest import MANIFEST, Manifest, Table
 from hub.core.errors import StartError
@@ -141,7 +142,7 @@ async def load(
         DamagedArchiveError: the rows do not fit.
     """
     tables = [table.name for table in manifest.database.tables]
-    _require_tables(manifest)
+    await _require_tables(connection, manifest)
     async with _bare(connection, tables):
         for table in manifest.database.tables:
             await _copy(connection, table, parts(table.name, table.parts))
@@ -159,12 +160,22 @@ async def mark(connection: asyncpg.Connection, how_far: Mark, token: str) -> Non
     await connection.execute(f"COMMENT ON TABLE migration IS {words}")
 
 
-def _require_tables(manifest: Manifest) -> None:
-    for table in manifest.database.tables:
-        if table.name not in names():
-            raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {table.name}")
-        if table.parts > len(manifest.files):
-            raise DamagedArchiveError(MANIFEST, f"names more parts of {table.name} than there are")
+_OWN = """
+SELECT relname FROM pg_class
+WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname = ANY($1)
+"""
+
+
+async def _require_tables(connection: asyncpg.Connection, manifest: Manifest) -> None:
+    tables = {table.name for table in manifest.database.tables}
+    own = {row["relname"] for row in await connection.fetch(_OWN, sorted(names()))}
+    if strange := sorted(tables - own):
+        raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {strange[0]}")
+    if missing := sorted(own - tables):
+        raise DamagedArchiveError(MANIFEST, f"leaves out a table: {missing[0]}")
+    counters = {each.name for each in await sequences(connection, sorted(own))}
+    if wrong := sorted({each.name for each in manifest.database.sequences} ^ counters):
+        raise DamagedArchiveError(MANIFEST, f"has not the sequences of the tables: {wrong[0]}")
 
 
 @asynccontextmanager

@@ -14,8 +14,19 @@ from msgspec import Struct
 import hub
 from hub.backup import pictures, retention, target
 from hub.backup.archive import Nowhere, Sink, Writer, read_through
-from hub.backup.dump import Snapshot, counts_of, dump_all, session, snapshot
-from hub.backup.manifest import ABOUT, FORMAT, KEY, About, Database, Fault, Key, Manifest, fingerprint
+from hub.backup.dump import Snapshot, dump_all, session, snapshot
+from hub.backup.manifest import (
+    ABOUT,
+    FORMAT,
+    KEY,
+    About,
+    Database,
+    Fault,
+    Key,
+    Manifest,
+    counts_of,
+    fingerprint,
+)
 from hub.backup.retention import Keep
 from hub.backup.target import Partial, Pipe
 from hub.core.clock import utc_now
