@@ -126,7 +126,7 @@ class Backup:
                     database = await dump_all(connection, shot, writer.add, progress.add)
             key = self._add_key(writer)
             faults = await self._add_pictures(writer, shot)
-            if faults:  # they could have gone meanwhile if this connection, and its hold, had been lost
+            if faults:  # then it matters that the collector was held off to the end
                 await connection.execute("SELECT 1")
         whole = _manifest(about, database, key, writer, faults)
         await to_end(writer.end, whole)
