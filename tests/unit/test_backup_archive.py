@@ -265,3 +265,14 @@ def test_a_manifest_that_contradicts_itself_is_refused(changes: dict[str, Any], 
     contents = {name: content for name, content in CONTENTS.items() if name != ABOUT}
     check(by_others(contents))
     assert refused(by_others(contents, **changes)).entry == entry
+
+
+def test_a_manifest_is_as_large_as_what_it_tells_of() -> None:
+    huge = zstd.compress(archive_header(MANIFEST, 100_000_000) + b"[" * 1_000_000)
+    assert "absurd size" in str(refused(huge))
+
+
+def archive_header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf()

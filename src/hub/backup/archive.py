@@ -13,6 +13,9 @@ from hub.backup.errors import DamagedArchiveError
 from hub.backup.manifest import ABOUT, KEY, MANIFEST, About, File, Manifest
 from hub.backup.pictures import Packed
 
+#: Bytes that a manifest may have: so many, and more for each entry that came before it.
+_MANIFEST_LEAST, _MANIFEST_EACH = 64_000_000, 1000
+
 #: Which files there were, with what bytes, in the archive's order.
 Found = dict[str, File]
 
@@ -113,7 +116,9 @@ def _entries(
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     reader = tape.Reader(frames.Frames(source).read, frames.ERRORS)
     for entry, content in reader.entries():
-        if entry.size > places.limit_of(entry.name):
+        if entry.size > places.limit_of(entry.name) or (
+            entry.name == MANIFEST and entry.size > _MANIFEST_LEAST + _MANIFEST_EACH * len(found)
+        ):
             raise DamagedArchiveError(entry.name, "has an absurd size")
         if entry.name in found:
             raise DamagedArchiveError(entry.name, "is there twice")
