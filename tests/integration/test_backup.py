@@ -327,6 +327,21 @@ async def test_places_and_archives_that_do_not_fit_are_refused(
     assert "is not whole" in await refusal(cut, target)
 
 
+async def test_rows_and_files_that_do_not_agree_are_refused(
+    source: Source, postgres: str, tmp_path: Path
+) -> None:
+    entries = archives.read(source.archive)
+    picture = next(each for each in entries if each.startswith("uploads/"))
+    target = place(tmp_path / "new", await migrated_database(postgres))
+    for name, emptied in ((picture, None), ("database/users/000001.copy", b"")):
+        bad = archives.without(source.archive, tmp_path / "bad", name, emptied)
+        said = await refusal(bad, target, restore=True)
+        assert "The archive cannot be used" in said
+        assert (picture if name == picture else "rows that do not agree") in said
+    assert not await query(target["HUB_DATABASE_URL"], "SELECT FROM images")
+    assert names_in(tmp_path / "new") <= {"data"}
+
+
 async def test_an_older_backup_is_brought_forward(source: Source, postgres: str, tmp_path: Path) -> None:
     older = archives.altered(source.archive, tmp_path / "older", migrations=[INDEX_ONLY])
     dsn = await migrated_database(postgres)  # a hub that was started once: its tables make room

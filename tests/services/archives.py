@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -53,5 +54,21 @@ def altered(
     had = manifest["database"]["migrations"]
     manifest["database"]["migrations"] = [each for each in had if each not in migrations]
     del manifest["files"]["about.json"], entries["about.json"]
+    target.write_bytes(packed({**entries, MANIFEST: json.dumps(manifest).encode()}))
+    return target
+
+
+def without(archive: Path, target: Path, name: str, content: bytes | None) -> Path:
+    """Write an archive without one entry, or with other content in it, whose manifest agrees."""
+    entries = read(archive)
+    manifest = json.loads(entries.pop(MANIFEST))
+    if content is None:
+        del entries[name], manifest["files"][name]
+    else:
+        entries[name] = content
+        manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        table = next(each for each in manifest["database"]["tables"] if f"/{each['name']}/" in name)
+        table["rows"] = content.count(b"\n")
+        manifest["counts"][table["name"]] = table["rows"]
     target.write_bytes(packed({**entries, MANIFEST: json.dumps(manifest).encode()}))
     return target

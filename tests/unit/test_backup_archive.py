@@ -18,7 +18,7 @@ import pytest
 import hub
 from hub.backup.archive import Nowhere, Writer, read_through
 from hub.backup.errors import DamagedArchiveError
-from hub.backup.manifest import ABOUT, MANIFEST, Database, Key, Manifest
+from hub.backup.manifest import ABOUT, MANIFEST, Database, Key, Manifest, Table
 from hub.backup.staging import staging_in
 from hub.core.clock import utc_now
 from hub.core.errors import StartError
@@ -39,13 +39,14 @@ NAMES = list(CONTENTS)
 
 
 def manifest(**changes: Any) -> Manifest:
-    database = Database(server="18.4", migrations=["m1"], tables=[], sequences=[])
+    users = Table(name="users", columns=["id", "name"], rows=40_000, parts=1)
+    database = Database(server="18.4", migrations=["m1"], tables=[users], sequences=[])
     fields: dict[str, Any] = {
         "format": 1,
         "version": hub.__version__,
         "migration": "m1",
         "created_at": utc_now(),
-        "counts": {},
+        "counts": {"users": 40_000, "companions": 0, "messages": 0, "images": 0},
         "database": database,
         "key": Key(in_archive=True, fingerprint=""),
         "files": {},
@@ -237,3 +238,41 @@ def test_a_newer_version_is_refused_before_anything_that_is_not_understood() -> 
     about = {"format": 7, "version": "9.1.0", "migration": "", "created_at": "2030-01-01T00:00:00Z", "new": 1}
     with pytest.raises(StartError, match=r"9\.1\.0"):
         check(packed({ABOUT: json.dumps(about).encode(), "something/new": b"x"}))
+
+
+def users(**changes: Any) -> dict[str, Any]:
+    return {"name": "users", "columns": ["id", "name"], "rows": 40_000, "parts": 1, **changes}
+
+
+def database(*tables: dict[str, Any]) -> dict[str, Any]:
+    return {"database": {"server": "18.4", "migrations": ["m1"], "tables": tables, "sequences": []}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "entry"),
+    [
+        ({"counts": {"users": 99, "companions": 0, "messages": 0, "images": 0}}, MANIFEST),
+        ({"key": {"in_archive": False, "fingerprint": ""}}, MANIFEST),
+        (database(users(parts=2)), MANIFEST),
+        (database(users(parts=10**12)), MANIFEST),
+        (database(users(rows=-1)), MANIFEST),
+        (database(users(), users()), MANIFEST),
+        (database(users(parts=0)), NAMES[1]),
+        (database(), NAMES[1]),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(changes: dict[str, Any], entry: str) -> None:
+    contents = {name: content for name, content in CONTENTS.items() if name != ABOUT}
+    check(by_others(contents))
+    assert refused(by_others(contents, **changes)).entry == entry
+
+
+def test_a_manifest_is_as_large_as_what_it_tells_of() -> None:
+    huge = zstd.compress(archive_header(MANIFEST, 100_000_000) + b"[" * 1_000_000)
+    assert "absurd size" in str(refused(huge))
+
+
+def archive_header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf()

@@ -10,8 +10,11 @@ import msgspec
 
 from hub.backup import frames, manifest, places, tape
 from hub.backup.errors import DamagedArchiveError
-from hub.backup.manifest import ABOUT, MANIFEST, About, File, Manifest
+from hub.backup.manifest import ABOUT, KEY, MANIFEST, About, File, Manifest
 from hub.backup.pictures import Packed
+
+#: Bytes that a manifest may have: so many, and more for each entry that came before it.
+_MANIFEST_LEAST, _MANIFEST_EACH = 64_000_000, 1000
 
 #: Which files there were, with what bytes, in the archive's order.
 Found = dict[str, File]
@@ -104,6 +107,7 @@ def read_through(
     whole = cast("Manifest", manifest.read(bytes(told), Manifest, name=MANIFEST))
     digest = found.pop(MANIFEST).sha256
     _compare(whole.files, found)
+    _require_consistent(whole)
     return whole, digest
 
 
@@ -112,7 +116,9 @@ def _entries(
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     reader = tape.Reader(frames.Frames(source).read, frames.ERRORS)
     for entry, content in reader.entries():
-        if entry.size > places.limit_of(entry.name):
+        if entry.size > places.limit_of(entry.name) or (
+            entry.name == MANIFEST and entry.size > _MANIFEST_LEAST + _MANIFEST_EACH * len(found)
+        ):
             raise DamagedArchiveError(entry.name, "has an absurd size")
         if entry.name in found:
             raise DamagedArchiveError(entry.name, "is there twice")
@@ -138,3 +144,22 @@ def _compare(wanted: Found, found: Found) -> None:
     for name in wanted:
         if name not in found:
             raise DamagedArchiveError(name, "is missing")
+
+
+def _require_consistent(whole: Manifest) -> None:
+    """Return if a manifest says the same of the same things; nothing is counted that is not there."""
+    database = whole.database
+    tables = {table.name: table for table in database.tables}
+    parts = [part for name in whole.files if (part := places.table_of(name))]
+    for table, number in parts:
+        if table not in tables or not 1 <= number <= tables[table].parts:
+            raise DamagedArchiveError(places.part_of(table, number), "is of no table in the manifest")
+    wrong = {
+        "has a table twice": len(tables) != len(database.tables),
+        "names parts of tables that are missing": sum(each.parts for each in database.tables) != len(parts),
+        "has other counts than its tables": whole.counts != manifest.counts_of(database.tables),
+        "tells of another key than it has": whole.key.in_archive != (KEY in whole.files),
+    }
+    for what, is_wrong in wrong.items():
+        if is_wrong:
+            raise DamagedArchiveError(MANIFEST, what)

@@ -175,12 +175,6 @@ async def dump(connection: asyncpg.Connection, table: str, add: Add, on_rows: Ca
     return Table(name=table, columns=columns, rows=rows, parts=parts)
 
 
-def counts_of(tables: list[Table]) -> dict[str, int]:
-    """Return how many of everything there are that people count."""
-    rows = {table.name: table.rows for table in tables}
-    return {name: rows.get(name, 0) for name in ("users", "companions", "messages", "images")}
-
-
 async def dump_all(
     connection: asyncpg.Connection, shot: Snapshot, add: Add, on_rows: Callable[[int], None]
 ) -> manifest.Database:

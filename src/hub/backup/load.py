@@ -10,10 +10,12 @@ from pathlib import Path
 
 import asyncpg
 
+from hub.backup.dump import sequences
 from hub.backup.errors import DamagedArchiveError
 from hub.backup.manifest import MANIFEST, Manifest, Table
+from hub.backup.pictures import referenced
 from hub.core.errors import StartError
-from hub.db.migrate import applied
+from hub.db.migrate import applied, known
 from hub.db.tables import names
 
 #: What the connections of a restore are called.
@@ -141,16 +143,36 @@ async def load(
         DamagedArchiveError: the rows do not fit.
     """
     tables = [table.name for table in manifest.database.tables]
-    _require_tables(manifest)
-    async with _bare(connection, tables):
-        for table in manifest.database.tables:
-            await _copy(connection, table, parts(table.name, table.parts))
-            on_rows(table.rows)
+    await _require_tables(connection, manifest)
+    try:
+        async with _bare(connection, tables):
+            for table in manifest.database.tables:
+                await _copy(connection, table, parts(table.name, table.parts))
+                on_rows(table.rows)
+    except asyncpg.IntegrityConstraintViolationError as error:  # as keys and indexes are made anew
+        raise DamagedArchiveError(
+            f"database/{error.table_name}", f"has rows that do not agree ({error})"
+        ) from None
+    await _require_files(connection, manifest)
     for each in manifest.database.sequences:
         await connection.execute(
             "SELECT setval($1::text::regclass, $2, $3)", each.name, each.value, each.is_called
         )
     await connection.execute(f"ANALYZE {_names(tables)}")
+
+
+async def _require_files(connection: asyncpg.Connection, manifest: Manifest) -> None:
+    """Return if every row of a picture has its files, but for those that were faulty before."""
+    if max(manifest.database.migrations) != max(known()):
+        return  # the columns may have been others
+    faulty = {fault.path for fault in manifest.faults}
+    for picture in await referenced(connection):
+        file = manifest.files.get(picture.path)
+        if file is None and picture.path not in faulty:
+            raise DamagedArchiveError(picture.path, "is missing, and there are rows that refer to it")
+        # The small ones are not named after their bytes, and rows of one picture may know different ones.
+        if file is not None and picture.sha256 in picture.path and file.sha256 != picture.sha256:
+            raise DamagedArchiveError(picture.path, "has other bytes than its row says")
 
 
 async def mark(connection: asyncpg.Connection, how_far: Mark, token: str) -> None:
@@ -159,12 +181,22 @@ async def mark(connection: asyncpg.Connection, how_far: Mark, token: str) -> Non
     await connection.execute(f"COMMENT ON TABLE migration IS {words}")
 
 
-def _require_tables(manifest: Manifest) -> None:
-    for table in manifest.database.tables:
-        if table.name not in names():
-            raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {table.name}")
-        if table.parts > len(manifest.files):
-            raise DamagedArchiveError(MANIFEST, f"names more parts of {table.name} than there are")
+_OWN = """
+SELECT relname FROM pg_class
+WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname = ANY($1)
+"""
+
+
+async def _require_tables(connection: asyncpg.Connection, manifest: Manifest) -> None:
+    tables = {table.name for table in manifest.database.tables}
+    own = {row["relname"] for row in await connection.fetch(_OWN, sorted(names()))}
+    if strange := sorted(tables - own):
+        raise DamagedArchiveError(MANIFEST, f"names a table that no hub has: {strange[0]}")
+    if missing := sorted(own - tables):
+        raise DamagedArchiveError(MANIFEST, f"leaves out a table: {missing[0]}")
+    counters = {each.name for each in await sequences(connection, sorted(own))}
+    if wrong := sorted({each.name for each in manifest.database.sequences} ^ counters):
+        raise DamagedArchiveError(MANIFEST, f"has not the sequences of the tables: {wrong[0]}")
 
 
 @asynccontextmanager

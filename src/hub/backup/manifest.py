@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -24,6 +24,7 @@ FORMAT = 1
 ABOUT, MANIFEST, KEY = "about.json", "manifest.json", "secret_key"
 
 Identifier = Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Natural = Annotated[int, Meta(ge=0)]
 FaultKind = Literal["row without file", "wrong hash", "unreadable file"]
 
 
@@ -41,8 +42,8 @@ class Table(Struct, frozen=True, kw_only=True):
 
     name: Identifier
     columns: list[str]
-    rows: int
-    parts: int
+    rows: Natural
+    parts: Natural
 
 
 class Sequence(Struct, frozen=True, kw_only=True):
@@ -129,6 +130,12 @@ def require_known(about: About, *, migrations: Collection[str] = ()) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number[:9]) for number in re.findall(r"\d+", version.partition("+")[0])[:4])
+
+
+def counts_of(tables: Iterable[Table]) -> dict[str, int]:
+    """Return how many of everything there are that people count."""
+    rows = {table.name: table.rows for table in tables}
+    return {name: rows.get(name, 0) for name in ("users", "companions", "messages", "images")}
 
 
 def fingerprint(key: str) -> str:

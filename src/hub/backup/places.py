@@ -23,6 +23,12 @@ def part_of(table: str, number: int) -> str:
     return f"database/{table}/{number:06}.copy"
 
 
+def table_of(name: str) -> tuple[str, int] | None:
+    """Return the table and the number of a part of its rows; None for other entries."""
+    match = _PART.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
 def limit_of(name: str) -> int:
     """Return how many bytes an entry may have at the most.
 

@@ -19,8 +19,9 @@ from msgspec import Struct
 from hub.backup import load
 from hub.backup.archive import Unpacker, read_through
 from hub.backup.dump import session
+from hub.backup.errors import DamagedArchiveError
 from hub.backup.load import Mark, State
-from hub.backup.manifest import About, Manifest, fingerprint, require_known
+from hub.backup.manifest import MANIFEST, About, Manifest, fingerprint, require_known
 from hub.backup.staging import Check, Staging, holds_pictures, staging_in
 from hub.core.errors import StartError
 from hub.core.ids import new_id
@@ -153,6 +154,8 @@ class Restore:
         require_known(manifest, migrations=known())
         for migration in manifest.database.migrations:
             require_known(msgspec.structs.replace(manifest, migration=migration), migrations=known())
+        if manifest.migration != max(manifest.database.migrations, default=""):
+            raise DamagedArchiveError(MANIFEST, "names another migration than its database had")
         return manifest, digest
 
     # All at once

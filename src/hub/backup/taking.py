@@ -14,8 +14,19 @@ from msgspec import Struct
 import hub
 from hub.backup import pictures, retention, target
 from hub.backup.archive import Nowhere, Sink, Writer, read_through
-from hub.backup.dump import Snapshot, counts_of, dump_all, session, snapshot
-from hub.backup.manifest import ABOUT, FORMAT, KEY, About, Database, Fault, Key, Manifest, fingerprint
+from hub.backup.dump import Snapshot, dump_all, session, snapshot
+from hub.backup.manifest import (
+    ABOUT,
+    FORMAT,
+    KEY,
+    About,
+    Database,
+    Fault,
+    Key,
+    Manifest,
+    counts_of,
+    fingerprint,
+)
 from hub.backup.retention import Keep
 from hub.backup.target import Partial, Pipe
 from hub.core.clock import utc_now
@@ -115,7 +126,7 @@ class Backup:
                     database = await dump_all(connection, shot, writer.add, progress.add)
             key = self._add_key(writer)
             faults = await self._add_pictures(writer, shot)
-            if faults:  # they could have gone meanwhile if this connection, and its hold, had been lost
+            if faults:  # then it matters that the collector was held off to the end
                 await connection.execute("SELECT 1")
         whole = _manifest(about, database, key, writer, faults)
         await to_end(writer.end, whole)

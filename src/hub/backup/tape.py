@@ -21,7 +21,8 @@ PIECE = 1 << 20
 _LONG_HEADER = 1 << 16
 _PADDING = 1 << 20
 _FILE, _FOLDER, _LONG_NAME, _PAX, _PAX_FOR_ALL = b"0", b"5", b"L", b"x", b"g"
-_ENTRIES_LIMIT = 50_000_000
+#: More than a manifest can name.
+_ENTRIES_LIMIT = 3_000_000
 
 
 class Entry(Struct, frozen=True):

@@ -22,7 +22,8 @@ SELECT EXISTS (
     SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND datname = current_database() AND datid = database
         AND classid = 0 AND objid = {HOLD} AND objsubid = 1
-        AND coalesce(backend_start > now() - interval '{LONGEST} hours', true) -- null: another role's
+        -- The server does not tell one account when another has connected.
+        AND coalesce(backend_start, now()) > now() - interval '{LONGEST} hours'
 )
 """  # noqa: S608 - constants
 
