@@ -33,7 +33,7 @@ def placed(data_dir: Path) -> Path:
 def test_what_a_killed_restore_had_placed_goes_with_the_next(tmp_path: Path) -> None:
     picture = placed(tmp_path)
     with staging_in(tmp_path) as staging:
-        staging.clear()
+        staging.clear(placed=True)
         assert not picture.exists()
         staging.finish()
     assert not (tmp_path / "restoring").exists()
