@@ -8,7 +8,6 @@ scaled; ``backup-full`` does everything.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import shlex
 import statistics
@@ -22,18 +21,11 @@ import asyncpg
 from msgspec import Struct
 
 from bench.report import Figure
-from bench.storage import BASE64_TABLE, IMAGES, SAMPLE, data_url, pg_dump, settle, sources_in, store_all
+from bench.storage import BASE64_TABLE, IMAGES, SAMPLE, data_url, filled, pg_dump, settle, sources_in
 from bench.world import World
 from hub.core.ids import new_id
-from hub.core.logging import configure_logging
-from hub.core.settings import Settings
 from hub.db.engine import ENGINE
-from hub.db.migrate import migrate
 from hub.domain.images.collector import Collector
-from hub.domain.images.schemas import Image
-from hub.process import open_process
-from hub.providers.http.network import open_pool
-from hub.storage.layout import Family, prepare
 from tests.services.hub import Client, HubServer
 from tests.services.picture_files import new_companion, set_header
 from tests.services.world import Done, run_hub
@@ -47,13 +39,6 @@ WRITERS = 4
 _AHEAD = 1.0
 
 _ARCHIVE = "hub.tar.zst"
-_COPY = """
-INSERT INTO images (id, user_id, companion_id, kind, media_type, sha256, width, height, bytes, original_bytes,
-    thumb_bytes, thumb_sha256, created_at)
-SELECT $1, user_id, companion_id, kind, media_type, $2, width, height, $3, original_bytes, thumb_bytes,
-    thumb_sha256, created_at
-FROM images WHERE id = $4
-"""
 #: What a moment of the database cannot have, whatever goes on.
 _INCONSISTENT = """
 SELECT (SELECT count(*) FROM conversations JOIN LATERAL (
@@ -210,7 +195,8 @@ async def _collect(hub: HubServer, tally: Tally, go: asyncio.Event) -> None:
 
 async def _against_the_guide(world: World, distinct: int) -> list[Figure]:
     sources = await sources_in(world.folder(), distinct)
-    place = await _filled(world, sources)
+    data, dsn = await filled(world, sources)
+    place = (data.parent, dsn)
     ours = await _timed(*place)
     theirs = await _theirs(world, sources)
     ours += await _timed(*place)  # before and after, since other work on the machine comes and goes
@@ -235,26 +221,6 @@ async def _against_the_guide(world: World, distinct: int) -> list[Figure]:
     ]
 
 
-async def _filled(world: World, sources: Sequence[Path]) -> tuple[Path, str]:
-    """Make a hub with all the pictures; return its folder and its database's address."""
-    dsn, folder = await world.database(), world.folder()
-    data = folder / "data"
-    settings = Settings(data_dir=data, database_url=dsn, limits=False)
-    with (world.folder() / "log").open("w") as log:
-        configure_logging(settings, stream=log)
-        await migrate(dsn)
-        prepare(data)
-        async with (
-            open_pool() as pool,
-            open_process(settings, dsn=dsn, publisher=None, language_model=None, pool=pool) as process,
-        ):
-            images = await store_all(process, sources)
-            for number in range(IMAGES - len(images)):
-                await _another(data, images[number % len(images)], number)
-    await settle(dsn)
-    return folder, dsn
-
-
 async def _timed(folder: Path, dsn: str) -> list[float]:
     """Return what some backups took, from the command to its end."""
     taken = []
@@ -266,19 +232,6 @@ async def _timed(folder: Path, dsn: str) -> list[float]:
         if json.loads(done.out)["counts"]["images"] != IMAGES:
             raise RuntimeError(done.out)
     return taken
-
-
-async def _another(data: Path, original: tuple[Image, Family], number: int) -> None:
-    """Put another picture beside one that is stored: a few bytes longer, so that its hash is its own."""
-    image, family = original
-    content = family.file(data, image.media_type).read_bytes() + number.to_bytes(8)
-    sha256 = hashlib.sha256(content).hexdigest()
-    copy = Family(family.companion_id, family.kind, sha256)
-    copy.file(data, image.media_type).write_bytes(content)
-    thumb = family.file(data, image.media_type, thumb=True).read_bytes()
-    copy.file(data, image.media_type, thumb=True).write_bytes(thumb)
-    async with ENGINE.connection() as connection:
-        await connection.execute(_COPY, new_id(), sha256, len(content), image.id)
 
 
 async def _theirs(world: World, sources: Sequence[Path]) -> float:

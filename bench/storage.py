@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import os
 import shlex
-import shutil
 import statistics
 import subprocess
 import time
@@ -52,9 +51,9 @@ BASE64_TABLE = "CREATE TABLE pictures (id uuid PRIMARY KEY, content text NOT NUL
 _COPY = """
 INSERT INTO images (id, user_id, companion_id, kind, media_type, sha256, width, height, bytes, original_bytes,
     thumb_bytes, thumb_sha256, created_at)
-SELECT $1, user_id, companion_id, kind, media_type, $2, width, height, bytes, original_bytes, thumb_bytes,
+SELECT $1, user_id, companion_id, kind, media_type, $2, width, height, $3, original_bytes, thumb_bytes,
     thumb_sha256, created_at
-FROM images WHERE id = $3
+FROM images WHERE id = $4
 """
 
 
@@ -128,8 +127,9 @@ async def sources_in(folder: Path, count: int) -> list[Path]:
 # Ours: files, and rows about them
 
 
-async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
-    dsn, data = await world.database(), world.folder()
+async def filled(world: World, sources: Sequence[Path]) -> tuple[Path, str]:
+    """Make a hub with all the pictures; return its data folder and its database's address."""
+    dsn, data = await world.database(), world.folder() / "data"
     settings = Settings(data_dir=data, database_url=dsn, limits=False)
     with (world.folder() / "log").open("w") as log:
         configure_logging(settings, stream=log)
@@ -139,10 +139,15 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
             open_pool() as pool,
             open_process(settings, dsn=dsn, publisher=None, language_model=None, pool=pool) as process,
         ):
-            images = await store_all(process, sources)
+            images = await _store_all(process, sources)
             for number in range(IMAGES - len(images)):
                 await _copy(data, images[number % len(images)], number)
     await settle(dsn)
+    return data, dsn
+
+
+async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
+    data, dsn = await filled(world, sources)
     files = [each for each in (data / UPLOADS).rglob("*") if each.is_file()]
     if len(files) != 2 * IMAGES:
         raise RuntimeError(f"there are {len(files)} files")
@@ -156,7 +161,7 @@ async def _as_files(world: World, sources: Sequence[Path]) -> Taken:
     )
 
 
-async def store_all(process: Process, sources: Sequence[Path]) -> list[tuple[Image, Family]]:
+async def _store_all(process: Process, sources: Sequence[Path]) -> list[tuple[Image, Family]]:
     """Store the pictures as image jobs do it, two at once."""
     command = Register(username="bench", email="bench@example.org", password="correct horse battery")
     user_id = (await process.accounts.register(command, address="127.0.0.1")).user.id
@@ -181,15 +186,16 @@ def _new(companion_id: UUID, user_id: UUID, source: Path) -> NewImage:
 
 
 async def _copy(data: Path, original: tuple[Image, Family], number: int) -> None:
-    """Put another picture beside one that is stored: its files and its row with another hash."""
+    """Put another picture beside one that is stored: a few bytes longer, so that its hash is its own."""
     image, family = original
-    sha256 = hashlib.sha256(f"{image.sha256}{number}".encode()).hexdigest()
-    for thumb in (False, True):
-        source = family.file(data, image.media_type, thumb=thumb)
-        copy = Family(family.companion_id, family.kind, sha256).file(data, image.media_type, thumb=thumb)
-        await asyncio.to_thread(shutil.copyfile, source, copy)
+    content = family.file(data, image.media_type).read_bytes() + number.to_bytes(8)
+    sha256 = hashlib.sha256(content).hexdigest()
+    copy = Family(family.companion_id, family.kind, sha256)
+    copy.file(data, image.media_type).write_bytes(content)
+    thumb = family.file(data, image.media_type, thumb=True).read_bytes()
+    copy.file(data, image.media_type, thumb=True).write_bytes(thumb)
     async with ENGINE.connection() as connection:
-        await connection.execute(_COPY, new_id(), sha256, image.id)
+        await connection.execute(_COPY, new_id(), sha256, len(content), image.id)
 
 
 def _back_up_files(dsn: str, data: Path, target: Path) -> float:
