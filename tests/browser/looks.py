@@ -49,3 +49,8 @@ async def corners_shown(image: Locator) -> str:
 async def drop(page: Page, content: bytes, *, name: str, media_type: str = "image/png") -> None:
     """Drop a file on a page."""
     await page.evaluate(_DROP, [base64.b64encode(content).decode(), name, media_type])
+
+
+async def painted(page: Page) -> None:
+    """Wait until a page has been shown: what is typed before its first frame Chromium throws away."""
+    await page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length > 0")

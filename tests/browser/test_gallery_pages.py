@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.accessibility import Axe
+from tests.browser.looks import painted
 from tests.browser.visits import PHONE, Visits
 from tests.services.fixtures import running_hub
 from tests.services.hub import Client, HubServer
@@ -98,6 +99,7 @@ async def test_the_viewer(visit: Visits, client: Client, server: PromptedA1111, 
     page = await visit(client, size=PHONE)
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.goto(f"/images/{first['id']}")
+    await painted(page)
     await page.keyboard.press("ArrowRight")  # there is none
     await page.keyboard.press("ArrowLeft")
     await page.wait_for_url(f"**/images/{second['id']}")
@@ -141,6 +143,7 @@ async def test_without_scripts(visit: Visits, client: Client, server: PromptedA1
 async def test_searching(visit: Visits, client: Client, axe: Axe) -> None:
     page = await visit(client, size=PHONE)
     await page.goto("/search")
+    await painted(page)
     await page.keyboard.type("moss")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("Nobody has said this.")).to_be_visible()
