@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.accessibility import Axe
+from tests.browser.looks import painted
 from tests.browser.places import LOST, PUBLIC, settle
 from tests.browser.visits import DESKTOP, PHONE, Visits
 from tests.fakes.llm import FakeLLM
@@ -126,19 +127,23 @@ async def test_by_keyboard_only(visit: Visits, client: Client, llm: FakeLLM) -> 
     companion = await client.companion(name="Mira")
     page = await visit()
     await page.goto("/companions")
+    await painted(page)
     await page.keyboard.type(client.user["username"])
     await tab_to(page, page.get_by_label("Password"))
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/companions")
+    await painted(page)
     await tab_to(page, page.get_by_role("link", name="Skip to the content"))
     await page.keyboard.press("Enter")
     await tab_to(page, page.locator(f'a[href="/companions/{companion["id"]}"]').first)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Begin a conversation")).to_be_focused()
+    await painted(page)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/conversations/*")
     await expect(page.get_by_role("textbox", name="Message to Mira")).to_be_focused()
+    await painted(page)
     llm.script(reply("By all means."))
     await page.keyboard.type("May I?")
     await page.keyboard.press("Enter")
@@ -153,6 +158,7 @@ async def test_by_keyboard_only(visit: Visits, client: Client, llm: FakeLLM) -> 
     await tab_to(page, page.get_by_role("link", name="Gallery of Mira"))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/gallery")
+    await painted(page)
     await tab_to(page, page.get_by_role("button", name="Log out"))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/login")
