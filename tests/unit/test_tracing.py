@@ -210,7 +210,12 @@ seen: list[str | None] = []
 @pytest.mark.usefixtures("tracer")
 @pytest.mark.parametrize(
     ("peer", "path", "joins"),
-    [("10.0.0.2", "/api/me", True), ("10.0.0.3", "/api/me", False), ("10.0.0.2", "/api/health", None)],
+    [
+        ("10.0.0.2", "/api/me", True),
+        ("10.0.0.3", "/api/me", False),
+        ("10.0.0.2", "/api/health", None),
+        ("10.0.0.2", "/assets/0a1b/css/base.css", None),
+    ],
 )
 async def test_only_a_trusted_proxy_is_believed(peer: str, path: str, joins: bool | None) -> None:  # noqa: FBT001 - a case
     seen.clear()

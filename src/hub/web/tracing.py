@@ -18,7 +18,7 @@ from hub.core import tracing
 from hub.web.proxies import Proxies, parse_address
 
 #: What is asked all the time, by those who watch and by every page: nobody wants to see it.
-_UNTRACED = ("/api/health", "/metrics", "/static/", "/docs")
+_UNTRACED = ("/api/health", "/metrics", "/assets/", "/docs")
 
 
 class Traced:
