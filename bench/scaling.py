@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from hub.core.settings.schema import Settings
+from hub.core.settings import Settings
 
 #: How much of a core may be used, so that a burst finds room.
 ROOM = 0.6

@@ -14,8 +14,7 @@ import click
 import pytest
 
 from hub.cli import main
-from hub.core.settings import load
-from hub.core.settings.schema import FIELDS, Settings
+from hub.core.settings import FIELDS, Settings, load
 from tests.services.deploy_files import (
     DEPLOY,
     HUB,

@@ -10,8 +10,8 @@ from typing import Literal, get_args, get_origin
 import msgspec
 
 from hub.core.settings.addresses import parse_address
+from hub.core.settings.fields import Field, Form
 from hub.core.settings.problems import shortened
-from hub.core.settings.schema import Field, Form
 from hub.core.settings.sources import Given
 
 _SWITCH = {"on": True, "true": True, "off": False, "false": False}

@@ -1,46 +1,13 @@
 """The one list of settings: names, types, bounds, defaults and what each is for."""
 
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from hub.core.settings.addresses import Secret, SecretUrl
-
-Form = Literal[
-    "plain",
-    "text",
-    "host",
-    "folder",
-    "file",
-    "secret",
-    "key",
-    "database",
-    "broker",
-    "http",
-    "collector",
-    "dsn",
-    "origins",
-    "networks",
-    "hosts",
-    "receivers",
-]
-"""How a value is read and whether it may be shown: "plain" is a number, a switch or a choice."""
-
-_SECRET_FORMS = {"secret": Secret, "key": Secret}
-_URL_FORMS = {
-    "database": SecretUrl,
-    "broker": SecretUrl,
-    "http": SecretUrl,
-    "collector": SecretUrl,
-    "dsn": SecretUrl,
-}
-
-
-def _is(form: Form) -> dict[str, Form]:
-    return {"form": form}
+from hub.core.settings.addresses import Secret
+from hub.core.settings.fields import Field, fields_of, is_a
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -51,7 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(description="development fills in what is missing; production refuses weak settings."),
     ] = "development"
     host: Annotated[
-        str, Meta(description="The address that the web server listens on.", extra=_is("host"))
+        str, Meta(description="The address that the web server listens on.", extra=is_a("host"))
     ] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65_535, description="The TCP port of the web server; 0 takes any free one.")
@@ -60,7 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Path,
         Meta(
             description="The folder for pictures, the embedded database and generated secrets.",
-            extra=_is("folder"),
+            extra=is_a("folder"),
         ),
     ] = Path("data")
     secret_key: Annotated[
@@ -68,19 +35,19 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Signs links and cookies: 32 random characters or more. "
             "Absent: made once in the data folder (development only).",
-            extra=_is("secret"),
+            extra=is_a("secret"),
         ),
     ] = None
     database_url: Annotated[
         str | None,
-        Meta(description="The PostgreSQL server. Absent: the embedded one.", extra=_is("database")),
+        Meta(description="The PostgreSQL server. Absent: the embedded one.", extra=is_a("database")),
     ] = None
     database_pool_size: Annotated[
         int, Meta(ge=1, le=1000, description="Most database connections that a process opens.")
     ] = 20
     broker_url: Annotated[
         str | None,
-        Meta(description="The RabbitMQ server. Absent: the in-process broker.", extra=_is("broker")),
+        Meta(description="The RabbitMQ server. Absent: the in-process broker.", extra=is_a("broker")),
     ] = None
     broker_queue_type: Annotated[
         Literal["classic", "quorum"],
@@ -90,14 +57,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="An OpenAI-compatible server, ending in /v1. Absent: the embedded model.",
-            extra=_is("http"),
+            extra=is_a("http"),
         ),
     ] = None
     llm_key: Annotated[
-        str | None, Meta(description="The key for that server, if it wants one.", extra=_is("key"))
+        str | None, Meta(description="The key for that server, if it wants one.", extra=is_a("key"))
     ] = None
     llm_model: Annotated[
-        str | None, Meta(description="The model to ask for, as that server names it.", extra=_is("text"))
+        str | None, Meta(description="The model to ask for, as that server names it.", extra=is_a("text"))
     ] = None
     llm_timeout: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds of silence after which an attempt is given up.")
@@ -121,7 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="A Stable Diffusion server for pictures. Absent: the built-in painter.",
-            extra=_is("http"),
+            extra=is_a("http"),
         ),
     ] = None
     sd_kind: Annotated[
@@ -130,14 +97,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "auto"
     sd_key: Annotated[
         str | None,
-        Meta(description="The key for that server, or user:password, if it wants one.", extra=_is("key")),
+        Meta(description="The key for that server, or user:password, if it wants one.", extra=is_a("key")),
     ] = None
     sd_model: Annotated[
         str | None,
-        Meta(description="The model or checkpoint to paint with. Absent: its own.", extra=_is("text")),
+        Meta(description="The model or checkpoint to paint with. Absent: its own.", extra=is_a("text")),
     ] = None
     sd_sampler: Annotated[
-        str, Meta(description="The sampler, as AUTOMATIC1111 names it.", extra=_is("text"))
+        str, Meta(description="The sampler, as AUTOMATIC1111 names it.", extra=is_a("text"))
     ] = "DPM++ 2M Karras"
     sd_steps: Annotated[int, Meta(ge=1, le=150, description="Steps that the sampler takes.")] = 28
     sd_cfg_scale: Annotated[
@@ -148,7 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     sd_workflow: Annotated[
         Path | None,
-        Meta(description="ComfyUI: a workflow of your own, saved in API format.", extra=_is("file")),
+        Meta(description="ComfyUI: a workflow of your own, saved in API format.", extra=is_a("file")),
     ] = None
     image_width: Annotated[
         int, Meta(ge=64, le=2048, multiple_of=8, description="The width of a painted picture, in pixels.")
@@ -171,11 +138,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 10.0
     content_policy: Annotated[
         str,
-        Meta(description="What everything said and painted has to be, in a few words.", extra=_is("text")),
+        Meta(description="What everything said and painted has to be, in a few words.", extra=is_a("text")),
     ] = "suitable for everyone"
     prompts_dir: Annotated[
         Path | None,
-        Meta(description="A folder whose templates replace the hub's own.", extra=_is("folder")),
+        Meta(description="A folder whose templates replace the hub's own.", extra=is_a("folder")),
     ] = None
     image_format: Annotated[
         Literal["avif", "webp", "jpeg"], Meta(description="How pictures are stored. avif is the smallest.")
@@ -208,7 +175,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Path | None,
         Meta(
             description='The folder for backups. Absent: "backups" beside the data folder.',
-            extra=_is("folder"),
+            extra=is_a("folder"),
         ),
     ] = None
     backup_keep_daily: Annotated[
@@ -268,7 +235,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(
             description="Reverse proxies whose X-Forwarded-For is believed, by address or network.",
-            extra=_is("networks"),
+            extra=is_a("networks"),
         ),
     ] = ()
     worker_threads: Annotated[
@@ -305,7 +272,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Other web origins whose pages may call the API and use a visitor's cookie, like"
             " https://chat.example.",
-            extra=_is("origins"),
+            extra=is_a("origins"),
         ),
     ] = ()
     allowed_hosts: Annotated[
@@ -313,14 +280,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Names that this server goes by, like chat.example or *.example.org. "
             "Addresses, localhost, HUB_HOST, this machine's name and HUB_ALLOWED_ORIGINS need no mention.",
-            extra=_is("hosts"),
+            extra=is_a("hosts"),
         ),
     ] = ()
     webhook_private_hosts: Annotated[
         tuple[str, ...],
         Meta(
             description="Hosts of your own network that webhooks may be sent to, by http too.",
-            extra=_is("receivers"),
+            extra=is_a("receivers"),
         ),
     ] = ()
     metrics_token: Annotated[
@@ -328,11 +295,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Lets Prometheus ask /metrics from other machines: 32 random characters or more. "
             "Absent: only this machine may.",
-            extra=_is("secret"),
+            extra=is_a("secret"),
         ),
     ] = None
     metrics_host: Annotated[
-        str, Meta(description="The address on which a worker tells its numbers.", extra=_is("host"))
+        str, Meta(description="The address on which a worker tells its numbers.", extra=is_a("host"))
     ] = "127.0.0.1"
     metrics_port: Annotated[
         int,
@@ -347,11 +314,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The OpenTelemetry collector that traces are sent to, by OTLP over HTTP. "
             "Absent: nothing is traced. Needs the extra 'otel'.",
-            extra=_is("collector"),
+            extra=is_a("collector"),
         ),
     ] = None
     otel_service_name: Annotated[
-        str, Meta(description="What traces call this service.", extra=_is("text"))
+        str, Meta(description="What traces call this service.", extra=is_a("text"))
     ] = "companion-hub"
     otel_sample_rate: Annotated[
         float, Meta(ge=0, le=1, description="The share of requests that is traced.")
@@ -367,7 +334,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The Sentry project that unexpected errors are reported to. "
             "Absent: none. Needs the extra 'sentry'.",
-            extra=_is("dsn"),
+            extra=is_a("dsn"),
         ),
     ] = None
     embedded_llm_threads: Annotated[
@@ -401,31 +368,6 @@ class Settings(Struct, frozen=True, kw_only=True):
         return [(name, value.masked() if isinstance(value, Secret) else value) for name, value in values]
 
 
-class Field(Struct, frozen=True, kw_only=True):
-    """What the rest of the package needs to know of one setting."""
-
-    name: str
-    variable: str
-    """The name in the environment."""
-    aliases: tuple[str, ...]
-    """Other names in the environment that are accepted: the guide's of the original, and standards'."""
-    target: object
-    """The type to convert to, with its bounds, without ``None``."""
-    meta: Meta
-    form: Form
-    default: object
-
-    @property
-    def wrapper(self) -> type[Secret] | None:
-        """The string type that hides the value, if it may hold a secret."""
-        return _SECRET_FORMS.get(self.form) or _URL_FORMS.get(self.form)
-
-    @property
-    def doc(self) -> str:
-        """What the setting is for, in a line or two."""
-        return self.meta.description or ""
-
-
 _ALIASES = {
     "database_url": ("DATABASE_URL",),
     "llm_key": ("NOVITA_KEY",),
@@ -435,33 +377,4 @@ _ALIASES = {
     "sentry_dsn": ("SENTRY_DSN",),
 }
 
-
-def _without_none(hint: object) -> object:
-    if get_origin(hint) is not UnionType:
-        return hint
-    return next(part for part in get_args(hint) if part is not type(None))
-
-
-def _fields() -> dict[str, Field]:
-    hints = get_type_hints(Settings, include_extras=True)
-    return {
-        field.name: _field(field.name, hints[field.name], field.default)
-        for field in msgspec.structs.fields(Settings)
-    }
-
-
-def _field(name: str, hint: object, default: object) -> Field:
-    base, meta = get_args(hint)
-    target = _without_none(base)
-    return Field(
-        name=name,
-        variable=f"HUB_{name.upper()}",
-        aliases=_ALIASES.get(name, ()),
-        target=hint if target is base else target,
-        meta=meta,
-        form=(meta.extra or {}).get("form", "plain"),
-        default=default,
-    )
-
-
-FIELDS: dict[str, Field] = _fields()
+FIELDS: dict[str, Field] = fields_of(Settings, _ALIASES)

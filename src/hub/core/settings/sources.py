@@ -6,9 +6,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hub.core.settings.fields import Field
 from hub.core.settings.files import AbsentError, UnreadableError, read_dotenv, read_text, read_toml
 from hub.core.settings.problems import Kind, Problem, printable
-from hub.core.settings.schema import FIELDS, Field
+from hub.core.settings.schema import FIELDS
 
 _CONFIG_VARIABLE = "HUB_CONFIG_FILE"
 _CONFIG_PATH = "config/hub.toml"
