@@ -206,7 +206,7 @@ def _traced(claim: Claim, *, asked: int) -> AbstractContextManager[tracing.Span]
     """
     if not tracing.is_on():
         return tracing.NOTHING
-    due = asked - int(claim.waited * 1e9)
+    due = asked - int(claim.overdue * 1e9)
     tracing.past(f"{claim.kind} waits", parent=claim.traceparent, began=due, ended=asked)
     claimed = tracing.now()
     facts: tracing.Facts = {

@@ -83,7 +83,7 @@ class SafeTransaction(PostgresTransaction):
     """A transaction that always gives its connection back, even when BEGIN, COMMIT or ROLLBACK fails."""
 
     engine: HubEngine
-    _step: tracing.Span
+    _step: tracing.Span = tracing.NOTHING
 
     async def __aenter__(self) -> PostgresTransaction:
         if self.engine.pool is None:
@@ -92,9 +92,8 @@ class SafeTransaction(PostgresTransaction):
             self._step = tracing.leaf("transaction", kind="client", facts={"db.system.name": "postgresql"})
         try:
             return await super().__aenter__()
-        except (
-            BaseException
-        ) as error:  # nobody will leave what was not entered; a BEGIN cut short is of no use
+        except BaseException as error:
+            # Nobody will leave what was not entered; a BEGIN cut short is of no use.
             connection = getattr(self, "connection", None)
             if connection is not None:
                 with suppress(asyncpg.InterfaceError):  # it broke and has left the pool already

@@ -11,6 +11,7 @@ from pathlib import Path
 from hub.core.clock import utc_now
 from hub.core.settings import FIELDS, Loaded, Settings
 from hub.core.sizes import size
+from hub.db.embedded.layout import Layout
 from hub.doctor.findings import Finding, bad, good, warning
 from hub.domain.images.collector import TEMPORARY_LIFE
 from hub.storage import layout
@@ -76,7 +77,7 @@ def _closed(uploads: Path, *, fix: bool) -> list[Finding]:
 def secrets(loaded: Loaded, *, fix: bool) -> list[Finding]:
     """See whether files that hold secrets are the owner's alone."""
     settings = loaded.settings
-    files = [(settings.data_dir / "postgres" / "password", _DATA)]
+    files = [(Layout.below(settings.data_dir).password, _DATA)]
     if settings.secret_key is None:
         files.insert(0, (key_file(settings.data_dir), _DATA))
     in_dotenv = [name for name in _secret_names(settings) if loaded.origins[name] == ".env"]

@@ -124,7 +124,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
 class Claim(Struct, frozen=True, kw_only=True):
     """A worker's right to a job: valid for writes as long as the job's attempt is still this one.
 
-    ``waited`` is in seconds, from when the job was due. ``traceparent`` is where in a trace it was asked for,
+    ``overdue`` is in seconds, since the job was due. ``traceparent`` is where in a trace it was asked for,
     None where nobody traces.
     """
 
@@ -137,7 +137,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     user_id: UUID | None
     request_id: str
     created_at: datetime
-    waited: float = 0.0
+    overdue: float = 0.0
     traceparent: str | None = None
 
     @classmethod

@@ -124,7 +124,7 @@ FROM (
 ) AS free
 WHERE id = $1 AND status = 'queued' AND due_at <= now() AND free.slot IS NOT NULL AND {IS_HEAD}
 RETURNING id AS job_id, kind, lane, attempt, max_attempts, subject_id, user_id, request_id,
-    created_at, EXTRACT(epoch FROM now() - due_at)::float8 AS waited, traceparent
+    created_at, EXTRACT(epoch FROM now() - due_at)::float8 AS overdue, traceparent
 """  # noqa: S608 - a constant
 _SLOT_INDEX = "jobs_user_slot"
 

@@ -31,9 +31,8 @@ class TracedModel:
         step = tracing.leaf("chat", kind="client", facts=self._facts(request))
         try:
             async with aclosing(self._model.stream(request)) as answer:
-                with tracing.within(
-                    step
-                ):  # not beyond the first piece: a generator's context is its caller's
+                # Not beyond the first piece: a generator's context is its caller's.
+                with tracing.within(step):
                     piece = await anext(answer, None)
                 if isinstance(piece, Delta):
                     step.note("first token")
